@@ -1,0 +1,54 @@
+"""Seepage measures what a trained model leaks about its training data.
+
+    result = seepage.audit(model, members=(x_in, y_in), nonmembers=(x_out, y_out))
+    print(result)
+    result.report("report.html")
+
+Names are imported when they are first used, so that `import seepage` and `seepage --help` do not wait
+for PyTorch.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "audit": "seepage.auditing",
+    "Settings": "seepage.auditing",
+    "train": "seepage.models.train",
+    "AuditResult": "seepage.report.result",
+    "load": "seepage.data",
+    "Pool": "seepage.data",
+    "Membership": "seepage.data",
+    "TargetModel": "seepage.models.target",
+    "load_model": "seepage.models.files",
+    "Recipe": "seepage.models.recipe",
+    "Augmentation": "seepage.models.recipe",
+    "StopAt": "seepage.models.recipe",
+    "SGD": "seepage.models.optimisers",
+    "Adam": "seepage.models.optimisers",
+    "Constant": "seepage.models.optimisers",
+    "Cosine": "seepage.models.optimisers",
+    "Steps": "seepage.models.optimisers",
+    "MLP": "seepage.models.architectures",
+    "CNN": "seepage.models.architectures",
+    "ResNet18": "seepage.models.architectures",
+    "WideResNet": "seepage.models.architectures",
+    "DenseNetBC": "seepage.models.architectures",
+    "ATTACKS": "seepage.attacks",
+    "SeepageError": "seepage.errors",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'seepage' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,3 @@
+from seepage.cli import main
+
+main()

@@ -1,0 +1,86 @@
+"""What an audit has at hand, whichever way it was asked for: answers, labels, membership, records."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64
+
+from seepage.data import Membership, Pool
+from seepage.models.access import Access
+from seepage.models.plan import Plan
+from seepage.signals.view import ScalarSignals, View
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the models of the evidence were trained, where we trained them."""
+
+    recipe: dict
+    plan: Plan
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """One model's (or several targets') answers beside those of the references.
+
+    Attributes:
+        logits: (samples, models, queries, classes) of targets and references.
+        labels: (samples,).
+        membership: columns and subsets; its columns are those of the targets and of the references.
+        target_models, reference_models: which model of `logits` each column belongs to.
+        records: the pool, or None where nothing but outputs was given.
+        access: what the attacker may ask of the target.
+        kind: what the target is, in words.
+        n_queries: records sent to the target.
+    """
+
+    logits: Float32[np.ndarray, "samples models queries classes"]
+    labels: Int64[np.ndarray, " samples"]
+    membership: Membership
+    target_models: list[int]
+    reference_models: list[int]
+    access: Access
+    kind: str
+    n_queries: int
+    records: Pool | None = None
+    gradient_norm: Float64[np.ndarray, " samples"] | None = None
+    fingerprint: str | None = None
+    n_parameters: int | None = None
+    training: Training | None = None
+    ids: np.ndarray | None = None
+    signals: ScalarSignals = field(init=False, repr=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "signals", ScalarSignals(self.logits, self.labels))
+
+    @property
+    def names(self) -> np.ndarray:
+        """(samples,) the records' ids."""
+        if self.records is not None:
+            return self.records.ids
+        return np.arange(len(self.labels)).astype(str) if self.ids is None else self.ids
+
+    @property
+    def correct(self) -> Bool[np.ndarray, "samples models"]:
+        """Whether each model's first answer (the record as it is) is its label."""
+        return self.logits[:, :, 0].argmax(axis=-1) == self.labels[:, None]
+
+    def views(self, rng: np.random.Generator) -> Iterator[View]:
+        """What the attacker sees of each target, in order."""
+        for target, model in enumerate(self.target_models):
+            is_in, is_out = self.membership.reference_masks(target, rng=rng)
+            yield View(
+                self.signals,
+                self.labels,
+                target_column=model,
+                # A model that takes its turn as the target is no reference of its own.
+                reference_columns=[m for m in self.reference_models if m != model],
+                reference_in=is_in[:, [r for r, m in enumerate(self.reference_models) if m != model]],
+                reference_out=is_out[:, [r for r, m in enumerate(self.reference_models) if m != model]],
+                population=self.membership.population,
+                known=self.membership.known_bits(target),
+                gradient_norm=self.gradient_norm,
+                n_classes=self.logits.shape[-1],
+            )

@@ -1,0 +1,75 @@
+"""Audits of outputs that somebody else computed: what the arrays must be, and the evidence they make."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from seepage.auditing.evidence import Evidence
+from seepage.data import Membership
+from seepage.data.files import read_arrays
+from seepage.errors import InputError
+from seepage.models.access import Access
+from seepage.models.outputs import labels_from, logits_from
+
+_KEYS = ("logits", "probs", "labels", "membership", "population", "ids")
+
+
+def evidence_from_outputs(outputs: str | os.PathLike | Mapping[str, Any], *, origin: str, access: str | None) -> Evidence:
+    """Evidence from arrays, or from a `.npz` file that holds them.
+
+    Args:
+        outputs: `logits` or `probs`, (samples, models, classes), model 0 the target; `labels` (samples,);
+            `membership` (samples, models) bool; optionally `population` (samples,) bool, records known to be
+            non-members of every model, and `ids` (samples,).
+        origin: how membership came about: "declared" random or "unknown".
+        access: what the attacker sees; by default "logits" or "probabilities", as given.
+
+    Raises:
+        InputError: an array is missing, has the wrong shape or values, or nothing is left to audit.
+        DataFileError: the file cannot be read.
+    """
+    arrays = dict(outputs) if isinstance(outputs, Mapping) else read_arrays(outputs)
+    if unknown := sorted(set(arrays) - set(_KEYS)):
+        raise InputError(f"outputs: unknown array '{unknown[0]}'; there may be: {', '.join(_KEYS)}")
+    kinds = [kind for kind in ("logits", "probs") if kind in arrays]
+    if len(kinds) != 1:
+        raise InputError(f"outputs: expected one of 'logits' and 'probs', got {' and '.join(kinds) or 'neither'}")
+    for name in ("labels", "membership"):
+        if name not in arrays:
+            raise InputError(f"outputs: the array '{name}' is missing")
+    values = np.asarray(arrays[kinds[0]])
+    if values.ndim != 3:
+        raise InputError(f"outputs: '{kinds[0]}' must be (samples, models, classes), got shape {values.shape}")
+    logits = logits_from(values, "logits" if kinds[0] == "logits" else "probabilities")
+    labels = labels_from(arrays["labels"], n_classes=logits.shape[-1])
+    columns = _mask("membership", arrays["membership"], logits.shape[:2])
+    population = _mask("population", arrays.get("population", np.zeros(len(logits), bool)), logits.shape[:1])
+    if len(labels) != len(logits):
+        raise InputError(f"outputs: {len(labels)} labels for {len(logits)} samples")
+    membership = Membership(
+        references=columns[:, 1:], targets=columns[:, :1], audit=~population, population=population, origin=origin
+    )
+    given = Access.LOGITS if kinds[0] == "logits" else Access.PROBABILITIES
+    return Evidence(
+        logits=logits[:, :, None],
+        labels=labels,
+        membership=membership,
+        target_models=[0],
+        reference_models=list(range(1, logits.shape[1])),
+        access=given if access is None else min(given, Access.of(access)),
+        kind="outputs computed elsewhere",
+        n_queries=len(logits),
+        ids=None if "ids" not in arrays else np.asarray(arrays["ids"]).astype(str),
+    )
+
+
+def _mask(name: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    values = np.asarray(values)
+    if values.shape != shape:
+        axes = "(samples, models)" if len(shape) == 2 else "(samples,)"
+        raise InputError(f"outputs: '{name}' must be {axes} = {shape}, got shape {values.shape}")
+    if values.dtype != bool and not np.isin(values, (0, 1)).all():
+        raise InputError(f"outputs: '{name}' must be true or false (or 0 and 1), got {values.dtype} values")
+    return values.astype(bool)

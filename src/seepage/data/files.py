@@ -1,0 +1,255 @@
+"""Pools from files: .npz, .npy, .csv and .parquet. Nothing in a file is ever run."""
+
+import csv
+import inspect
+import itertools
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seepage.data.frames import pool_from_columns
+from seepage.data.pool import Pool
+from seepage.errors import DataFileError, InputError, MissingExtraError, unknown_name
+
+MAX_BYTES = 32 * 2**30
+NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+MISSING_CELLS = ("", "NA", "N/A", "NaN", "nan", "null", "None")
+
+
+def pool_from_file(path: str | os.PathLike, options: Mapping[str, Any]) -> Pool:
+    """The records in a file; see `Pool.from_file`."""
+    path = Path(path)
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"expected a file ending in {', '.join(READERS)}, got {path}")
+    if not path.is_file():
+        raise DataFileError(f"no file at {path}")
+    return call_with_options(reader, path, options=options, owner=f"{path.suffix} files")
+
+
+def call_with_options(function: Callable, *args: Any, options: Mapping[str, Any], owner: str) -> Any:
+    """Call `function` with a user's options, an unknown one being a clear error."""
+    known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for option in options:
+        if option not in known:
+            if not known:
+                raise InputError(f"{owner} has no options, got '{option}'")
+            raise unknown_name(f"option of {owner}:", option, known)
+    return function(*args, **options)
+
+
+def _npz(
+    path: Path,
+    *,
+    name: str | None = None,
+    n_classes: int | None = None,
+    scale: float = 1.0,
+    max_bytes: int = MAX_BYTES,
+) -> Pool:
+    arrays = _npz_arrays(path, max_bytes)
+    roles = {"inputs": ("inputs", "x"), "labels": ("labels", "y"), "ids": ("ids",), "groups": ("groups",)}
+    found = {role: [key for key in keys if key in arrays] for role, keys in roles.items()}
+    unused = sorted(set(arrays) - {key for keys in found.values() for key in keys})
+    if len(found["inputs"]) != 1 or len(found["labels"]) > 1 or unused:
+        raise DataFileError(
+            f"{path}: expected the arrays inputs (or x) and optionally labels (or y), ids and groups, "
+            f"got {', '.join(sorted(arrays)) or 'none'}"
+        )
+    parts = {role: arrays[keys[0]] for role, keys in found.items() if keys}
+    return Pool(
+        parts.pop("inputs"),
+        parts.pop("labels", None),
+        **parts,
+        name=name or path.stem,
+        n_classes=n_classes,
+        scale=scale,
+    )
+
+
+def _npz_arrays(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
+    try:
+        # The archive's directory and each array's header are read first: either could promise terabytes.
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            _check_size(path, sum(member.file_size for member in members), max_bytes)
+            for member in members:
+                with archive.open(member) as file:
+                    version = np.lib.format.read_magic(file)
+                    if version not in NPY_HEADERS:
+                        raise ValueError(f"'{member.filename}' is in version {version} of the .npy format")
+                    shape, _, dtype = NPY_HEADERS[version](file)
+                    if not dtype.hasobject and int(np.prod(shape, dtype=object)) * dtype.itemsize > member.file_size:
+                        raise ValueError(f"'{member.filename}' is shorter than its header says")
+        with np.load(path, allow_pickle=False) as arrays:
+            return {key: arrays[key] for key in arrays.files}
+    except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataFileError(f"{path} is not a usable .npz file: {_reason(error)}") from None
+
+
+def _npy(
+    path: Path,
+    *,
+    labels: Any = None,
+    name: str | None = None,
+    n_classes: int | None = None,
+    scale: float = 1.0,
+    max_bytes: int = MAX_BYTES,
+) -> Pool:
+    inputs = _mapped(path)
+    if isinstance(labels, (str, os.PathLike)):
+        labels = np.array(_mapped(Path(labels)))
+    if inputs.dtype not in (np.float32, np.uint8):
+        _check_size(path, inputs.size * 4, max_bytes)
+        inputs = np.array(inputs)  # another dtype is converted, and so held in memory
+    return Pool(inputs, labels, name=name or path.stem, n_classes=n_classes, scale=scale)
+
+
+def _mapped(path: Path) -> np.memmap:
+    try:
+        # Mode c: writable for those who want a tensor over it, and never written back.
+        return np.load(path, mmap_mode="c", allow_pickle=False)
+    except FileNotFoundError:
+        raise DataFileError(f"no file at {path}") from None
+    except (ValueError, OSError, EOFError, TypeError) as error:
+        raise DataFileError(f"{path} is not a usable .npy file: {_reason(error)}") from None
+
+
+def _csv(
+    path: Path,
+    *,
+    label: str | None = None,
+    group: str | None = None,
+    id: str | None = None,
+    categorical: Sequence[str] = (),
+    standardise: bool = False,
+    n_classes: int | None = None,
+    name: str | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> Pool:
+    columns = _csv_columns(path, max_bytes)
+    return pool_from_columns(
+        columns,
+        label=label,
+        group=group,
+        id=id,
+        categorical=categorical,
+        standardise=standardise,
+        n_classes=n_classes,
+        name=name or path.stem,
+    )
+
+
+def _csv_columns(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
+    """The columns by the names of the header; a column is numeric if every cell that is not missing is."""
+    _check_size(path, path.stat().st_size, max_bytes)
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            rows = csv.reader(file, strict=True)
+            header = [name.strip() for name in next(rows, [])]
+            if len(set(header)) < len(header) or not all(header):
+                raise ValueError("expected a header of distinct names in the first row")
+            first = next(rows, None)
+            if first is None:
+                raise ValueError("expected a header and at least one row")
+            matrix = _matrix(path, first)
+            if matrix is not None and matrix.shape[1] == len(header):
+                return {name: _whole(column) for name, column in zip(header, matrix.T, strict=True)}
+            cells: list[list[str]] = [[] for _ in header]
+            for row in itertools.chain([first], rows):
+                if row and len(row) != len(header):
+                    raise ValueError(f"expected {len(header)} cells in line {rows.line_num}, got {len(row)}")
+                for column, cell in zip(cells, row, strict=False):
+                    column.append(cell.strip())
+    except (ValueError, OSError, csv.Error) as error:
+        raise DataFileError(f"{path} is not a usable .csv file: {_reason(error)}") from None
+    return {name: _typed(column) for name, column in zip(header, cells, strict=True)}
+
+
+def _matrix(path: Path, first: Sequence[str]) -> np.ndarray | None:
+    """All rows under the header if every cell is a number, without a Python string for each."""
+    try:
+        np.array(first, dtype=np.float64)
+        return np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2, quotechar='"', comments=None, encoding="utf-8")
+    except ValueError:
+        return None
+
+
+def _typed(cells: list[str]) -> np.ndarray:
+    values: Any = [None if cell in MISSING_CELLS else cell for cell in cells]
+    try:
+        numbers = [value if value is None else float(value) for value in values]
+    except ValueError:
+        return np.array(values, dtype=object if None in values else str)
+    return np.array(numbers, dtype=object) if None in numbers else _whole(np.array(numbers))
+
+
+def _whole(numbers: np.ndarray) -> np.ndarray:
+    """As integers where they all are, so that an id or a label 7 is not written 7.0."""
+    whole = np.isfinite(numbers).all() and (numbers == np.round(numbers)).all() and np.abs(numbers).max() < 2**53
+    return numbers.astype(np.int64) if whole else numbers
+
+
+def _parquet(
+    path: Path,
+    *,
+    label: str | None = None,
+    group: str | None = None,
+    id: str | None = None,
+    categorical: Sequence[str] = (),
+    standardise: bool = False,
+    n_classes: int | None = None,
+    name: str | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> Pool:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtraError("pyarrow", "parquet", f"reading {path.name}") from None
+
+    def decoded(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
+        # pyarrow's to_numpy turns the nulls of a dictionary column into one of its values.
+        return column.cast(column.type.value_type) if pyarrow.types.is_dictionary(column.type) else column
+
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            metadata = file.metadata
+            groups = range(metadata.num_row_groups)
+            _check_size(path, sum(metadata.row_group(k).total_byte_size for k in groups), max_bytes)
+            table = file.read()
+        columns = {name: decoded(table[name]).to_numpy() for name in table.column_names}
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DataFileError(f"{path} is not a usable .parquet file: {_reason(error)}") from None
+    return pool_from_columns(
+        columns,
+        label=label,
+        group=group,
+        id=id,
+        categorical=categorical,
+        standardise=standardise,
+        n_classes=n_classes,
+        name=name or path.stem,
+    )
+
+
+def _check_size(path: Path, n_bytes: int, max_bytes: int) -> None:
+    if n_bytes > max_bytes:
+        raise DataFileError(
+            f"{path} holds {n_bytes / 2**30:.3g} GiB, more than the {max_bytes / 2**30:.3g} GiB that are read at "
+            f"once: give max_bytes= if that is right"
+        )
+
+
+def _reason(error: Exception) -> str:
+    """An error of another library in one sentence."""
+    if "allow_pickle" in str(error) or "Python objects" in str(error):
+        return "it holds Python objects, which could run code when opened; save plain arrays instead"
+    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+READERS: dict[str, Callable[..., Pool]] = {".npz": _npz, ".npy": _npy, ".csv": _csv, ".parquet": _parquet}

@@ -1,0 +1,154 @@
+"""Columns of mixed kinds, as data frames and tables hold them, encoded into a pool."""
+
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from seepage.data.pool import Pool
+from seepage.errors import InputError, unknown_name
+
+MAX_CATEGORIES = 1000  # a column with more is an id or free text, not a feature
+
+
+def frame_columns(frame: Any) -> dict[str, np.ndarray]:
+    """The columns of a duck-typed data frame, by name."""
+    try:
+        columns = {str(name): np.asarray(frame[name].to_numpy()) for name in frame.columns}
+    except AttributeError:
+        raise InputError(
+            f"expected a data frame with .columns and frame[column].to_numpy(), got {type(frame).__name__}"
+        ) from None
+    if len(columns) < len(list(frame.columns)):
+        raise InputError("expected distinct names of columns, got one twice")
+    return columns
+
+
+def pool_from_columns(
+    columns: Mapping[str, np.ndarray],
+    *,
+    label: str | None = None,
+    group: str | None = None,
+    id: str | None = None,
+    categorical: Sequence[str] = (),
+    standardise: bool = False,
+    n_classes: int | None = None,
+    name: str = "data",
+) -> Pool:
+    """The pool of a table; `Pool.from_frame` says how its columns are encoded."""
+    for column in (label, group, id, *categorical):
+        if column is not None and column not in columns:
+            raise unknown_name("column", column, columns)
+    labels, classes = (None, None) if label is None else _class_indices(label, columns[label])
+    if classes is not None and n_classes is not None and len(classes) != n_classes:
+        raise InputError(f"expected n_classes={n_classes} different labels in column '{label}', got {len(classes)}")
+    features = {column: values for column, values in columns.items() if column not in (label, group, id)}
+    return Pool(
+        encode(features, categorical=categorical, standardise=standardise),
+        labels,
+        ids=None if id is None else _plain(columns[id]).astype(str),
+        groups=None if group is None else _plain(columns[group]).astype(str),
+        name=name,
+        n_classes=n_classes,
+        classes=classes,
+    )
+
+
+def encode(
+    columns: Mapping[str, np.ndarray], *, categorical: Sequence[str] = (), standardise: bool = False
+) -> Float32[np.ndarray, "samples features"]:
+    """One matrix of numbers: text columns and those in `categorical` one-hot, the others as they are.
+
+    Args:
+        columns: name -> (samples,) of numbers or text, in the order that the matrix keeps.
+        categorical: columns of numbers that are codes.
+        standardise: centre numeric columns and divide them by their standard deviation (a constant by 1).
+
+    Returns:
+        The columns side by side; a categorical column takes one for each of its categories in sorted
+        order, and one more if entries are missing.
+
+    Raises:
+        InputError: a numeric column has missing entries, or a column is neither numbers nor text.
+
+    >>> encode({"colour": np.array(["red", "blue", "red"]), "size": np.array([1.0, 2.0, 3.0])}).tolist()
+    [[0.0, 1.0, 1.0], [1.0, 0.0, 2.0], [0.0, 1.0, 3.0]]
+    """
+    if not columns:
+        raise InputError("expected at least one column besides label, group and id, got none")
+    parts = []
+    for name, values in columns.items():
+        numbers = None if name in categorical else _numbers(name, values)
+        if numbers is None:
+            parts.append(_one_hot(name, values))
+        elif standardise:
+            parts.append(((numbers - numbers.mean()) / (numbers.std() or 1.0))[:, None])
+        else:
+            parts.append(numbers[:, None])
+    return np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
+
+
+def _numbers(name: str, values: np.ndarray) -> np.ndarray | None:
+    """The column in float64, or None if it holds text."""
+    values = _plain(values)
+    if values.dtype.kind not in "biufOUT":
+        raise InputError(f"column '{name}' holds {values.dtype}: turn it into numbers or text, or leave it out")
+    if values.dtype.kind in "UT":
+        return None
+    missing = _missing(values)
+    if values.dtype.kind == "O" and not all(isinstance(value, Real) for value in values[~missing]):
+        return None
+    if missing.any():
+        raise InputError(
+            f"column '{name}' has {missing.sum()} missing of {len(values)} numbers: fill them, leave those rows "
+            f"out, or name it in categorical=, where missing is a category of its own"
+        )
+    return values.astype(np.float64)
+
+
+def _one_hot(name: str, values: np.ndarray) -> np.ndarray:
+    values = _plain(values)
+    missing = _missing(values)
+    categories, codes = np.unique(values[~missing].astype(str), return_inverse=True)
+    if len(categories) > MAX_CATEGORIES:
+        raise InputError(
+            f"column '{name}' has {len(categories)} different texts, more than {MAX_CATEGORIES}: "
+            "it looks like an id; name it in id= or group=, or leave it out"
+        )
+    encoded = np.zeros((len(values), len(categories) + missing.any()), dtype=np.float32)
+    encoded[np.flatnonzero(~missing), codes] = 1
+    encoded[missing, len(categories) :] = 1
+    return encoded
+
+
+def _class_indices(name: str, values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    """Labels as class indices; those of text columns are numbered in sorted order and named."""
+    values = _plain(values)
+    if (missing := _missing(values)).any():
+        raise InputError(f"column '{name}' has {missing.sum()} missing of {len(values)} labels: leave those rows out")
+    if values.dtype.kind == "O" and all(isinstance(value, Real) for value in values):
+        values = values.astype(np.float64)
+    if values.dtype.kind in "biuf":
+        return values, None
+    classes, labels = np.unique(values.astype(str), return_inverse=True)
+    return labels, tuple(classes.tolist())
+
+
+def _plain(values: np.ndarray) -> np.ndarray:
+    if values.ndim != 1:
+        raise InputError(f"expected one value a row in each column, got an array of shape {values.shape}")
+    return values
+
+
+def _missing(values: np.ndarray) -> np.ndarray:
+    """Where a column has None, NaN, pandas' NA or NaT."""
+    if values.dtype.kind == "f":
+        return np.isnan(values)
+    if values.dtype.kind != "O":
+        return np.zeros(len(values), dtype=bool)
+    kinds = ("NoneType", "NAType", "NaTType")
+    return np.array(
+        [type(v).__name__ in kinds or (isinstance(v, float) and v != v) for v in values.tolist()], dtype=bool
+    )

@@ -1,0 +1,85 @@
+"""A pool from a torch-like dataset, item by item."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seepage.data.pool import BLOCK_BYTES, Pool
+from seepage.errors import InputError, StorageError
+
+
+def pool_from_dataset(
+    dataset: Any,
+    *,
+    memmap: str | os.PathLike | None = None,
+    n_classes: int | None = None,
+    scale: float = 1.0,
+    name: str = "data",
+) -> Pool:
+    """The items of a torch-like dataset; see `Pool.from_dataset`."""
+    try:
+        n = len(dataset)
+    except TypeError:
+        raise InputError(
+            f"expected a map-style dataset with len(dataset) and dataset[i], got {type(dataset).__name__}"
+        ) from None
+    if n == 0:
+        raise InputError("expected a dataset with at least one item, got none")
+    first, label = _item(dataset[0])
+    dtype = np.dtype(np.uint8 if first.dtype in (np.uint8, np.bool_) else np.float32)
+    shape = (n, *first.shape)
+    labels = None if label is None else np.empty(n, dtype=np.int64)
+
+    def rows(start: int, stop: int) -> np.ndarray:
+        block = np.empty((stop - start, *first.shape), dtype=dtype)
+        for i in range(start, stop):
+            value, answer = _item(dataset[i])
+            if (value.shape, value.dtype, answer is None) != (first.shape, first.dtype, label is None):
+                raise InputError(
+                    f"expected items like dataset[0], {first.dtype} {first.shape}, got {value.dtype} {value.shape} "
+                    f"with{'out' if answer is None else ''} a label at dataset[{i}]"
+                )
+            block[i - start] = value
+            if labels is not None:
+                labels[i] = answer
+        return block
+
+    inputs = rows(0, n) if memmap is None else _mapped(Path(memmap), rows, shape, dtype)
+    return Pool(inputs, labels, name=name, n_classes=n_classes, scale=scale)
+
+
+def _item(item: Any) -> tuple[np.ndarray, int | None]:
+    """An item's input and, where it has one, its label."""
+    if not isinstance(item, (tuple, list)):
+        return np.asarray(item), None
+    if len(item) == 1:
+        return np.asarray(item[0]), None
+    if len(item) != 2:
+        raise InputError(f"expected items that are an input or a pair (input, label), got {len(item)} parts")
+    label = np.asarray(item[1])
+    if label.size != 1 or label.dtype.kind not in "biuf" or not float(label.item()).is_integer():
+        raise InputError(f"expected a class index as label, got {item[1]!r}")
+    return np.asarray(item[0]), int(label.item())
+
+
+def _mapped(path: Path, rows: Callable[[int, int], np.ndarray], shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
+    """Write the rows to `path` a block at a time and open it.
+
+    Written in order rather than into a map: a full disk is then an error here, not a killed process.
+    """
+    step = max(1, BLOCK_BYTES // max(1, dtype.itemsize * int(np.prod(shape[1:]))))
+    part = path.with_name(path.name + ".part")
+    try:
+        with open(part, "wb") as file:
+            header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, shape[0], step):
+                file.write(rows(start, min(start + step, shape[0])).tobytes())
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StorageError(f"the pool's inputs cannot be written to {path}: {error.strerror}") from None
+    return np.load(path, mmap_mode="c", allow_pickle=False)

@@ -1,0 +1,372 @@
+"""Who was in which training set: one column a model, and the named subsets that an audit needs.
+
+The reference columns are balanced among themselves, so that every record is IN as many references as it is
+OUT of. A target's column is never part of that balance: were all columns balanced together, a member of the
+target would be IN one reference fewer than a non-member, and the count alone would give the answer away.
+"""
+
+import hashlib
+from collections.abc import Sized
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int8
+from numpy.typing import ArrayLike
+
+from seepage.errors import InputError
+
+ORIGINS = ("drawn", "declared", "unknown")
+SUBSETS = ("audit", "known", "validation", "population")
+
+
+@dataclass(frozen=True, eq=False)
+class Membership:
+    """Bool columns over the samples of a pool; True means that the record was trained on (IN).
+
+    Records in none of the four subsets `audit`, `known`, `validation` and `population` take no part.
+
+    Args:
+        references: (samples, references); may have no column.
+        targets: (samples, targets), at least one; with `turns` the same columns as `references`.
+        audit: (samples,) records that attacks are scored on, in every target both members and others.
+        known: (samples,) records whose membership in the target the attacker knows beforehand.
+        validation: (samples,) records held out of every training, for stopping rules and accuracies.
+        population: (samples,) records held out of every training that the attacker holds.
+        canaries: (samples,) records of the audit that were planted.
+        origin: "drawn" (by us, at random), "declared" (the user says that it was random) or "unknown".
+        turns: every reference takes its turn as the target.
+
+    Raises:
+        InputError: shapes differ, subsets overlap, or a held-out record is IN somewhere.
+
+    >>> rng = np.random.default_rng(0)
+    >>> membership = Membership.split(100, references=8, population=0.2, rng=rng)
+    >>> membership.references.shape, int(membership.audit.sum()), set(membership.references.sum(1)[membership.audit])
+    ((100, 8), 80, {np.int64(4)})
+    """
+
+    references: Any
+    targets: Any
+    audit: Any
+    known: Any = None
+    validation: Any = None
+    population: Any = None
+    canaries: Any = None
+    origin: str = "unknown"
+    turns: bool = False
+
+    def __post_init__(self):
+        audit = _mask("audit", self.audit, (np.size(self.audit),))
+        n = len(audit)
+        checked = {"audit": audit}
+        for name in ("known", "validation", "population", "canaries"):
+            value = getattr(self, name)
+            checked[name] = np.zeros(n, dtype=bool) if value is None else _mask(name, value, (n,))
+        for name in ("references", "targets"):
+            columns = np.asarray(getattr(self, name))
+            checked[name] = _mask(name, columns, (n, columns.shape[1] if columns.ndim == 2 else -1))
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        self._check()
+
+    def _check(self) -> None:
+        if self.origin not in ORIGINS:
+            raise InputError(f"expected origin to be one of {', '.join(ORIGINS)}, got {self.origin!r}")
+        for i, one in enumerate(SUBSETS):
+            for other in SUBSETS[i + 1 :]:
+                both = int((getattr(self, one) & getattr(self, other)).sum())
+                if both:
+                    raise InputError(f"expected {one} and {other} records to be disjoint, got {both} in both")
+        if (self.canaries & ~self.audit).any():
+            raise InputError(
+                f"expected canaries among the audit records, got {(self.canaries & ~self.audit).sum()} elsewhere"
+            )
+        for name in ("population", "validation"):
+            held_out = getattr(self, name)
+            for columns in ("references", "targets"):
+                n_in = int(getattr(self, columns)[held_out].any(axis=1).sum())
+                if n_in:
+                    raise InputError(f"expected {name} records OUT of every model, got {n_in} IN one of the {columns}")
+        if self.targets.shape[1] == 0:
+            raise InputError("expected at least one target column, got none")
+        members = self.targets[self.audit].sum(axis=0)
+        empty = (members == 0) | (members == self.audit.sum())
+        if empty.any():
+            t = int(empty.argmax())
+            raise InputError(
+                f"expected members and non-members among the audit records of every target, got {members[t]} members "
+                f"of {self.audit.sum()} in target {t}"
+            )
+        if self.turns and not np.array_equal(self.references, self.targets):
+            raise InputError("expected targets and references to be the same columns where every model takes its turn")
+
+    def __len__(self) -> int:
+        return len(self.audit)
+
+    @property
+    def n_references(self) -> int:
+        return self.references.shape[1]
+
+    @property
+    def n_targets(self) -> int:
+        return self.targets.shape[1]
+
+    @property
+    def target(self) -> Bool[np.ndarray, "samples"]:
+        """The column of the first target."""
+        return self.targets[:, 0]
+
+    @classmethod
+    def split(
+        cls,
+        pool_or_n: Sized | int,
+        *,
+        references: int,
+        targets: int = 1,
+        population: float | int = 0.2,
+        validation: float | int = 0.0,
+        known: float | int = 0.0,
+        canaries: ArrayLike | None = None,
+        rng: np.random.Generator,
+    ) -> "Membership":
+        """Draw everything at random: held-out subsets, balanced references, coin flips for each target.
+
+        Args:
+            pool_or_n: the pool, or how many records it has.
+            references: K. Every audit or known record is IN K/2 of them (K odd: one fewer or more, by a
+                coin), and OUT of the others; in each column records are IN independently with
+                probability 1/2.
+            targets: columns in which every audit or known record is IN by a coin of its own.
+            population, validation, known: a share of all records (float below 1) or a count (int).
+            canaries: bool mask or indices of planted records, which then belong to the audit.
+        """
+        n = _n_records(pool_or_n)
+        canary_mask = np.zeros(n, dtype=bool) if canaries is None else _selection("canaries", canaries, n)
+        subsets = _draw_subsets(canary_mask, rng, population=population, validation=validation, known=known)
+        trainable = subsets["audit"] | subsets["known"]
+        return cls(
+            references=_balanced(trainable, _count("references", references), rng),
+            targets=(rng.random((n, _count("targets", targets))) < 0.5) & trainable[:, None],
+            canaries=canary_mask,
+            origin="drawn",
+            **subsets,
+        )
+
+    @classmethod
+    def fixed(
+        cls,
+        pool_or_n: Sized | int,
+        *,
+        members: ArrayLike,
+        nonmembers: ArrayLike | None = None,
+        references: int = 0,
+        origin: str,
+        population: ArrayLike | float | int = 0.0,
+        validation: ArrayLike | float | int = 0.0,
+        known: ArrayLike | float | int = 0.0,
+        canaries: ArrayLike | None = None,
+        rng: np.random.Generator,
+    ) -> "Membership":
+        """The user's lists for a model that is already trained, and balanced references beside it.
+
+        Args:
+            pool_or_n: the pool, or how many records it has.
+            members: bool mask or indices of the records that the target was trained on.
+            nonmembers: the same for those that it was not; by default all others. Records in neither list
+                take no part.
+            references: K columns over the audit and known records, balanced as in `split`.
+            origin: "declared" if the members were chosen at random among the records, "unknown" if not.
+            population, validation: non-members to set aside: a mask or indices, or a share (float below
+                1) or count (int) of the non-members, drawn at random.
+            known: records whose membership the attacker knows: a mask or indices, or a share or count of
+                all that are left, drawn at random.
+            canaries: bool mask or indices of planted records.
+        """
+        if origin == "drawn":
+            raise InputError("expected origin 'declared' or 'unknown' for given lists: only Membership.split draws")
+        n = _n_records(pool_or_n)
+        is_member = _selection("members", members, n)
+        is_nonmember = ~is_member if nonmembers is None else _selection("nonmembers", nonmembers, n)
+        if both := int((is_member & is_nonmember).sum()):
+            raise InputError(f"expected members and non-members to be disjoint, got {both} records in both")
+        held_out = {"population": _some("population", population, is_nonmember, rng)}
+        held_out["validation"] = _some("validation", validation, is_nonmember & ~held_out["population"], rng)
+        for name, mask in held_out.items():
+            if elsewhere := int((mask & ~is_nonmember).sum()):
+                raise InputError(f"expected {name} records among the non-members, got {elsewhere} elsewhere")
+        left = (is_member | is_nonmember) & ~held_out["population"] & ~held_out["validation"]
+        known_mask = _some("known", known, left, rng)
+        return cls(
+            references=_balanced(left, _count("references", references), rng),
+            targets=is_member[:, None],
+            audit=left & ~known_mask,
+            known=known_mask,
+            canaries=None if canaries is None else _selection("canaries", canaries, n),
+            origin=origin,
+            **held_out,
+        )
+
+    @classmethod
+    def every_model(
+        cls,
+        pool_or_n: Sized | int,
+        *,
+        references: int,
+        population: float | int = 0.2,
+        validation: float | int = 0.0,
+        rng: np.random.Generator,
+    ) -> "Membership":
+        """Balanced references that take turns as the target: K targets for the price of K references.
+
+        `reference_masks` evens the counts out again for each turn, which costs one or two references a
+        record; attacks that need IN and OUT references need K of at least 4.
+        """
+        n = _n_records(pool_or_n)
+        if _count("references", references) < 2:
+            raise InputError(f"expected at least 2 references where each takes its turn as target, got {references}")
+        subsets = _draw_subsets(np.zeros(n, dtype=bool), rng, population=population, validation=validation, known=0)
+        columns = _balanced(subsets["audit"], references, rng)
+        return cls(references=columns, targets=columns, origin="drawn", turns=True, **subsets)
+
+    def reference_masks(
+        self, target_index: int = 0, *, rng: np.random.Generator
+    ) -> tuple[Bool[np.ndarray, "samples references"], Bool[np.ndarray, "samples references"]]:
+        """Which references hold a record (IN) and which do not (OUT), as one target's attacker may use them.
+
+        For an ordinary target that is `references` and its complement. Where models take turns, the
+        target's own column is neither, and of every record as many IN as OUT references are kept, chosen at
+        random: a member of the target has one IN reference fewer than a non-member, and the count, or any
+        mean over references, would tell them apart.
+        """
+        if not 0 <= target_index < self.n_targets:
+            raise InputError(f"expected a target below {self.n_targets}, got {target_index}")
+        if not self.turns:
+            return self.references, ~self.references
+        others = np.arange(self.n_references) != target_index
+        is_in, is_out = self.references & others, ~self.references & others
+        # A population or validation record is OUT everywhere: it is no one's member, nothing to even out.
+        held_out = ~is_in.any(axis=1) & ~self.audit & ~self.known
+        n_kept = np.where(held_out, self.n_references, np.minimum(is_in.sum(axis=1), is_out.sum(axis=1)))
+        return _keep(is_in, n_kept, rng), _keep(is_out, n_kept, rng)
+
+    def known_bits(self, target_index: int = 0) -> Int8[np.ndarray, "samples"]:
+        """What the attacker knows of one target: 1 known member, 0 known non-member, -1 unknown."""
+        return np.where(self.known, self.targets[:, target_index], np.int8(-1)).astype(np.int8)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all columns, subsets and the origin."""
+        digest = hashlib.sha256(repr(("seepage.membership/1", self.origin, self.turns)).encode())
+        for name in ("references", "targets", *SUBSETS, "canaries"):
+            digest.update(_packed(getattr(self, name)))
+        return digest.hexdigest()
+
+    @staticmethod
+    def column_fingerprint(column: Bool[np.ndarray, "samples"]) -> str:
+        """SHA-256 of one model's training set, a column of `references` or `targets`."""
+        return hashlib.sha256(_packed(_mask("column", column, (np.size(column),)))).hexdigest()
+
+
+def _balanced(trainable: np.ndarray, n_columns: int, rng: np.random.Generator) -> np.ndarray:
+    """Each trainable record IN half of the columns, which half drawn afresh for every record.
+
+    A record's columns in the order of uniform draws, the first half IN: rows are independent, and so is
+    each single column's bit from row to row.
+    """
+    columns = np.zeros((len(trainable), n_columns), dtype=bool)
+    n = int(trainable.sum())
+    n_in = n_columns // 2 + (rng.integers(0, 2, size=n) if n_columns % 2 else np.zeros(n, dtype=np.int64))
+    columns[trainable] = _keep(np.ones((n, n_columns), dtype=bool), n_in, rng)
+    return columns
+
+
+def _keep(mask: np.ndarray, n_kept: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """At most `n_kept[i]` of the True entries of row i, chosen at random."""
+    order = np.where(mask, rng.random(mask.shape), np.inf).argsort(axis=1)
+    first = np.arange(mask.shape[1]) < n_kept[:, None]
+    kept = np.zeros_like(mask)
+    np.put_along_axis(kept, order, first, axis=1)
+    return kept & mask
+
+
+def _draw_subsets(canaries: np.ndarray, rng: np.random.Generator, **sizes: float | int) -> dict[str, np.ndarray]:
+    """Disjoint random subsets, none of them with a canary; what is left is the audit."""
+    n = len(canaries)
+    order = rng.permutation(np.flatnonzero(~canaries))
+    subsets, start = {}, 0
+    for name, size in sizes.items():
+        stop = start + _size(name, size, n)
+        if stop > len(order):
+            raise InputError(f"expected {', '.join(sizes)} to leave records for the audit, got {stop} of {len(order)}")
+        subsets[name] = np.zeros(n, dtype=bool)
+        subsets[name][order[start:stop]] = True
+        start = stop
+    audit = np.ones(n, dtype=bool)
+    audit[order[:start]] = False
+    return subsets | {"audit": audit}
+
+
+def _some(name: str, chosen: ArrayLike | float | int, among: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A mask from a mask or indices, or from the size of a random choice."""
+    if np.ndim(chosen) > 0:
+        return _selection(name, chosen, len(among))
+    mask = np.zeros(len(among), dtype=bool)
+    candidates = np.flatnonzero(among)
+    mask[rng.permutation(candidates)[: _size(name, chosen, len(candidates))]] = True
+    return mask
+
+
+def _size(name: str, size: Any, n: int) -> int:
+    if isinstance(size, (int, np.integer)) and not isinstance(size, bool) and 0 <= size <= n:
+        return int(size)
+    if isinstance(size, (float, np.floating)) and 0 <= size < 1:
+        return round(size * n)
+    raise InputError(f"expected {name} as a share (float, 0 to below 1) or a count (int, at most {n}), got {size!r}")
+
+
+def _count(name: str, count: Any) -> int:
+    if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or count < 0:
+        raise InputError(f"expected {name} as a number of models, got {count!r}")
+    return int(count)
+
+
+def _n_records(pool_or_n: Sized | int) -> int:
+    n = _count("records", pool_or_n) if isinstance(pool_or_n, (int, np.integer)) else len(pool_or_n)
+    if n == 0:
+        raise InputError("expected at least one record, got none")
+    return n
+
+
+def _selection(name: str, chosen: ArrayLike, n: int) -> np.ndarray:
+    """A bool mask from a bool mask or from distinct indices."""
+    chosen = np.asarray(chosen)
+    if chosen.dtype == bool:
+        return _mask(name, chosen, (n,))
+    if chosen.size == 0:
+        return np.zeros(n, dtype=bool)
+    if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
+        raise InputError(f"expected {name} as a bool mask or a list of indices, got {chosen.dtype} {chosen.shape}")
+    if chosen.min() < 0 or chosen.max() >= n:
+        raise InputError(f"expected {name} as indices from 0 to {n - 1}, got {chosen.min()} to {chosen.max()}")
+    if len(np.unique(chosen)) < len(chosen):
+        raise InputError(
+            f"expected each of the {name} once, got {len(chosen) - len(np.unique(chosen))} indices more than once"
+        )
+    mask = np.zeros(n, dtype=bool)
+    mask[chosen] = True
+    return mask
+
+
+def _mask(name: str, mask: Any, shape: tuple[int, ...]) -> np.ndarray:
+    mask = np.asarray(mask)
+    if mask.dtype != bool:
+        raise InputError(f"expected {name} in bool, True for IN, got {mask.dtype}")
+    if mask.shape != shape:
+        expected = ", ".join("any" if length < 0 else str(length) for length in shape)
+        raise InputError(f"expected {name} of shape ({expected}), got {mask.shape}")
+    return mask
+
+
+def _packed(mask: np.ndarray) -> bytes:
+    return repr(mask.shape).encode() + np.packbits(mask).tobytes()

@@ -1,0 +1,377 @@
+"""The records of an audit: inputs, labels, ids and groups, in memory or memory-mapped."""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+from numpy.typing import ArrayLike
+
+from seepage.errors import InputError
+
+BLOCK_BYTES = 8 * 2**20
+LARGEST_EXACT_INT = 2**24  # above it float32 skips integers, and two different records could become the same
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Pool:
+    """Samples with optional labels and groups.
+
+    `inputs` is kept as float32 or uint8. Images and binary records stay in one byte a value; what a model
+    gets is `batch()`, float32:
+
+        batch(i) = scale * inputs[i]
+
+    so that uint8 images take `scale=1 / 255` and uint8 features take the default. Other numbers are
+    converted to float32 once. An `np.memmap` stays on the disk and must be float32 or uint8.
+
+    Args:
+        inputs: (samples, ...); images are (samples, channels, height, width).
+        labels: (samples,) class indices, from 0; None where there are none.
+        ids: (samples,) distinct names of the records, for reports; "0", "1", ... by default.
+        groups: (samples,) the person, author or stratum of each record.
+        name: what the data are called in a report.
+        n_classes: by default the largest label + 1.
+        classes: a name for each class.
+        scale: what uint8 inputs are multiplied by on their way into a model.
+
+    Raises:
+        InputError: the arrays do not belong together, are not finite, or have labels out of range.
+
+    >>> pool = Pool([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1])
+    >>> len(pool), pool.n_classes, pool.ids.tolist()
+    (3, 2, ['0', '1', '2'])
+    """
+
+    inputs: Any
+    labels: Any = None
+    _: KW_ONLY
+    ids: Any = None
+    groups: Any = None
+    name: str = "data"
+    n_classes: int | None = None
+    classes: tuple[str, ...] | None = None
+    scale: float = 1.0
+
+    def __post_init__(self):
+        inputs = _checked_inputs(self.inputs)
+        n = len(inputs)
+        labels = None if self.labels is None else _checked_labels(self.labels, n)
+        ids = np.arange(n).astype(str) if self.ids is None else _checked_names("ids", self.ids, n)
+        if len(np.unique(ids)) < n:
+            values, counts = np.unique(ids, return_counts=True)
+            raise InputError(f"expected distinct ids, got {counts.max()} records with id '{values[counts.argmax()]}'")
+        groups = None if self.groups is None else _checked_names("groups", self.groups, n)
+        if not (np.isfinite(self.scale) and self.scale > 0) or (inputs.dtype != np.uint8 and self.scale != 1.0):
+            raise InputError(
+                f"expected scale > 0, and 1 unless inputs are uint8, got scale={self.scale} for {inputs.dtype} inputs"
+            )
+        classes = None if self.classes is None else tuple(str(c) for c in self.classes)
+        n_classes = _checked_n_classes(labels, self.n_classes, classes)
+        checked = {"inputs": inputs, "labels": labels, "ids": ids, "groups": groups, "name": str(self.name)}
+        checked |= {"n_classes": n_classes, "classes": classes, "scale": float(self.scale)}
+        for field, value in checked.items():
+            object.__setattr__(self, field, value)
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.inputs.shape))
+        classes = "no labels" if self.labels is None else f"{self.n_classes} classes"
+        return f"Pool({self.name!r}, {shape} {self.inputs.dtype}, {classes})"
+
+    def batch(self, indices: Any = slice(None)) -> Float32[np.ndarray, "batch ..."]:
+        """What a model gets for these records: `scale * inputs[indices]` as a new float32 array."""
+        batch = np.array(self.inputs[indices], dtype=np.float32)
+        if self.scale != 1.0:
+            batch *= np.float32(self.scale)
+        return batch
+
+    def subset(self, indices: ArrayLike) -> "Pool":
+        """The records at `indices` (integers or a bool mask), with their ids, labels and groups.
+
+        Of a memory-mapped pool these records are read into memory.
+        """
+        indices = np.asarray(indices)
+        if indices.dtype == bool and indices.shape != (len(self),):
+            raise InputError(f"expected a bool mask of shape ({len(self)},), got shape {indices.shape}")
+        if indices.dtype != bool and (indices.ndim != 1 or not np.issubdtype(indices.dtype, np.integer)):
+            raise InputError(f"expected a bool mask or a list of integers, got {indices.dtype} {indices.shape}")
+        try:
+            inputs = np.array(self.inputs[indices])
+        except IndexError:
+            raise InputError(f"expected indices below {len(self)}, got {indices.max()}") from None
+        return Pool(
+            inputs,
+            None if self.labels is None else self.labels[indices],
+            ids=self.ids[indices],
+            groups=None if self.groups is None else self.groups[indices],
+            name=self.name,
+            n_classes=self.n_classes,
+            classes=self.classes,
+            scale=self.scale,
+        )
+
+    def concat(self, *others: "Pool", name: str | None = None) -> "Pool":
+        """This pool's records and then those of `others`, in memory.
+
+        Where two pools share an id, every id is preceded by the number of its pool ("0/17", "1/17").
+        """
+        pools = (self, *others)
+        for other in others:
+            for what in ("n_classes", "classes", "scale"):
+                if (mine := getattr(self, what)) != (theirs := getattr(other, what)):
+                    raise InputError(f"expected pools with the same {what}, got {mine} and {theirs}")
+            mine, theirs = (self.inputs.shape[1:], self.inputs.dtype), (other.inputs.shape[1:], other.inputs.dtype)
+            if mine != theirs:
+                raise InputError(f"expected records of the same shape and dtype, got {mine} and {theirs}")
+            if (self.groups is None) != (other.groups is None):
+                raise InputError("expected groups in all pools or in none")
+        ids = np.concatenate([pool.ids for pool in pools])
+        if len(np.unique(ids)) < len(ids):
+            ids = np.concatenate([np.char.add(f"{k}/", pool.ids) for k, pool in enumerate(pools)])
+        return Pool(
+            np.concatenate([pool.inputs for pool in pools]),
+            None if self.labels is None else np.concatenate([pool.labels for pool in pools]),
+            ids=ids,
+            groups=None if self.groups is None else np.concatenate([pool.groups for pool in pools]),
+            name=name or self.name,
+            n_classes=self.n_classes,
+            classes=self.classes,
+            scale=self.scale,
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of what a model can learn from: inputs, scale, labels and n_classes.
+
+        Ids, groups and names are left out: they are labels for people and change no training.
+        """
+        digest = hashlib.sha256(b"seepage.pool/1")
+        digest.update(repr((self.inputs.shape, self.inputs.dtype.str, self.scale, self.n_classes)).encode())
+        for _, block in _blocks(self.inputs):
+            digest.update(block)
+        if self.labels is not None:
+            digest.update(self.labels.astype("<i8"))
+        return digest.hexdigest()
+
+    def duplicates(self) -> list[Int64[np.ndarray, "copies"]]:
+        """Groups of two or more records whose inputs are identical, whatever their labels.
+
+        >>> Pool([[1.0], [2.0], [1.0]]).duplicates()
+        [array([0, 2])]
+        """
+        places = defaultdict(list)
+        for place, digest in enumerate(_record_digests(self.inputs)):
+            places[digest].append(place)
+        return [np.array(group, dtype=np.int64) for group in places.values() if len(group) > 1]
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        *,
+        label: str | None = None,
+        group: str | None = None,
+        id: str | None = None,
+        categorical: Sequence[str] = (),
+        standardise: bool = False,
+        n_classes: int | None = None,
+        name: str = "data",
+    ) -> "Pool":
+        """The rows of a data frame (pandas, polars: anything with `columns` and `frame[column].to_numpy()`).
+
+        Text columns and those in `categorical` are one-hot encoded, one value for each category in sorted
+        order and one more for missing entries; numeric columns are kept as they are, or centred and
+        divided by their standard deviation over the whole frame with `standardise`. Text labels become
+        class indices in sorted order.
+
+        Raises:
+            InputError: a column is not there, has missing numbers, or holds neither numbers nor text.
+        """
+        from seepage.data.frames import frame_columns, pool_from_columns
+
+        columns = frame_columns(frame)
+        return pool_from_columns(
+            columns,
+            label=label,
+            group=group,
+            id=id,
+            categorical=categorical,
+            standardise=standardise,
+            n_classes=n_classes,
+            name=name,
+        )
+
+    @classmethod
+    def from_dataset(
+        cls,
+        dataset: Any,
+        *,
+        memmap: str | os.PathLike | None = None,
+        n_classes: int | None = None,
+        scale: float = 1.0,
+        name: str = "data",
+    ) -> "Pool":
+        """The items of a torch-like `Dataset` (`len` and `[i]`), each an input or a pair (input, label).
+
+        Every item is taken once, in order. With `memmap`, a file name, the inputs go to that `.npy` file
+        and never all into memory.
+
+        Raises:
+            InputError: an item has another shape than the first, or no length is known.
+            StorageError: the file cannot be written.
+        """
+        from seepage.data.items import pool_from_dataset
+
+        return pool_from_dataset(dataset, memmap=memmap, n_classes=n_classes, scale=scale, name=name)
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike, **options: Any) -> "Pool":
+        """The records in a `.npz`, `.npy`, `.csv` or `.parquet` file; never runs code from it.
+
+        Args:
+            path: the file; its suffix says what it is.
+            options: for every kind `name`, `n_classes` and `max_bytes` (of the contents in memory);
+                `.npz` (arrays `inputs` or `x`; optional `labels` or `y`, `ids`, `groups`): `scale`;
+                `.npy` (the inputs, memory-mapped): `scale` and `labels`, an array or another `.npy` file;
+                `.csv` (with a header) and `.parquet`: `label`, `group`, `id`, `categorical` and
+                `standardise`, as in `from_frame`.
+
+        Raises:
+            DataFileError: the file is missing, corrupt, too large, or lacks what it must hold.
+            InputError: an option or suffix is not known, or the contents do not make a pool.
+            MissingExtraError: `.parquet` without the extra `parquet`.
+        """
+        from seepage.data.files import pool_from_file
+
+        return pool_from_file(path, options)
+
+
+def overlap(a: Pool | ArrayLike, b: Pool | ArrayLike) -> Int64[np.ndarray, "pairs 2"]:
+    """Records of `a` that are in `b` too, inputs compared value for value, whatever their labels.
+
+    Args:
+        a, b: pools, or arrays (samples, ...) of inputs.
+
+    Returns:
+        A row (index in `a`, index in `b`) for each record of `a` that `b` also holds, in `a`'s order; of
+        several copies in `b`, the first.
+
+    Raises:
+        InputError: the records of `a` and `b` differ in shape.
+
+    >>> overlap([[1.0], [2.0], [3.0]], [[3.0], [0.0], [1.0], [1.0]]).tolist()
+    [[0, 2], [2, 0]]
+    """
+    a = a if isinstance(a, Pool) else Pool(a)
+    b = b if isinstance(b, Pool) else Pool(b)
+    if a.inputs.shape[1:] != b.inputs.shape[1:]:
+        raise InputError(f"expected records of one shape, got {a.inputs.shape[1:]} and {b.inputs.shape[1:]}")
+    stored_alike = a.inputs.dtype == b.inputs.dtype and a.scale == b.scale
+    scales = (1.0, 1.0) if stored_alike else (a.scale, b.scale)
+    dtype = a.inputs.dtype if stored_alike else np.dtype(np.float32)
+    first: dict[bytes, int] = {}
+    for place, digest in enumerate(_record_digests(b.inputs, dtype, scales[1])):
+        first.setdefault(digest, place)
+    digests = enumerate(_record_digests(a.inputs, dtype, scales[0]))
+    pairs = [(place, first[digest]) for place, digest in digests if digest in first]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _blocks(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Consecutive rows of `array`, contiguous and little-endian, about BLOCK_BYTES at a time, with their place."""
+    rows = max(1, BLOCK_BYTES // array[:1].nbytes)
+    for start in range(0, len(array), rows):
+        block = np.ascontiguousarray(array[start : start + rows])
+        yield start, block.astype(block.dtype.newbyteorder("<"), copy=False)
+
+
+def _record_digests(inputs: np.ndarray, dtype: np.dtype | None = None, scale: float = 1.0) -> Iterator[bytes]:
+    for _, block in _blocks(inputs):
+        block = block.reshape(len(block), -1).astype(dtype or block.dtype, copy=False)
+        if block.dtype == np.float32:
+            block = block * np.float32(scale) + np.float32(0)  # -0 + 0 = 0: equal values get equal bytes
+        data, size = block.tobytes(), block[:1].nbytes
+        for start in range(0, len(data), size):
+            yield hashlib.blake2b(data[start : start + size], digest_size=16).digest()
+
+
+def _checked_inputs(inputs: ArrayLike) -> np.ndarray:
+    if isinstance(inputs, np.memmap):
+        if inputs.dtype not in (np.float32, np.uint8):
+            raise InputError(
+                f"expected memory-mapped inputs in float32 or uint8, got {inputs.dtype}: "
+                "save them with np.save(path, inputs.astype(np.float32))"
+            )
+        array = inputs
+    else:
+        try:
+            array = np.asarray(inputs)
+        except ValueError as error:
+            raise InputError(f"expected inputs that make one array (samples, ...): {error}") from None
+    if array.ndim < 2 or array.size == 0:
+        raise InputError(f"expected inputs of shape (samples, ...) with at least one value each, got {array.shape}")
+    kind = array.dtype.kind
+    if kind not in "fbiu":
+        raise InputError(f"expected numbers as inputs, got dtype {array.dtype}: Pool.from_frame encodes text")
+    if kind == "b":
+        return array.astype(np.uint8)
+    if array.dtype == np.uint8:
+        return array
+    if kind in "iu" and max(abs(int(array.min())), abs(int(array.max()))) > LARGEST_EXACT_INT:
+        raise InputError(
+            f"expected integers of at most {LARGEST_EXACT_INT} as inputs (models get float32), got "
+            f"{array.min()} to {array.max()}: rescale them first"
+        )
+    if array.dtype != np.float32:
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32)
+    for start, block in _blocks(array):
+        finite = np.isfinite(block).reshape(len(block), -1).all(axis=1)
+        if not finite.all():
+            raise InputError(
+                f"expected finite float32 inputs, got NaN or infinity in record {start + int(finite.argmin())}"
+            )
+    return array
+
+
+def _checked_labels(labels: ArrayLike, n: int) -> np.ndarray:
+    array = np.asarray(labels)
+    if array.shape != (n,):
+        raise InputError(f"expected labels of shape ({n},), one class index a record, got {array.shape}")
+    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.round(array)).all():
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iub":
+        raise InputError(f"expected class indices (integers) as labels, got dtype {array.dtype}")
+    if array.min() < 0:
+        raise InputError(f"expected labels from 0, got {array.min()}")
+    return array.astype(np.int64)
+
+
+def _checked_names(what: str, names: ArrayLike, n: int) -> np.ndarray:
+    array = np.asarray(names)
+    if array.shape != (n,):
+        raise InputError(f"expected {what} of shape ({n},), one a record, got {array.shape}")
+    return array.astype(str)
+
+
+def _checked_n_classes(labels: np.ndarray | None, n_classes: int | None, classes: tuple[str, ...] | None) -> int | None:
+    if labels is None:
+        if n_classes is not None or classes is not None:
+            raise InputError("expected labels where n_classes or classes are given, got none")
+        return None
+    if classes is not None and n_classes is None:
+        n_classes = len(classes)
+    if classes is not None and len(classes) != n_classes:
+        raise InputError(f"expected {n_classes} names of classes, got {len(classes)}")
+    largest = int(labels.max())
+    if n_classes is not None and largest >= n_classes:
+        raise InputError(f"expected labels below n_classes={n_classes}, got {largest}")
+    return largest + 1 if n_classes is None else int(n_classes)

@@ -1,0 +1,33 @@
+"""The one seam between a run and the machines it runs on: map a task over units.
+
+A task is a callable `task(unit, report)` that commits what it makes to files and returns a small
+JSON value; `report(fraction)` says how far it is. A unit is a JSON value that names a piece of work.
+An executor promises that every unit is carried out at least once, in any order; because a unit's
+state is files, carrying it out twice does no harm, and a run that was killed goes on with the units
+whose files are missing. Other back ends need nothing but this call.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+Unit = Any
+Report = Callable[[float], None]
+Task = Callable[[Unit, Report], Any]
+Progress = Callable[[int, float], None]
+
+
+class Executor(Protocol):
+    def map(self, task: Task, units: Sequence[Unit], progress: Progress) -> Iterator[tuple[int, Any]]:
+        """Carry out every unit; yield (position of the unit, what the task returned) as they finish.
+
+        `progress(position, fraction)` is called while a unit runs.
+        """
+        ...
+
+
+class Inline:
+    """Every unit in this process, one after another."""
+
+    def map(self, task: Task, units: Sequence[Unit], progress: Progress) -> Iterator[tuple[int, Any]]:
+        for position, unit in enumerate(units):
+            yield position, task(unit, lambda fraction, position=position: progress(position, fraction))

@@ -1,0 +1,150 @@
+"""A supervised pool of local processes, one thread each.
+
+Each worker is a fresh interpreter (`python -m seepage.execution.worker`), so a user's script needs no
+`__main__` guard and nothing is forked under a running thread pool. A worker that dies takes only its
+unit with it: the unit is tried again, three times in all, in a new worker. A parent that dies takes its
+workers with it, because they watch the pipe that it holds open.
+"""
+
+import base64
+import json
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cloudpickle
+
+from seepage.errors import SeepageError, StorageError, TrainingError
+from seepage.execution.executor import Progress, Task, Unit
+
+ATTEMPTS = 3
+
+# One thread a process: OpenMP's threads spin when processes share the cores. Blocks of memory are kept,
+# because handing gradients back to the system after each step costs a page fault for each page of them.
+WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
+}
+
+
+class _Worker:
+    def __init__(self, name: int, task_file: str, inbox: queue.Queue):
+        environment = os.environ | WORKER_ENVIRONMENT
+        environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
+        self.name = name
+        self.position: int | None = None
+        self.log = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - lives as long as the worker
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "seepage.execution.worker", task_file],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            env=environment,
+            start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends its workers
+            text=True,
+        )
+        threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
+
+    def _listen(self, inbox: queue.Queue) -> None:
+        for line in self.process.stdout:
+            inbox.put((self, json.loads(line)))
+        inbox.put((self, {"kind": "gone"}))
+
+    def give(self, position: int, unit: Unit) -> None:
+        self.position = position
+        try:
+            self.process.stdin.write(json.dumps(unit) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it is gone already: its listener says so, and the unit is tried again
+
+    def last_words(self) -> str:
+        self.log.seek(0)
+        return self.log.read()[-2000:].decode(errors="replace").strip()
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.log.close()
+
+
+class Processes:
+    """Units spread over `workers` local processes."""
+
+    def __init__(self, workers: int):
+        self.workers = workers
+
+    def map(self, task: Task, units: Sequence[Unit], progress: Progress) -> Iterator[tuple[int, Any]]:
+        """See `Executor.map`.
+
+        Raises:
+            TrainingError: a unit killed its worker three times, or the task raised an error of its own.
+            SeepageError: whatever error of this package the task raised.
+        """
+        waiting = list(reversed(range(len(units))))
+        attempts = [0] * len(units)
+        inbox: queue.Queue = queue.Queue()
+        with tempfile.NamedTemporaryFile(suffix=".task") as task_file:
+            cloudpickle.dump(task, task_file)
+            task_file.flush()
+            busy: set[_Worker] = set()
+
+            def start() -> None:
+                worker = _Worker(len(busy), task_file.name, inbox)
+                busy.add(worker)
+                hand_out(worker)
+
+            def hand_out(worker: _Worker) -> None:
+                position = waiting.pop()
+                attempts[position] += 1
+                worker.give(position, units[position])
+
+            try:
+                for _ in range(min(self.workers, len(units))):
+                    start()
+                finished = 0
+                while finished < len(units):
+                    worker, message = inbox.get()
+                    if message["kind"] == "progress":
+                        progress(worker.position, message["fraction"])
+                    elif message["kind"] == "done":
+                        finished += 1
+                        yield worker.position, message["value"]
+                        worker.position = None
+                        if waiting:
+                            hand_out(worker)
+                    elif message["kind"] == "error":
+                        raise _error(message)
+                    elif worker.position is not None and worker in busy:
+                        words = worker.last_words()
+                        busy.discard(worker)
+                        worker.end()
+                        if attempts[worker.position] >= ATTEMPTS:
+                            raise TrainingError(
+                                f"a worker process died {ATTEMPTS} times on the same unit (out of memory?); "
+                                f"finished units are kept. Its last words: {words or 'none'}"
+                            )
+                        waiting.append(worker.position)
+                        start()
+            finally:
+                for worker in busy:
+                    worker.end()
+
+
+def _error(message: dict) -> SeepageError:
+    if message["pickle"]:
+        return pickle.loads(base64.b64decode(message["pickle"]))
+    if message["no_space"]:
+        return StorageError(f"the disk is full: {message['text']}; finished units are kept, free some space and go on")
+    return TrainingError(f"a training failed: {message['text']}\n{message['traceback']}")

@@ -1,0 +1,46 @@
+"""What a local worker process runs: units in on standard input, messages out on standard output."""
+
+import base64
+import errno
+import json
+import os
+import pickle
+import queue
+import sys
+import threading
+import traceback
+
+from seepage.errors import SeepageError
+
+
+def main(task_file: str) -> None:
+    # Whatever the task prints must not mix with the messages.
+    messages = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    units: queue.Queue = queue.Queue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            units.put(json.loads(line))
+        os._exit(1)  # the parent is gone: stop in the middle; a unit that is not committed does not exist
+
+    threading.Thread(target=read, daemon=True).start()
+
+    def say(kind: str, **content) -> None:
+        messages.write(json.dumps({"kind": kind, **content}) + "\n")
+
+    with open(task_file, "rb") as file:
+        task = pickle.load(file)
+    while True:
+        unit = units.get()
+        try:
+            say("done", value=task(unit, lambda fraction: say("progress", fraction=fraction)))
+        except Exception as error:
+            own = base64.b64encode(pickle.dumps(error)).decode() if isinstance(error, SeepageError) else None
+            no_space = isinstance(error, OSError) and error.errno == errno.ENOSPC
+            text = f"{type(error).__name__}: {error}"
+            say("error", text=text, pickle=own, no_space=no_space, traceback=traceback.format_exc()[-3000:])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,186 @@
+"""How well scores separate members from non-members: AUC, balanced accuracy, advantage."""
+
+import numpy as np
+from jaxtyping import Bool, Float64
+from scipy.special import expit, logit, ndtri
+from scipy.stats import rankdata
+
+from seepage.metrics.bootstrap import two_way, weighted_mean
+from seepage.metrics.intervals import Estimate, check_confidence, clopper_pearson
+from seepage.metrics.roc import check_columns, threshold_counts
+
+
+def roc_auc(
+    scores: Float64[np.ndarray, "samples *targets"],
+    members: Bool[np.ndarray, "samples *targets"],
+    *,
+    confidence: float = 0.95,
+    rng: np.random.Generator,
+) -> Estimate:
+    """Area under the ROC curve (mean over targets) with its interval.
+
+    One target: DeLong's variance on the logit scale,
+
+        logit(AUC) +- z sd / (AUC (1 - AUC)),  sd^2 = var(V_in) / n_in + var(V_out) / n_out,
+
+    V_in being the share of non-members below each member and V_out the share of members above each non-member. Several
+    targets: two-way bootstrap of the same placements, AUC* = mean(V_in) + mean(V_out) - AUC under the drawn weights.
+
+    Where no placement varies (perfect separation, constant scores) neither gives a width. There the interval is
+    Clopper-Pearson on min(n_in, n_out) disjoint member-non-member pairs: such pairs are independent, and perfect
+    separation implies that each is in order, so the bound holds for any distribution.
+
+    Args:
+        scores: higher = more likely a member.
+        members: True = member.
+        confidence: two-sided.
+        rng: resamples; unused for one target.
+
+    Returns:
+        Estimate with n = records.
+
+    Raises:
+        InputError: see `roc.check_columns`.
+
+    Reference: DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44(3); Sun and Xu (2014), IEEE SPL 21(11), for the
+        midrank form; Pepe (2003), section 5.2.5, for the logit scale.
+    """
+    check_confidence(confidence)
+    scores, members = check_columns(scores, members)
+    n_samples, n_targets = scores.shape
+    placements = np.column_stack([_placements(s, m) for s, m in zip(scores.T, members.T, strict=True)])
+    by_target = np.array([p[m].mean() for p, m in zip(placements.T, members.T, strict=True)])
+    value = float(by_target.mean())
+
+    if n_targets == 1:
+        inside, outside = placements[members], placements[~members]
+        sd = float(np.sqrt(inside.var(ddof=1) / inside.size + outside.var(ddof=1) / outside.size))
+        low = high = value
+        if 0 < value < 1 and sd > 0:
+            half_width = ndtri((1 + confidence) / 2) * sd / (value * (1 - value))
+            low, high = expit(logit(value) - half_width), expit(logit(value) + half_width)
+    else:
+
+        def statistic(target, weights):
+            v, m = placements[:, target], members[:, target]
+            return weighted_mean(v, weights, m) + weighted_mean(v, weights, ~m) - by_target[target]
+
+        (low,), (high,) = two_way(statistic, n_samples, n_targets, confidence=confidence, rng=rng)
+
+    n_in = members.sum(axis=0)
+    pairs = int(np.minimum(n_in, n_samples - n_in).min())
+    return _estimate(value, low, high, n_samples, pairs, confidence)
+
+
+def _placements(
+    scores: Float64[np.ndarray, " samples"], members: Bool[np.ndarray, " samples"]
+) -> Float64[np.ndarray, " samples"]:
+    """For a member the share of non-members below it, for a non-member the share of members above it; ties half."""
+    n_in = np.count_nonzero(members)
+    n_out = len(scores) - n_in
+    rank = rankdata(scores)
+    placements = np.empty(len(scores))
+    placements[members] = (rank[members] - rankdata(scores[members])) / n_out
+    placements[~members] = 1 - (rank[~members] - rankdata(scores[~members])) / n_in
+    return placements
+
+
+def balanced_accuracy(
+    scores: Float64[np.ndarray, "samples *targets"],
+    members: Bool[np.ndarray, "samples *targets"],
+    *,
+    confidence: float = 0.95,
+    rng: np.random.Generator,
+) -> Estimate:
+    """(TPR + TNR) / 2 of the best threshold (mean over targets), never judged on the records that chose it.
+
+    Members and non-members are split into halves at random; each half is judged by the threshold that has the largest
+    TPR - FPR on the other half (midway to the next lower score), so every record is judged once.
+
+    Interval: one target, the Clopper-Pearson intervals of TPR and TNR combined by the method of variance estimates
+    recovery, BA - sqrt((TPR - low_TPR)^2 + (TNR - low_TNR)^2) / 2 and likewise above; several targets, two-way
+    bootstrap. Both are conditional on the thresholds chosen.
+
+    Args:
+        scores: higher = more likely a member.
+        members: True = member.
+        confidence: two-sided.
+        rng: draws the halves, and the resamples where there are several targets.
+
+    Returns:
+        Estimate with n = records. Below 0.5 is possible: an honest threshold can do worse than chance.
+
+    Raises:
+        InputError: see `roc.check_columns`.
+
+    Reference: Zou and Donner (2008), Statistics in Medicine 27(10), for the combination of intervals.
+    """
+    check_confidence(confidence)
+    scores, members = check_columns(scores, members)
+    n_samples, n_targets = scores.shape
+    correct = np.column_stack([_judged(s, m, rng) for s, m in zip(scores.T, members.T, strict=True)])
+    n_in, n_out = members.sum(axis=0), (~members).sum(axis=0)
+    hits_in, hits_out = (correct & members).sum(axis=0), (correct & ~members).sum(axis=0)
+    value = float(np.mean(hits_in / n_in + hits_out / n_out) / 2)
+
+    if n_targets == 1:
+        tpr, tnr = hits_in[0] / n_in[0], hits_out[0] / n_out[0]
+        tpr_low, tpr_high = clopper_pearson(hits_in[0], n_in[0], confidence)
+        tnr_low, tnr_high = clopper_pearson(hits_out[0], n_out[0], confidence)
+        low = value - np.hypot(tpr - tpr_low, tnr - tnr_low) / 2
+        high = value + np.hypot(tpr_high - tpr, tnr_high - tnr) / 2
+    else:
+
+        def statistic(target, weights):
+            c, m = correct[:, target].astype(float), members[:, target]
+            return (weighted_mean(c, weights, m) + weighted_mean(c, weights, ~m)) / 2
+
+        (low,), (high,) = two_way(statistic, n_samples, n_targets, confidence=confidence, rng=rng)
+    return _estimate(value, low, high, n_samples, int(np.minimum(n_in, n_out).min()), confidence)
+
+
+def _judged(
+    scores: Float64[np.ndarray, " samples"], members: Bool[np.ndarray, " samples"], rng: np.random.Generator
+) -> Bool[np.ndarray, " samples"]:
+    """Whether each record is called rightly by the threshold of the half that it is not in."""
+    first = random_half(members, rng)
+    called = np.empty(len(scores), dtype=bool)
+    for half in (first, ~first):
+        called[~half] = scores[~half] >= _best_threshold(scores[half], members[half])
+    return called == members
+
+
+def random_half(members: Bool[np.ndarray, " samples"], rng: np.random.Generator) -> Bool[np.ndarray, " samples"]:
+    """A random half of the members and of the non-members."""
+    half = np.zeros(len(members), dtype=bool)
+    for group in (np.flatnonzero(members), np.flatnonzero(~members)):
+        half[rng.permutation(group)[: len(group) // 2]] = True
+    return half
+
+
+def _best_threshold(scores: Float64[np.ndarray, " samples"], members: Bool[np.ndarray, " samples"]) -> float:
+    thresholds, true_positives, false_positives = threshold_counts(scores, members)
+    best = int(np.argmax(true_positives / true_positives[-1] - false_positives / false_positives[-1]))
+    if best == len(thresholds) - 1:
+        return -np.inf
+    upper, lower = thresholds[best], thresholds[best + 1]
+    middle = lower / 2 + upper / 2  # halved first: the sum of two large scores may overflow
+    return middle if lower < middle <= upper else upper
+
+
+def advantage(balanced_accuracy: Estimate) -> Estimate:
+    """Membership advantage, 2 BA - 1: TPR - FPR of the honest threshold.
+
+    >>> print(advantage(Estimate(0.75, 0.5, 1.0, 8)).value)
+    0.5
+
+    Reference: Yeom, Giacomelli, Fredrikson and Jha (2018), arXiv 1709.01604, definition 4.
+    """
+    return balanced_accuracy.through(lambda accuracy: 2 * accuracy - 1)
+
+
+def _estimate(value: float, low: float, high: float, n: int, trials: int, confidence: float) -> Estimate:
+    """The estimate within [0, 1]; where nothing varied, the exact interval of as many independent trials."""
+    if np.isnan(low) or high - low < 1e-12:
+        low, high = clopper_pearson(np.clip(value, 0, 1) * trials, trials, confidence)
+    return Estimate(value, float(np.clip(min(low, value), 0, 1)), float(np.clip(max(high, value), 0, 1)), n)

@@ -1,0 +1,200 @@
+"""What the audited model may be: each adapter turns one kind of model into batches of NumPy arrays in and out.
+
+A torch module has a file of its own (module.py), because it alone has gradients and weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from seepage.errors import InputError
+from seepage.models.access import Access
+from seepage.models.sandbox import Sandbox
+
+
+class Adapter(ABC):
+    """One audited model.
+
+    Attributes:
+        kind: "module", "estimator", "lightgbm", "xgboost", "onnx" or "callable".
+        name: of its class or function.
+        outputs: what `answer` returns: "logits", "probabilities" or "labels".
+        n_classes: where the model says so itself.
+        n_parameters: where it can be counted.
+    """
+
+    kind: str
+    name: str
+    outputs: str
+    n_classes: int | None = None
+    n_parameters: int | None = None
+
+    @property
+    def ceiling(self) -> Access:
+        """The most that this model can give."""
+        return {"labels": Access.LABEL, "probabilities": Access.PROBABILITIES, "logits": Access.LOGITS}[self.outputs]
+
+    @abstractmethod
+    def answer(self, batch: np.ndarray) -> Any:
+        """The model's outputs for one batch, unchecked."""
+
+    def asked(self) -> AbstractContextManager[None]:
+        """The state in which the model must be while it answers."""
+        return nullcontext()
+
+    def fingerprint(self) -> str | None:
+        """SHA-256 of the model's weights, where it has some that can be read."""
+        return None
+
+
+class Estimator(Adapter):
+    """Anything with scikit-learn's `predict_proba`, which includes the scikit-learn classes of the booster libraries.
+
+    Column j of its answer is the class `classes_[j]`, so the classes must be the labels 0, 1, ... themselves; one
+    that the model never saw gets the probability zero.
+    """
+
+    kind = "estimator"
+    outputs = "probabilities"
+
+    def __init__(self, model: Any, n_classes: int | None):
+        self.name = type(model).__name__
+        self._model = model
+        self._columns: np.ndarray | None = None
+        classes = getattr(model, "classes_", None)
+        if classes is None:
+            return
+        if isinstance(classes, list) and any(np.ndim(of_one) for of_one in classes):
+            raise InputError(f"{self.name} predicts {len(classes)} outputs at once: wrap a callable that returns one")
+        classes = np.asarray(classes)
+        wrong = classes.ndim != 1 or classes.dtype.kind not in "fiub"
+        if wrong or (classes != classes.astype(np.int64)).any() or classes.min() < 0:
+            raise InputError(
+                f"the classes of {self.name} are {classes.tolist()[:5]}, expected the labels 0, 1, ...: "
+                "fit it on np.unique(y, return_inverse=True)[1], or wrap a callable that orders the columns"
+            )
+        self._columns = classes.astype(np.int64)
+        self.n_classes = int(max(self._columns.max() + 1, n_classes or 0, 2))
+
+    def answer(self, batch: np.ndarray) -> Any:
+        with warnings.catch_warnings():
+            # Fitted on a data frame: the columns are the same ones, only their names are gone.
+            warnings.filterwarnings("ignore", message="X does not have valid feature names")
+            answer = self._model.predict_proba(_rows(batch))
+        if self._columns is None:
+            return answer
+        answer = np.asarray(answer, dtype=np.float64)
+        if answer.ndim != 2 or answer.shape[1] != len(self._columns):
+            raise InputError(f"{self.name} has {len(self._columns)} classes but answered with the shape {answer.shape}")
+        filled = np.zeros((len(answer), self.n_classes))
+        filled[:, self._columns] = answer
+        return filled
+
+
+class Predictor(Adapter):
+    """Anything with `predict`: labels, unless it is declared to return scores."""
+
+    kind = "estimator"
+
+    def __init__(self, model: Any, outputs: str):
+        self.name, self.outputs = type(model).__name__, outputs
+        self._model = model
+
+    def answer(self, batch: np.ndarray) -> Any:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="X does not have valid feature names")
+            return self._model.predict(_rows(batch) if self.outputs == "labels" else batch)
+
+
+class Function(Adapter):
+    """A callable, inputs -> array."""
+
+    kind = "callable"
+
+    def __init__(self, function: Callable[[np.ndarray], Any], outputs: str):
+        self.name, self.outputs = getattr(function, "__name__", type(function).__name__), outputs
+        self._function = function
+
+    def answer(self, batch: np.ndarray) -> Any:
+        return self._function(batch)
+
+
+class LightGBM(Adapter):
+    """A `lightgbm.Booster`, asked for its raw scores, which do not saturate as its probabilities do."""
+
+    kind = "lightgbm"
+    outputs = "logits"
+
+    def __init__(self, booster: Any):
+        self.name = "Booster"
+        self._booster = booster
+        text = booster.model_to_string(num_iteration=1)
+        objective = next((line[10:] for line in text.splitlines() if line.startswith("objective=")), "")
+        self._scale = lightgbm_scale(objective)
+
+    def answer(self, batch: np.ndarray) -> np.ndarray:
+        return self._scale * np.asarray(self._booster.predict(_rows(batch), raw_score=True))
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self._booster.model_to_string().encode()).hexdigest()
+
+
+class XGBoost(Adapter):
+    """An `xgboost.Booster`, asked for its margins, which do not saturate as its probabilities do."""
+
+    kind = "xgboost"
+    outputs = "logits"
+
+    def __init__(self, booster: Any):
+        self.name = "Booster"
+        self._booster = booster
+        objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
+        if objective not in ("binary:logistic", "binary:logitraw", "multi:softprob", "multi:softmax"):
+            raise InputError(f"this XGBoost model was trained for '{objective}', expected a classification objective")
+
+    def answer(self, batch: np.ndarray) -> np.ndarray:
+        return self._booster.inplace_predict(_rows(batch), predict_type="margin")
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(bytes(self._booster.save_raw())).hexdigest()
+
+
+class Sandboxed(Adapter):
+    """A model file that is open in a child process."""
+
+    def __init__(self, sandbox: Sandbox, kind: str, outputs: str):
+        self.name = self.kind = kind
+        self.outputs = outputs
+        self._sandbox = sandbox
+        self._scale = lightgbm_scale(sandbox.facts["objective"]) if kind == "lightgbm" else 1.0
+
+    def answer(self, batch: np.ndarray) -> np.ndarray:
+        return self._scale * self._sandbox.predict(batch)
+
+
+def lightgbm_scale(objective: str) -> float:
+    """What a raw score is multiplied by to be a logit: the sigmoid's slope of a binary model.
+
+    >>> lightgbm_scale("binary sigmoid:0.5"), lightgbm_scale("multiclass num_class:3")
+    (0.5, 1.0)
+    """
+    name, *settings = objective.split() or [""]
+    if name not in ("binary", "multiclass"):
+        raise InputError(
+            f"this LightGBM model was trained for '{name or 'an unknown objective'}', expected 'binary' or "
+            "'multiclass': wrap a callable and declare its outputs"
+        )
+    return next((float(entry[8:]) for entry in settings if entry.startswith("sigmoid:")), 1.0)
+
+
+def _rows(batch: np.ndarray) -> np.ndarray:
+    """Tabular models take one row of features a record."""
+    return batch if batch.ndim == 2 else batch.reshape(len(batch), -1)

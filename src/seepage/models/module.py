@@ -1,0 +1,128 @@
+"""A torch module behind the target: asked in eval mode, left as it was found."""
+
+import copy
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from torch.nn import functional as F
+
+from seepage.errors import InputError
+from seepage.models.access import Access
+from seepage.models.adapters import Adapter
+from seepage.models.outputs import SMALLEST_PROBABILITY
+
+# Per-sample gradients are as large as the model, each: so many fit at once, and no more than this many are worth it.
+GRADIENT_BYTES = 512 << 20
+GRADIENT_RECORDS = 64
+
+
+class Module(Adapter):
+    """A torch module that takes one tensor and returns one, (n, classes).
+
+    Args:
+        device: answer from a copy on that device; by default the module itself answers, where it is.
+    """
+
+    kind = "module"
+
+    def __init__(self, module: nn.Module, outputs: str, device: torch.device | str | None = None):
+        tensors = [*module.parameters(), *module.buffers()]
+        self._device = tensors[0].device if tensors else torch.device("cpu")
+        if device is not None and torch.device(device) != self._device:
+            self._device = torch.device(device)
+            module = copy.deepcopy(module).to(self._device)
+        floating = (tensor.dtype for tensor in tensors if tensor.is_floating_point())
+        self._dtype = next(floating, torch.float32)
+        self.name, self.outputs, self.module = type(module).__name__, outputs, module
+        self.n_parameters = sum(parameter.numel() for parameter in module.parameters())
+
+    @property
+    def ceiling(self) -> Access:
+        return Access.LABEL if self.outputs == "labels" else Access.WEIGHTS
+
+    @contextmanager
+    def asked(self) -> Iterator[None]:
+        """Eval mode and no gradients; afterwards every submodule is in the mode that it was in."""
+        modes = [(submodule, submodule.training) for submodule in self.module.modules()]
+        try:
+            self.module.eval()
+            for submodule, _ in modes:  # also those whose parent overrides train() and leaves them out
+                submodule.training = False
+            with torch.no_grad():
+                yield
+        finally:
+            self.module.train(modes[0][1])
+            for submodule, training in modes:
+                submodule.training = training
+
+    def answer(self, batch: np.ndarray) -> np.ndarray:
+        output = self._tensor(self.module(self._inputs(batch)))
+        if output.is_floating_point() and output.dtype not in (torch.float32, torch.float64):
+            output = output.float()  # NumPy has no bfloat16
+        return output.detach().cpu().numpy()
+
+    def gradient_norm(self, batch: np.ndarray, labels: Int64[np.ndarray, "samples"]) -> Float64[np.ndarray, "samples"]:
+        """||d loss(x, y) / d weights||, over all parameters, trainable or not; loss is the cross-entropy."""
+        parameters = {name: value.detach() for name, value in self.module.named_parameters()}
+        n_bytes = sum(value.numel() * value.element_size() for value in parameters.values())
+        step = int(np.clip(GRADIENT_BYTES // max(1, n_bytes), 1, GRADIENT_RECORDS))
+        inputs, targets = self._inputs(batch), torch.as_tensor(labels, device=self._device)
+        parts = []
+        for x, y in zip(inputs.split(step), targets.split(step), strict=True):
+            try:
+                parts.append(vmap(self._squared_norm, in_dims=(None, 0, 0))(parameters, x, y))
+            except RuntimeError:  # some operators cannot be batched over records: the same gradients, one by one
+                parts.append(
+                    torch.stack([self._squared_norm_alone(parameters, *pair) for pair in zip(x, y, strict=True)])
+                )
+        return torch.cat(parts).sqrt().cpu().numpy()
+
+    def fingerprint(self) -> str:
+        """SHA-256 over names, dtypes, shapes and bytes of the state dict, in its order."""
+        digest = hashlib.sha256()
+        for name, value in self.module.state_dict().items():
+            if isinstance(value, Tensor):
+                digest.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
+                digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    def _inputs(self, batch: np.ndarray) -> Tensor:
+        if batch.dtype.kind not in "fiub":
+            raise InputError(f"a torch module takes numbers, got inputs of dtype {batch.dtype}")
+        # astype copies, so a read-only memory map is neither written through nor warned about.
+        return torch.from_numpy(batch.astype(np.float32)).to(self._device, self._dtype)
+
+    def _tensor(self, output: object) -> Tensor:
+        if not isinstance(output, Tensor):
+            raise InputError(
+                f"{self.name} returned a {type(output).__name__}, expected one tensor (n, classes): "
+                "wrap a module whose forward picks it out"
+            )
+        return output
+
+    def _loss(self, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        output = self._tensor(functional_call(self.module, parameters, (x[None],)))
+        binary = output.ndim == 1 or output.shape[-1] == 1
+        output = output.reshape(1, -1)
+        if self.outputs == "probabilities":
+            output = torch.cat([1 - output, output], dim=1) if binary else output
+            return F.nll_loss(output.double().clamp(min=SMALLEST_PROBABILITY).log(), y[None])
+        output = torch.cat([torch.zeros_like(output), output], dim=1) if binary else output
+        return F.cross_entropy(output, y[None])
+
+    def _squared_norm(self, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        gradients = grad(self._loss)(parameters, x, y)
+        return sum(gradient.double().square().sum() for gradient in gradients.values())
+
+    def _squared_norm_alone(self, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
+        with torch.enable_grad():
+            loss = self._loss(leaves, x, y)
+        gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+        return sum(gradient.double().square().sum() for gradient in gradients if gradient is not None)

@@ -1,0 +1,131 @@
+"""Optimisers and schedules as values, stepped functionally.
+
+Both engines step the same functions: the one-by-one engine over a model's parameters, the stacked
+engine over parameters with a leading axis of models. State is a list of tensors shaped like the
+parameters, so that models can be cut out of a stack along its first axis.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.optim.adam import adam
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
+
+from seepage.errors import InputError
+
+State = dict[str, list[Tensor]]
+
+
+def _check(**at_least_zero: float) -> None:
+    for name, value in at_least_zero.items():
+        if not (math.isfinite(value) and value >= 0):
+            raise InputError(f"{name} must be a finite number of at least 0, got {value}")
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent with momentum (`torch.optim.SGD`)."""
+
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    nesterov: bool = False
+
+    def __post_init__(self):
+        _check(lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+
+    def initial_state(self, parameters: Sequence[Tensor]) -> State:
+        return {"momentum": [torch.zeros_like(p) for p in parameters]} if self.momentum else {}
+
+    def step(self, parameters: list[Tensor], gradients: list[Tensor], state: State, steps_done: int, lr: float) -> None:
+        # A zero buffer gives momentum * 0 + g = g in the first step: what torch does with an absent one.
+        sgd(
+            parameters,
+            gradients,
+            state["momentum"] if self.momentum else [None] * len(parameters),
+            weight_decay=self.weight_decay,
+            momentum=self.momentum,
+            lr=lr,
+            dampening=0.0,
+            nesterov=self.nesterov,
+            maximize=False,
+            fused=True,
+        )
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam (`torch.optim.Adam`), or AdamW where `decoupled` is set."""
+
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    decoupled: bool = False
+
+    def __post_init__(self):
+        _check(lr=self.lr, eps=self.eps, weight_decay=self.weight_decay)
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError(f"betas must be two numbers in [0, 1), got {self.betas}")
+
+    def initial_state(self, parameters: Sequence[Tensor]) -> State:
+        return {
+            "mean": [torch.zeros_like(p) for p in parameters],
+            "square": [torch.zeros_like(p) for p in parameters],
+        }
+
+    def step(self, parameters: list[Tensor], gradients: list[Tensor], state: State, steps_done: int, lr: float) -> None:
+        device = parameters[0].device
+        (adamw if self.decoupled else adam)(
+            parameters,
+            gradients,
+            state["mean"],
+            state["square"],
+            [],
+            [torch.tensor(float(steps_done), device=device) for _ in parameters],
+            fused=True,
+            amsgrad=False,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            lr=lr,
+            weight_decay=self.weight_decay,
+            eps=self.eps,
+            maximize=False,
+        )
+
+
+Optimiser = SGD | Adam
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same learning rate throughout."""
+
+    def factor(self, epoch: int, epochs: float) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from the optimiser's learning rate to zero, a new value each epoch."""
+
+    def factor(self, epoch: int, epochs: float) -> float:
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, epoch / epochs)))
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The learning rate times `gamma` from each of the epochs in `milestones` on."""
+
+    milestones: tuple[int, ...]
+    gamma: float = 0.1
+
+    def factor(self, epoch: int, epochs: float) -> float:
+        return self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
+
+
+Schedule = Constant | Cosine | Steps

@@ -1,0 +1,172 @@
+"""The planner: times a few steps of each engine on the real recipe and takes the faster."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from seepage.models.batches import Records
+from seepage.models.engines import BLOCK, Single, Stacked, Training
+from seepage.models.recipe import Recipe
+
+# Under this many seconds of training in one process, starting workers costs more than they save.
+WORTH_A_WORKER_S = 8.0
+_TIMED_S = 0.25
+_WARM_UP_STEPS = 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run's models are trained; frozen in the run's manifest when it starts.
+
+    Attributes:
+        engine: "stacked" or "single".
+        chunk: models trained and committed together (1 for the one-by-one engine).
+        workers: processes; 0 trains in this one.
+        device: "cpu" or "cuda".
+        stacked_step_s, single_step_s: measured seconds for one step of one model; None where an engine
+            could not run (`why` says so) or was not timed.
+    """
+
+    engine: str
+    chunk: int
+    workers: int
+    device: str
+    stacked_step_s: float | None
+    single_step_s: float | None
+    why: str
+
+    @property
+    def step_s(self) -> float:
+        return self.stacked_step_s if self.engine == "stacked" else self.single_step_s
+
+
+def n_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def plan(
+    recipe: Recipe,
+    records: Records,
+    columns: Sequence[np.ndarray],
+    *,
+    engine: str | None = None,
+    chunk: int | None = None,
+    workers: int | None = None,
+) -> Plan:
+    """Choose engine, chunk and number of workers for training one model per column.
+
+    Args:
+        recipe: what to train.
+        records: the pool's records, on the device where training will run.
+        columns: member indices, one array a model.
+        engine, chunk, workers: fix a part of the plan instead of choosing it.
+    """
+    device = records.inputs.device.type
+    limit = min(len(columns), chunk or len(columns), _chunk_limit(recipe, records, columns[0]))
+    single_s = stacked_s = None
+    size, why = 1, ""
+    with one_thread():
+        if engine != "stacked":
+            single_s = _seconds_per_step(Single(recipe, records, columns[:1], [0]))
+        if engine != "single":
+            try:
+                size, stacked_s = _best_stack(recipe, records, columns, limit, fixed=chunk is not None, device=device)
+            except (RuntimeError, NotImplementedError) as error:
+                if engine == "stacked":
+                    raise
+                why = f"the model cannot be stacked: {str(error).splitlines()[0][:200]}"
+    if engine is None:
+        engine = "stacked" if stacked_s is not None and stacked_s < single_s else "single"
+    size = size if engine == "stacked" else 1
+    step_s = stacked_s if engine == "stacked" else single_s
+    n_steps = sum(recipe.epochs * len(column) / recipe.batch_size for column in columns)
+    if workers is None:
+        alone_s = step_s * n_steps
+        workers = 0 if device != "cpu" or alone_s < WORTH_A_WORKER_S or len(columns) == 1 else n_cores()
+    if engine == "stacked" and chunk is None:
+        # As many units as keep every worker busy to the end.
+        n_units = -(-len(columns) // size)
+        n_units = -(-n_units // max(1, workers)) * max(1, workers)
+        size = -(-len(columns) // min(n_units, len(columns)))
+    why = why or f"{engine} is the faster on this recipe and machine"
+    return Plan(engine, size, min(workers, -(-len(columns) // size)), device, stacked_s, single_s, why)
+
+
+class one_thread:  # noqa: N801 - used like a function
+    """Run torch with one thread inside, and with as many as before afterwards."""
+
+    def __enter__(self):
+        self.threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+
+    def __exit__(self, *exception):
+        torch.set_num_threads(self.threads)
+
+
+def _best_stack(recipe, records, columns, limit: int, *, fixed: bool, device: str) -> tuple[int, float]:
+    sizes = [limit] if fixed else [s for s in (4, 8, 16, 32, 64, 128, 256, 512) if s < limit][:9] + [limit]
+    if not fixed and device == "cpu":
+        sizes = [s for s in sizes if s <= 32] or [limit]
+    best: tuple[float, int] | None = None
+    for size in sizes:
+        seconds = _seconds_per_step(Stacked(recipe, records, columns[:size], range(size))) / size
+        if best is not None and seconds > 1.1 * best[0]:
+            break  # larger stacks have left the cache: they only get slower
+        best = min(best or (seconds, size), (seconds, size))
+    return best[1], best[0]
+
+
+def _seconds_per_step(training: Training) -> float:
+    """Median over blocks of steps, after a warm-up, on at most a quarter of a second."""
+
+    def timed() -> float:
+        start = time.perf_counter()
+        training.step()
+        if training.records.inputs.is_cuda:
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    warm_up = [timed() for _ in range(min(_WARM_UP_STEPS, training.steps_left))]
+    n_steps = min(training.steps_left, BLOCK, max(3, int(_TIMED_S / warm_up[-1])))
+    return float(np.median([timed() for _ in range(n_steps)] or warm_up[-1:]))
+
+
+def _chunk_limit(recipe: Recipe, records: Records, column: np.ndarray) -> int:
+    """Models that fit into a quarter of the free memory: weights, gradients, state, activations."""
+    module = recipe.build(records.input_shape, records.n_classes, 0).to(records.inputs.device).eval()
+    activations = 0
+
+    def count(layer, inputs, output) -> None:
+        nonlocal activations
+        if isinstance(output, torch.Tensor):
+            activations += output.numel() * output.element_size()
+
+    hooks = [layer.register_forward_hook(count) for layer in module.modules() if not list(layer.children())]
+    one = torch.from_numpy(np.asarray(column[:1]))
+    with torch.no_grad():
+        module(records.batch(one.to(records.inputs.device)))
+    for hook in hooks:
+        hook.remove()
+    weights = sum(p.numel() * p.element_size() for p in module.parameters())
+    inputs = 4 * int(np.prod(records.input_shape))
+    # Weights, their gradient and two moments, with room for temporaries; each activation and its gradient.
+    per_model = 6 * weights + recipe.batch_size * (3 * activations + 2 * inputs)
+    return max(1, int(_free_bytes(records.inputs.device) / 4 / max(1, n_cores()) / per_model))
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] * n_cores()
+    try:
+        with open("/proc/meminfo") as file:
+            for line in file:
+                if line.startswith("MemAvailable"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 4 << 30

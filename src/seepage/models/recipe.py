@@ -1,0 +1,137 @@
+"""A recipe: everything needed to train one more model the same way."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seepage.errors import InputError
+from seepage.models.dropout import replace_dropout, seed_dropout
+from seepage.models.optimisers import Adam, Constant, Optimiser, Schedule
+
+Factory = Callable[[tuple[int, ...], int], nn.Module]
+Objective = Callable[[Tensor, Tensor], Tensor]
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of a batch: logits (batch, classes), labels (batch,) -> a scalar."""
+    # What F.cross_entropy computes, without its passes over the batch for ignored labels.
+    return -logits.log_softmax(1).gather(1, labels.unsqueeze(1)).mean()
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random horizontal flips and shifts of up to `shift` pixels (zero padding) for images (C, H, W)."""
+
+    flip: bool = True
+    shift: int = 4
+
+
+@dataclass(frozen=True)
+class StopAt:
+    """Stop a model at the end of the first epoch in which its training accuracy reached `accuracy`.
+
+    The accuracy is that of the batches as they were trained on, as in the usual training loop.
+    """
+
+    accuracy: float
+
+    def __post_init__(self):
+        if not 0 < self.accuracy <= 1:
+            raise InputError(f"StopAt: the accuracy must be in (0, 1], got {self.accuracy}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Model factory, objective, optimiser and schedule: what a model is trained with.
+
+    Attributes:
+        model: called with (input shape, number of classes), returns a module that gives logits. A
+            registered architecture (`seepage.MLP`), one with options
+            (`functools.partial(seepage.MLP, hidden=(256,))`) or your own callable.
+        optimiser: `SGD(...)` or `Adam(...)`.
+        schedule: `Constant()`, `Cosine()` or `Steps(milestones, gamma)`; it acts at epoch starts.
+        epochs: passes over the members. Batches are cut from one endless stream of permutations, all of
+            size `batch_size`, so a training takes ceil(epochs * members / batch_size) steps.
+        batch_size: records a step.
+        objective: (logits, labels) -> scalar loss of a batch, its mean over the batch.
+        augmentation: random flips and shifts of images, or None.
+        stop: a rule that ends a model's training early, or None.
+        version: for a model or objective of your own: change it whenever its code changes. A run folder
+            needs it to know that a stored model is still the one that the recipe describes.
+    """
+
+    model: Factory
+    optimiser: Optimiser = field(default_factory=Adam)
+    schedule: Schedule = field(default_factory=Constant)
+    epochs: float = 50
+    batch_size: int = 64
+    objective: Objective = cross_entropy
+    augmentation: Augmentation | None = None
+    stop: StopAt | None = None
+    version: str = ""
+
+    def __post_init__(self):
+        if not callable(self.model):
+            raise InputError(f"Recipe: model must be callable as model(input_shape, n_classes), got {self.model!r}")
+        if not self.epochs > 0 or self.batch_size < 1:
+            raise InputError(f"Recipe: epochs and batch_size must be positive, got {self.epochs}, {self.batch_size}")
+
+    def build(self, input_shape: tuple[int, ...], n_classes: int, seed: int) -> nn.Module:
+        """A fresh model whose initial weights and dropout masks are drawn from `seed`."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            module = self.model(tuple(input_shape), n_classes)
+        if not isinstance(module, nn.Module):
+            raise InputError(f"Recipe: model(...) must return a torch.nn.Module, got {type(module).__name__}")
+        module = replace_dropout(module)
+        seed_dropout(module, seed)
+        return module
+
+    def describe(self) -> dict[str, Any]:
+        """The recipe as JSON values; equal descriptions train equal models."""
+        parts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {
+            name: _name(value) if callable(value) else _plain(value)
+            for name, value in parts.items()
+            if name != "version" or value
+        }
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the description alone says what is trained: no callable of the user's own is in it."""
+        return all(_module(f).startswith("seepage.") for f in (self.model, self.objective))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the description, in hexadecimal."""
+        return hashlib.sha256(json.dumps(self.describe(), sort_keys=True).encode()).hexdigest()
+
+
+def _unwrap(function: Callable) -> Callable:
+    return function.func if isinstance(function, functools.partial) else function
+
+
+def _module(function: Callable) -> str:
+    return getattr(_unwrap(function), "__module__", "")
+
+
+def _name(function: Callable) -> Any:
+    inner = _unwrap(function)
+    name = f"{_module(function)}.{getattr(inner, '__qualname__', type(inner).__qualname__)}"
+    return {"call": name, "options": _plain(function.keywords)} if inner is not function else name
+
+
+def _plain(value: Any) -> Any:
+    """What JSON gives back for a value: tuples are lists there."""
+    if dataclasses.is_dataclass(value):
+        return {"kind": type(value).__name__, **_plain(dataclasses.asdict(value))}
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, (tuple, list)) else value

@@ -1,0 +1,306 @@
+"""The audited model behind an access level."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64, Int64
+from torch import nn
+
+from seepage.errors import InputError, SeepageError
+from seepage.models.access import Access, AccessError
+from seepage.models.adapters import Adapter, Estimator, Function, LightGBM, Predictor, Sandboxed, XGBoost
+from seepage.models.files import LoadedModel
+from seepage.models.module import Module
+from seepage.models.outputs import labels_from, logits_from, output_kind
+from seepage.models.sandbox import SandboxError
+
+BATCH_SIZE = 256
+
+# With fewer answers than this, "all between 0 and 1" says little about a single output.
+SIGMOID_EVIDENCE = 8
+
+# What a model raises when its inputs do not suit it; anything else is not the inputs' fault and passes through.
+MODEL_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, SandboxError)
+
+
+class TargetModel:
+    """A model that may be asked no more than the attacker could, and that counts what it is asked.
+
+    Asking leaves the model as it was: a torch module answers in eval mode without gradients, and every submodule is
+    put back into its own mode afterwards, also when something goes wrong.
+
+    >>> module = torch.nn.Linear(2, 3)
+    >>> target = TargetModel.wrap(module, access="label")
+    >>> target.labels(np.zeros((4, 2))).shape, target.n_queries
+    ((4,), 4)
+    >>> target.logits(np.zeros((4, 2)))
+    Traceback (most recent call last):
+    ...
+    seepage.models.access.AccessError: logits needs access 'probabilities', this target gives 'label': wrap the model \
+with access='probabilities' if the attacker you have in mind would have it
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        *,
+        access: Access,
+        n_classes: int | None,
+        batch_size: int = BATCH_SIZE,
+        declared: bool = True,
+        trusted: bool = False,
+        file_sha256: str | None = None,
+    ):
+        self._adapter = adapter
+        self._declared = declared
+        self._file_sha256 = file_sha256
+        self._batch_size = batch_size
+        self.access = access
+        self.n_classes = n_classes
+        self.n_queries = 0
+        self.trusted = trusted
+
+    @classmethod
+    def wrap(
+        cls,
+        model: Any,
+        *,
+        access: Access | str | None = None,
+        outputs: str | None = None,
+        n_classes: int | None = None,
+        batch_size: int = BATCH_SIZE,
+        device: torch.device | str | None = None,
+    ) -> "TargetModel":
+        """The model behind an access level.
+
+        Args:
+            model: a torch module; anything with `predict_proba` or `predict`; a LightGBM or XGBoost booster; what
+                `load_model` returned; or a callable, inputs -> array, whose outputs are declared.
+            access: "label", "probabilities", "logits", "gradients" or "weights"; by default all that it can give.
+            outputs: what it returns: "logits" (a module's and an ONNX graph's default), "probabilities" or "labels".
+            n_classes: checked against every answer; by default what the first answer has.
+            batch_size: records a call.
+            device: answer from a copy of the module on that device. The module itself is never moved.
+
+        Raises:
+            InputError: the model is of no known kind, or cannot give what is asked of it.
+        """
+        if outputs is not None:
+            output_kind(outputs)
+        if batch_size < 1:
+            raise InputError(f"expected a batch size of 1 or more, got {batch_size}")
+        if n_classes is not None and n_classes < 2:
+            raise InputError(f"expected at least 2 classes, got {n_classes}")
+        loaded = model if isinstance(model, LoadedModel) else LoadedModel(model, "", "")
+        adapter = _adapt(loaded, outputs, n_classes, device)
+        if device is not None and not isinstance(adapter, Module):
+            raise InputError(f"only a torch module can be put on a device, {adapter.name} is none")
+        if None not in (n_classes, adapter.n_classes) and adapter.n_classes != n_classes:
+            raise InputError(f"expected a model of {n_classes} classes, {adapter.name} has {adapter.n_classes}")
+        level = adapter.ceiling if access is None else Access.of(access)
+        if level > adapter.ceiling:
+            raise AccessError(
+                f"access '{level}' is more than {adapter.name} ({adapter.kind}, returns {adapter.outputs}) can give: "
+                f"'{adapter.ceiling}' at most"
+            )
+        return cls(
+            adapter,
+            access=level,
+            n_classes=n_classes or adapter.n_classes,
+            batch_size=batch_size,
+            declared=outputs is not None,
+            trusted=loaded.trusted,
+            file_sha256=loaded.sha256 or None,
+        )
+
+    @property
+    def kind(self) -> str:
+        """ "module", "estimator", "lightgbm", "xgboost", "onnx" or "callable"."""
+        return self._adapter.kind
+
+    @property
+    def name(self) -> str:
+        """The model's class, or the callable's name."""
+        return self._adapter.name
+
+    @property
+    def n_parameters(self) -> int | None:
+        """How many weights a torch module has."""
+        return self._adapter.n_parameters
+
+    @property
+    def fingerprint(self) -> str | None:
+        """SHA-256 of the weights, or else of the file; None where there is neither."""
+        return self._adapter.fingerprint() or self._file_sha256
+
+    @property
+    def module(self) -> nn.Module:
+        """The torch module itself.
+
+        Raises:
+            AccessError: the target does not give its weights.
+        """
+        self._need(Access.WEIGHTS, "module")
+        return self._adapter.module
+
+    def logits(self, inputs: Any) -> Float32[np.ndarray, "samples classes"]:
+        """Log-odds up to a constant a record: the logits, or, below access 'logits', the logarithms of probabilities.
+
+        A probability of zero counts as 1e-45. Where a module gives logits but the attacker only sees probabilities,
+        they are log-softmax(logits), which do not saturate.
+
+        Args:
+            inputs: (samples, ...), an array or a memory map.
+
+        Raises:
+            AccessError: the target gives labels only.
+            InputError: the model cannot take the inputs, or its answers are not what they were declared to be.
+        """
+        self._need(Access.PROBABILITIES, "logits")
+        logits = np.concatenate(self._ask(inputs, self._checked_logits))
+        if self._adapter.outputs == "logits" and self.access < Access.LOGITS:
+            wide = logits.astype(np.float64)
+            wide -= wide.max(axis=1, keepdims=True)
+            logits = (wide - np.log(np.exp(wide).sum(axis=1, keepdims=True))).astype(np.float32)
+        return logits
+
+    def labels(self, inputs: Any) -> Int64[np.ndarray, "samples"]:
+        """The predicted labels; of equal scores the first.
+
+        Raises:
+            InputError: the model cannot take the inputs, or its answers are not what they were declared to be.
+        """
+        if self._adapter.outputs == "labels":
+            return np.concatenate(self._ask(inputs, self._checked_labels))
+        return np.concatenate(self._ask(inputs, lambda *answer: self._checked_logits(*answer).argmax(axis=1)))
+
+    def gradient_norm(self, inputs: Any, labels: np.ndarray) -> Float64[np.ndarray, "samples"]:
+        """The L2 norm of the gradient of each record's cross-entropy, over all parameters, in eval mode.
+
+        Args:
+            inputs: (samples, ...).
+            labels: (samples,), whole numbers from 0.
+
+        Raises:
+            AccessError: the target does not give gradients.
+            InputError: labels and inputs do not match, or a norm is not finite.
+        """
+        self._need(Access.GRADIENTS, "gradient_norm")
+        inputs, labels = _array(inputs), labels_from(labels, n_classes=self.n_classes)
+        if len(labels) != len(inputs):
+            raise InputError(f"expected one label a record, got {len(labels)} for {len(inputs)} records")
+        norms = np.empty(len(inputs))
+        with self._adapter.asked():
+            for start in range(0, len(inputs), self._batch_size):
+                batch = np.asarray(inputs[start : start + self._batch_size])
+                part = slice(start, start + len(batch))
+                norms[part] = self._call(self._adapter.gradient_norm, batch, labels[part])
+        if not np.isfinite(norms).all():
+            raise InputError(f"the gradient at record {int((~np.isfinite(norms)).argmax())} is not finite")
+        return norms
+
+    def _ask(self, inputs: Any, check: Callable[[Any, int, int], np.ndarray]) -> list[np.ndarray]:
+        inputs = _array(inputs)
+        checked = []
+        with self._adapter.asked():
+            for start in range(0, len(inputs), self._batch_size):
+                batch = np.asarray(inputs[start : start + self._batch_size])
+                checked.append(check(self._call(self._adapter.answer, batch), len(batch), start))
+        return checked
+
+    def _call(self, method: Callable[..., Any], batch: np.ndarray, *arguments: Any) -> Any:
+        self.n_queries += len(batch)  # a question that failed was still asked
+        try:
+            return method(batch, *arguments)
+        except SeepageError:
+            raise
+        except MODEL_ERRORS as error:
+            raise InputError(
+                f"{self.name} could not answer a batch of shape {batch.shape} ({batch.dtype}): "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+    def _checked_logits(self, answer: Any, n_records: int, first_record: int) -> np.ndarray:
+        raw = _answers(answer, n_records, self.name)
+        if raw.ndim > 2:
+            raise InputError(f"expected outputs of shape (samples, classes) from {self.name}, got {raw.shape}")
+        kind = self._adapter.outputs
+        logits = logits_from(raw, kind, n_classes=self.n_classes, first_record=first_record)
+        single = kind == "logits" and raw.size == n_records
+        if single and not self._declared and n_records >= SIGMOID_EVIDENCE and raw.min() >= 0 and raw.max() <= 1:
+            raise InputError(
+                f"every single output of {self.name} lies between 0 and 1: pass outputs='probabilities' if it ends "
+                "in a sigmoid, outputs='logits' if it does not"
+            )
+        self.n_classes = logits.shape[1]
+        return logits
+
+    def _checked_labels(self, answer: Any, n_records: int, first_record: int) -> np.ndarray:
+        raw = _answers(answer, n_records, self.name)
+        return labels_from(raw, n_classes=self.n_classes, first_record=first_record)
+
+    def _need(self, level: Access, what: str) -> None:
+        if self.access >= level:
+            return
+        if self._adapter.ceiling < level:
+            raise AccessError(
+                f"{what} needs access '{level}', {self.name} ({self.kind}) gives '{self._adapter.ceiling}' at most"
+            )
+        raise AccessError(
+            f"{what} needs access '{level}', this target gives '{self.access}': wrap the model with "
+            f"access='{level}' if the attacker you have in mind would have it"
+        )
+
+
+def _adapt(loaded: LoadedModel, outputs: str | None, n_classes: int | None, device: Any) -> Adapter:
+    model = loaded.model
+    if isinstance(model, nn.Module):
+        return Module(model, outputs or "logits", device)
+    if loaded.format == "onnx":
+        return Sandboxed(model, "onnx", outputs or "logits")
+    library = type(model).__module__.partition(".")[0]
+    live_booster = type(model).__name__ == "Booster" and library in ("lightgbm", "xgboost")
+    if live_booster or loaded.format == "lightgbm":
+        if outputs not in (None, "logits"):
+            raise InputError(f"a booster is asked for its logits, got outputs='{outputs}': leave outputs out")
+        if live_booster:
+            return LightGBM(model) if library == "lightgbm" else XGBoost(model)
+        return Sandboxed(model, "lightgbm", "logits")
+    # scikit-learn hides the methods that an estimator lacks behind descriptors: only asking for them tells.
+    if callable(getattr(model, "predict_proba", None)) and outputs in (None, "probabilities"):
+        return Estimator(model, n_classes)
+    if callable(getattr(model, "predict", None)):
+        return Predictor(model, outputs or "labels")
+    if not callable(model):
+        raise InputError(
+            f"cannot audit a {type(model).__name__}: expected a torch module, an estimator with predict_proba or "
+            "predict, a booster, a loaded model file, or a callable, inputs -> array"
+        )
+    if outputs is None:
+        raise InputError("say what the callable returns: outputs='logits', 'probabilities' or 'labels'")
+    return Function(model, outputs)
+
+
+def _array(inputs: Any) -> np.ndarray:
+    """The records as an array; a memory map stays one, so that only a batch of it is read at a time."""
+    if isinstance(inputs, torch.Tensor):
+        inputs = inputs.detach().cpu()
+    if not isinstance(inputs, np.ndarray):
+        inputs = np.asarray(inputs)
+    if inputs.ndim == 0 or len(inputs) == 0:
+        raise InputError(f"expected at least one record, got inputs of shape {inputs.shape}")
+    return inputs
+
+
+def _answers(answer: Any, n_records: int, name: str) -> np.ndarray:
+    if isinstance(answer, torch.Tensor):
+        answer = answer.detach().cpu().double().numpy()
+    try:
+        answer = np.asarray(answer)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the answer of {name} is not an array: {error}") from error
+    if answer.ndim == 0 or len(answer) != n_records:
+        raise InputError(f"{name} was asked {n_records} records and answered with the shape {answer.shape}")
+    return answer

@@ -1,0 +1,147 @@
+"""What a report is made of: text, facts, code, tables and figures, before they become HTML or Markdown."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from matplotlib.axes import Axes
+
+from seepage.report.numbers import UNDEFINED, count, decimal, interval_of, value_of
+from seepage.report.result import Estimate, LogMiaEstimate
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    text: str
+    kind: ClassVar[str] = "paragraph"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Terms with what is said of each; `short` ones may stand in two columns."""
+
+    rows: Sequence[tuple[str, str]]
+    title: str = ""
+    short: bool = False
+    kind: ClassVar[str] = "facts"
+
+
+@dataclass(frozen=True)
+class Code:
+    title: str
+    text: str
+    kind: ClassVar[str] = "code"
+
+
+@dataclass(frozen=True)
+class Figure:
+    name: str
+    title: str
+    description: str
+    draw: Callable[[], Axes]
+
+
+@dataclass(frozen=True)
+class Figures:
+    figures: Sequence[Figure]
+    kind: ClassVar[str] = "figures"
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    interval: str = ""
+    details: tuple[str, ...] = ()
+    flag: str | None = None
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    title: str
+    cells: Sequence[Cell]
+    details: tuple[str, ...] = ()
+    flag: str | None = None
+    number: bool = False
+
+    @property
+    def has_intervals(self) -> bool:
+        return any(cell.interval for cell in self.cells)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of equal length, the first of which names the rows.
+
+    Args:
+        style: "numbers", "text" (fills the width), or "wide" (many columns, the first row leads).
+        figure: drawn beside it.
+    """
+
+    title: str
+    columns: Sequence[Column]
+    style: str = "numbers"
+    figure: Figure | None = None
+    kind: ClassVar[str] = "table"
+
+    @property
+    def rows(self) -> list[tuple[Cell, ...]]:
+        return list(zip(*(column.cells for column in self.columns), strict=True))
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """A letter for each flag, in reading order: heads first, then row by row."""
+        flags = [column.flag for column in self.columns] + [cell.flag for row in self.rows for cell in row]
+        return {flag: _letter(at) for at, flag in enumerate(dict.fromkeys(flag for flag in flags if flag))}
+
+
+@dataclass(frozen=True)
+class Section:
+    id: str
+    title: str
+    blocks: Sequence[Paragraph | Facts | Code | Figures | Table]
+
+
+def words(title: str, texts: Sequence[str]) -> Column:
+    return Column(title, [Cell(text) for text in texts])
+
+
+def numbers(title: str, texts: Sequence[str], *details: str) -> Column:
+    return Column(title, [Cell(text) for text in texts], details, number=True)
+
+
+def estimates(title: str, values: Sequence[Estimate | None], *, as_rate: bool = False) -> Column:
+    """A column of numbers with intervals; None where the result has no such number."""
+    return hoisted(title, [_estimate(value, as_rate) for value in values])
+
+
+def hoisted(title: str, cells: Sequence[Cell], *, number: bool = True) -> Column:
+    """A column whose head carries the details and the flag that all its defined cells share."""
+    defined = [cell for cell in cells if cell.text != UNDEFINED] or list(cells)
+    shared = tuple(line for line in defined[0].details if all(line in cell.details for cell in defined))
+    flag = defined[0].flag if len({cell.flag for cell in defined}) == 1 else None
+    rest = [
+        Cell(
+            cell.text,
+            cell.interval,
+            tuple(line for line in cell.details if line not in shared),
+            None if cell.flag == flag else cell.flag,
+            cell.tone,
+        )
+        for cell in cells
+    ]
+    return Column(title, rest, shared, flag, number)
+
+
+def _estimate(value: Estimate | None, as_rate: bool) -> Cell:
+    if value is None:
+        return Cell(UNDEFINED, flag="not computed")
+    details = (f"n {count(value.n)}",)
+    if isinstance(value, LogMiaEstimate):
+        details = (f"guessing {decimal(value.chance)}", f"n {count(value.n)}")
+    flag = value.flag or ("undefined" if value.value is None else None)
+    return Cell(value_of(value, as_rate=as_rate), interval_of(value, as_rate=as_rate), details, flag)
+
+
+def _letter(at: int) -> str:
+    return (chr(ord("a") + at // 26 - 1) if at >= 26 else "") + chr(ord("a") + at % 26)

@@ -1,0 +1,442 @@
+"""What a report says after the verdict, in order. HTML and Markdown render the same blocks, so neither says more."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seepage.report import plots, wording
+from seepage.report.blocks import (
+    Cell,
+    Code,
+    Column,
+    Facts,
+    Figure,
+    Figures,
+    Paragraph,
+    Section,
+    Table,
+    estimates,
+    hoisted,
+    numbers,
+    words,
+)
+from seepage.report.numbers import (
+    UNDEFINED,
+    count,
+    decimal,
+    duration,
+    epsilon_kind,
+    moment,
+    p_value,
+    percent,
+    rate,
+    significant,
+    with_interval,
+)
+from seepage.report.result import AttackResult, AuditResult, Control, Estimate, Gate, Slice
+
+MOST_SLICES = 12  # a longer table of classes moves to the appendix
+MOST_VALUES = 16
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    label: str
+    value: str
+    detail: str
+
+
+def key_figures(result: AuditResult) -> list[KeyFigure]:
+    """The few facts that stand beside the verdict."""
+    lower, smallest, lead = result.lower_bound, result.smallest_detectable, result.attacks[0]
+    if result.verdict == "INVALID":
+        failed = [gate.name for gate in result.gates if gate.status == "fail"]
+        return [KeyFigure("Failed gates", _listed(failed) or UNDEFINED, "what to do about each stands under Gates")]
+    if lower is None:
+        power = f"found in {rate(smallest.power)} of audits like this one, at level {rate(smallest.alpha)}"
+        return [
+            KeyFigure("Smallest AUC it could see", decimal(smallest.auc), power),
+            KeyFigure(f"Smallest TPR at FPR {rate(smallest.fpr)} it could see", percent(smallest.tpr), power),
+            KeyFigure("Attacks run", count(len(result.attacks)), f"best: {lead.title}, AUC {with_interval(lead.auc)}"),
+        ]
+    shown = next((attack for attack in result.attacks if attack.name == lower.attack), lead)
+    figures = [KeyFigure("AUC at least", decimal(lower.auc), f"measured {with_interval(shown.auc)}; guessing: 0.5")]
+    if lower.fpr is not None and lower.tpr is not None:
+        measured = _at(shown.tpr_at_fpr, lower.fpr)
+        before = f"measured {with_interval(measured, as_rate=True)}; " if measured is not None else ""
+        label = f"TPR at FPR {rate(lower.fpr)} at least"
+        figures.append(KeyFigure(label, percent(lower.tpr), f"{before}guessing: {rate(lower.fpr)}"))
+    run = f"of {count(len(result.attacks))} run; p (Holm) {p_value(shown.p_value_holm)}"
+    return [*figures, KeyFigure("Leading attack", shown.title, run)]
+
+
+def sections(result: AuditResult) -> list[Section]:
+    """Everything after the verdict."""
+    parts = [
+        Section("gates", "Gates", _gates(result.gates)),
+        Section("attacks", "Attacks", _attacks(result)),
+        Section("consequences", "What an attacker could claim", _consequences(result)),
+        Section("controls", "Controls", _controls(result)),
+        Section("records", "Most exposed records", _records(result)),
+        Section("classes", "Classes and groups", _classes(result)),
+        Section("training", "Target and reference models", _training(result)),
+        Section("method", "Method and limits", _method(result)),
+        Section("provenance", "Provenance", _provenance(result)),
+    ]
+    if len(result.classes) > MOST_SLICES:
+        parts.append(Section("appendix", "Appendix: all classes", [_slices("All classes", _worst(result.classes))]))
+    return parts
+
+
+def _gates(gates: Sequence[Gate]) -> list:
+    order = {"fail": 0, "not run": 1, "pass": 2}
+    gates = sorted(gates, key=lambda gate: order[gate.status])
+    tally = ", ".join(
+        f"{sum(gate.status == status for gate in gates)} {word}"
+        for status, word in (("pass", "passed"), ("fail", "failed"), ("not run", "not run"))
+    )
+    columns = [
+        Column("Question", [Cell(gate.question, details=(gate.name,)) for gate in gates]),
+        Column("Status", [Cell(gate.status, tone=gate.status.replace(" ", "-")) for gate in gates]),
+        words("Finding", [gate.detail for gate in gates]),
+        words("Way out", [gate.way_out or UNDEFINED for gate in gates]),
+    ]
+    return [
+        Paragraph(f"Each of these must hold before the audit may claim anything: {tally}."),
+        Table("Gates", columns, style="text"),
+    ]
+
+
+def _attacks(result: AuditResult) -> list:
+    attacks = result.attacks
+    text = "The leading attack stands first. A dash is an undefined number; its note says why."
+    if result.verdict in ("INVALID", "INCONCLUSIVE"):
+        text += f" The verdict is {result.verdict}: these figures support no claim."
+    return [Paragraph(text), _main_table(attacks), Figures([_roc(result), _aucs(result)]), *_histograms(attacks)]
+
+
+def _main_table(attacks: Sequence[AttackResult]) -> Table:
+    columns = [
+        hoisted("Attack", [Cell(attack.title, details=(_scored(attack),)) for attack in attacks], number=False),
+        estimates("AUC", [attack.auc for attack in attacks]),
+        *_rates("TPR at FPR", [attack.tpr_at_fpr for attack in attacks], (0.01, 0.001, 0.0)),
+        estimates("Balanced accuracy", [attack.balanced_accuracy for attack in attacks]),
+        estimates("Log-MIA A", [attack.log_mia.a for attack in attacks]),
+        estimates("Log-MIA B", [attack.log_mia.b for attack in attacks]),
+        numbers("p (Holm)", [p_value(attack.p_value_holm) for attack in attacks]),
+        hoisted("Epsilon", [_epsilon(attack) for attack in attacks]),
+    ]
+    return Table("Every attack, with intervals", columns, style="wide")
+
+
+def _rates(label: str, by_attack: Sequence[dict[str, Estimate]], rates: Sequence[float]) -> list[Column]:
+    return [estimates(f"{label} {rate(at)}", [_at(by_rate, at) for by_rate in by_attack], as_rate=True) for at in rates]
+
+
+def _at(by_rate: dict[str, Estimate], wanted: float) -> Estimate | None:
+    return next((estimate for at, estimate in by_rate.items() if float(at) == wanted), None)
+
+
+def _scored(attack: AttackResult) -> str:
+    targets = f", {count(attack.n_targets)} targets" if attack.n_targets > 1 else ""
+    return f"{count(attack.n_members)} members, {count(attack.n_nonmembers)} non-members{targets}"
+
+
+def _epsilon(attack: AttackResult) -> Cell:
+    epsilon = attack.epsilon
+    if epsilon is None:
+        return Cell(UNDEFINED, flag="not computed")
+    terms = (epsilon_kind(epsilon), f"{rate(epsilon.confidence)}, δ {epsilon.delta:g}", f"n {count(epsilon.n)}")
+    return Cell(decimal(epsilon.value, 2), "", terms, f"{epsilon.method}: {epsilon.note}")
+
+
+def _roc(result: AuditResult) -> Figure:
+    lead, *rest = result.attacks
+    rates = sorted(lead.tpr_at_fpr, key=float, reverse=True)
+    read = ", ".join(
+        f"{with_interval(lead.tpr_at_fpr[at], as_rate=True, n=False)} at FPR {rate(float(at))}" for at in rates
+    )
+    others = f", and {_listed([attack.title for attack in rest[:3]])}" if rest else ""
+    return Figure(
+        "roc",
+        "ROC on logarithmic axes, which show the few and sure accusations. Band: pointwise, of the leading attack. "
+        "Shaded: fewer than 10 false positives.",
+        f"{lead.title} with its band{others}. True-positive rate of {lead.title}: {read}. "
+        "Guessing lies on the diagonal.",
+        lambda: plots.roc(result),
+    )
+
+
+def _aucs(result: AuditResult) -> Figure:
+    read = [f"{attack.title} {with_interval(attack.auc)}" for attack in result.attacks]
+    read += [f"control: {control.name} {with_interval(control.auc)}" for control in result.controls]
+    return Figure("auc", "AUC of every attack and control.", "; ".join(read) + ".", lambda: plots.auc(result))
+
+
+def _histograms(attacks: Sequence[AttackResult]) -> list[Figures]:
+    figures = [
+        Figure(
+            f"histogram-{at}",
+            f"Scores of members and of non-members, each as a share of its own group: {attack.title}.",
+            f"Where the two differ, {attack.title} can tell them apart. AUC {with_interval(attack.auc)}.",
+            lambda attack=attack: plots.histogram(attack),
+        )
+        for at, attack in enumerate([attack for attack in attacks if attack.histogram is not None][:2])
+    ]
+    return [Figures(figures)] if figures else []
+
+
+def _consequences(result: AuditResult) -> list:
+    attacks = result.attacks
+    prior = "the declared prior" if result.prior is None else f"a prior of {rate(result.prior)} members"
+    names = words("Attack", [attack.title for attack in attacks])
+    tables = []
+    for title, label, by_attack in (
+        ("Members found, by the share of non-members wrongly named", "TPR at FPR", [a.tpr_at_fpr for a in attacks]),
+        (
+            "Non-members ruled out, by the share of members wrongly ruled out",
+            "TNR at FNR",
+            [a.tnr_at_fnr for a in attacks],
+        ),
+        (f"Members among the records named, at {prior}", "PPV at FPR", [a.positive_predictive_value for a in attacks]),
+    ):
+        rates = sorted({float(at) for by_rate in by_attack for at in by_rate}, reverse=True)
+        if rates:
+            tables.append(Table(title, [names, *_rates(label, by_attack, rates)]))
+    tables.append(Table("At the best single threshold", [
+        names,
+        estimates("Advantage", [attack.advantage for attack in attacks]),
+        estimates("Balanced accuracy", [attack.balanced_accuracy for attack in attacks]),
+        numbers("p", [p_value(attack.p_value) for attack in attacks], "uncorrected"),
+    ]))  # fmt: skip
+    text = (
+        "An attack is a threat when the records that it names really are members. How sure it can be depends on how "
+        f"common members are among the records that the attacker holds; the positive predictive value assumes {prior}."
+    )
+    return [Paragraph(text), *tables]
+
+
+def _controls(result: AuditResult) -> list:
+    controls = result.controls
+    if not controls:
+        return [
+            Paragraph(
+                "No control was audited. A null model, which never saw the records, would show that the attacks raise "
+                "no false alarm here; an overfitted model, that they have the power to find a leak."
+            )
+        ]
+    titles = {attack.name: attack.title for attack in result.attacks}
+    columns = [
+        words("Control", [control.name for control in controls]),
+        words("Expected", [control.expects for control in controls]),
+        Column("Found", [_found(control, result.smallest_detectable.alpha) for control in controls]),
+        estimates("AUC", [control.auc for control in controls]),
+        numbers("p (Holm)", [p_value(control.p_value_holm) for control in controls]),
+        words("Best attack", [titles.get(control.best_attack, control.best_attack) for control in controls]),
+    ]
+    text = (
+        "Models whose answer is known beforehand, audited by the same attacks. One that disagrees discredits the rest."
+    )
+    return [Paragraph(text), Table("Controls", columns)]
+
+
+def _found(control: Control, alpha: float) -> Cell:
+    found = "leak found" if control.p_value_holm < alpha else "nothing found"
+    agrees = found == control.expects
+    return Cell(found, details=() if agrees else ("not as expected",), tone="pass" if agrees else "fail")
+
+
+def _records(result: AuditResult) -> list:
+    records, lead = result.records, result.attacks[0]
+    if not records:
+        return [Paragraph("This result lists no single records.")]
+    shown = any(record.values is not None for record in records)
+    columns = [
+        words("Record", [record.id for record in records]),
+        words("Class", [_or_dash(record.label) for record in records]),
+        words("Group", [_or_dash(record.group) for record in records]),
+        numbers("Score", [significant(record.score) for record in records]),
+        numbers("p", [p_value(record.p_value) for record in records], "conformal"),
+        numbers("q", [p_value(record.q_value) for record in records], "false discovery"),
+        words("Values", [_values(record.values) for record in records]),
+    ]
+    empty = {"Group"} if all(record.group is None for record in records) else set()
+    empty |= set() if shown else {"Values"}
+    alpha = result.smallest_detectable.alpha
+    found = sum(record.q_value <= alpha for record in records)
+    text = (
+        f"The members that {lead.title} scores highest, beside {count(lead.n_nonmembers)} non-members. p is the share "
+        "of non-members that score at least as high; q is the share of false alarms to expect down to that row. "
+        f"{count(found)} of the {count(len(records))} listed have a q of at most {rate(alpha)}."
+    )
+    hidden = "" if shown else " Only ids are shown: the records' values stay out of the report unless asked for."
+    return [
+        Paragraph(text + hidden),
+        Table("Most exposed records", [column for column in columns if column.title not in empty]),
+    ]
+
+
+def _or_dash(text: str | None) -> str:
+    return UNDEFINED if text is None else text
+
+
+def _values(values: Sequence[float] | None) -> str:
+    if values is None:
+        return UNDEFINED
+    more = f" … ({count(len(values))} values)" if len(values) > MOST_VALUES else ""
+    return ", ".join(significant(value) for value in values[:MOST_VALUES]) + more
+
+
+def _classes(result: AuditResult) -> list:
+    tables = []
+    for name, parts in (("classes", _worst(result.classes)), ("groups", _worst(result.groups))):
+        few = parts[:MOST_SLICES] if name == "classes" else parts
+        if few:
+            cut = len(few) < len(parts)
+            title = f"The {len(few)} most exposed of {count(len(parts))} classes; all are in the appendix"
+            tables.append(_slices(title if cut else name.capitalize(), few, name))
+    if not tables:
+        return [Paragraph("The result holds no class or group with enough records.")]
+    text = (
+        f"A mean can hide the worst-off. These are the same scores ({result.attacks[0].title}) within each part, the "
+        "highest AUC first. Among many parts some look bad by chance: nothing here is corrected for that."
+    )
+    return [Paragraph(text), *tables]
+
+
+def _worst(parts: Sequence[Slice]) -> list[Slice]:
+    return sorted(parts, key=lambda part: -1.0 if part.auc.value is None else part.auc.value, reverse=True)
+
+
+def _slices(title: str, parts: Sequence[Slice], figure: str | None = None) -> Table:
+    columns = [
+        words("Class or group", [part.name for part in parts]),
+        numbers("Members", [count(part.n_members) for part in parts]),
+        numbers("Non-members", [count(part.n_nonmembers) for part in parts]),
+        numbers("Accuracy", [percent(part.accuracy_members) for part in parts], "members"),
+        numbers("Accuracy", [percent(part.accuracy_nonmembers) for part in parts], "non-members"),
+        estimates("AUC", [part.auc for part in parts]),
+    ]
+    if figure is None or not 3 <= len(parts) <= 40:
+        return Table(title, columns)
+    read = "; ".join(f"{part.name} {with_interval(part.auc)}" for part in parts)
+    figure = Figure(f"{figure}-auc", f"AUC within each of the {figure}.", read + ".", lambda: plots.slices(parts))
+    return Table(title, columns, figure=figure)
+
+
+def _training(result: AuditResult) -> list:
+    target, training = result.target, result.training
+    members, others = target.accuracy_members.value, target.accuracy_nonmembers.value
+    facts = [
+        ("Target", f"{target.kind}, seen through {wording.ACCESS.get(target.access, target.access)}"),
+        ("Models audited", f"{count(target.n_targets)}, with {count(target.n_queries)} queries"),
+        ("Accuracy on members", with_interval(target.accuracy_members, as_rate=True)),
+        ("Accuracy on non-members", with_interval(target.accuracy_nonmembers, as_rate=True)),
+    ]
+    if members is not None and others is not None:
+        facts.append(("Gap", f"{100 * (members - others):.1f} percentage points"))
+    if target.n_parameters is not None:
+        ratio = significant(target.n_parameters / max(result.attacks[0].n_members, 1))
+        facts.append(("Parameters", f"{count(target.n_parameters)}, which is {ratio} per audited member"))
+    if training is None:
+        return [Facts(facts, short=True), Paragraph("No reference model was trained for this audit.")]
+    steps = (("stacked", training.stacked_step_s), ("one by one", training.single_step_s))
+    timed = [f"{name} {duration(seconds)}" for name, seconds in steps if seconds is not None]
+    facts += [
+        ("Reference models", f"{count(training.n_models)}, trained in {duration(training.seconds)}"),
+        ("Engine", f"{training.engine}, {count(training.workers)} workers, {count(training.chunk)} models at a time"),
+        ("Timed per model step", "; ".join(timed) or UNDEFINED),
+        ("References' training accuracy", with_interval(training.train_accuracy, as_rate=True)),
+        ("References' test accuracy", with_interval(training.test_accuracy, as_rate=True)),
+    ]
+    recipe = [(name, _plain(value)) for name, value in training.recipe.items()]
+    text = "References stand in for the target only as far as they behave like it: compare the accuracies."
+    return [Paragraph(text), Facts(facts, short=True), Facts(recipe, "Recipe of the references", short=True)]
+
+
+def _method(result: AuditResult) -> list:
+    attacks = result.attacks
+    threat = [
+        Column("Attack", [Cell(attack.title, details=(attack.name,)) for attack in attacks]),
+        words("Sees", [wording.ACCESS.get(attack.access, attack.access) for attack in attacks]),
+        words("Needs besides", [_needs(attack.needs) for attack in attacks]),
+        words("Options", [_options(attack) for attack in attacks]),
+        words("Source", [attack.source for attack in attacks]),
+        numbers("Time", [duration(attack.seconds) for attack in attacks]),
+    ]
+    kinds, unknown = zip(*wording.attacks_not_run(result), strict=True)
+    missing = [words("Kind of attack", kinds), words("What stays unknown", unknown)]
+    return [
+        Paragraph(
+            "Each attack gives every record a score without knowing which were members; the audit then compares. "
+            "Intervals are pointwise. Attacks are corrected together, and the worst finding decides the verdict."
+        ),
+        Table("Threat model of each attack", threat, style="text"),
+        Table("Not tested", missing, style="text"),
+        Facts(_documentation(result), "Documentation of this test"),
+        Facts(wording.TERMS, "Terms"),
+    ]
+
+
+def _needs(needs: Sequence[str]) -> str:
+    if {"in-references", "out-references"} <= set(needs):  # the first includes the second
+        needs = [need for need in needs if need != "out-references"]
+    return ", ".join(wording.NEEDS.get(need, need) for need in needs) or "nothing"
+
+
+def _options(attack: AttackResult) -> str:
+    return ", ".join(f"{name} = {_plain(value)}" for name, value in attack.options.items()) or UNDEFINED
+
+
+def _documentation(result: AuditResult) -> list[tuple[str, str]]:
+    """Who tested what, when, how and how far: what a supervisory authority asks to see (EDPB Opinion 28/2024)."""
+    target, provenance = result.target, result.provenance
+    references = f", {count(result.training.n_models)} reference models" if result.training else ""
+    blank = "____________________ (to be filled in)"
+    return [
+        ("When", moment(provenance.created)),
+        ("By whom, and for whom", blank),
+        ("Release and intended use", blank),
+        ("What was tested", f"{target.kind}; fingerprint {target.fingerprint or 'not recorded'}"),
+        ("Against what", f"{count(len(result.attacks))} membership inference attacks"),
+        ("How far", f"{_scored(result.attacks[0])}{references}, {count(target.n_queries)} queries"),
+        ("Membership", f"{wording.MEMBERSHIP[provenance.membership]}. {wording.CLAIMS[result.claim]}"),
+        ("Result", f"{result.verdict}. {wording.bound(result)}"),
+        ("Test again", wording.RETEST),
+        ("Decision, name, date", blank),
+    ]
+
+
+def _provenance(result: AuditResult) -> list:
+    provenance = result.provenance
+    facts = [
+        ("Created", moment(provenance.created)),
+        ("Took", duration(provenance.seconds)),
+        ("Seed", str(provenance.seed)),
+        ("Data", f"{provenance.data}, {count(provenance.n_records)} records"),
+        ("Membership", wording.MEMBERSHIP[provenance.membership]),
+        ("Seepage", provenance.seepage),
+        ("Python, PyTorch, NumPy", f"{provenance.python}, {provenance.torch}, {provenance.numpy}"),
+        ("Platform", provenance.platform),
+        ("Schema", result.schema_),
+    ]
+    hashes = [
+        ("Data fingerprint", provenance.data_fingerprint),
+        ("Model fingerprint", result.target.fingerprint or "not recorded"),
+    ]
+    return [
+        Facts(facts, short=True),
+        Facts(hashes),
+        Code("To get this result again", provenance.command),
+        Code("Settings", json.dumps(provenance.settings, indent=2, default=str)),
+    ]
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(part)}" for name, part in value.items())
+    return "none" if value is None else value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -1,0 +1,100 @@
+"""A result as one file to read: HTML that opens offline and prints, or Markdown."""
+
+import os
+import re
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from seepage.errors import InputError, StorageError
+from seepage.report import content, wording
+from seepage.report.numbers import moment, printable
+from seepage.report.plots import PALETTE
+from seepage.report.result import AuditResult
+from seepage.report.svg import inline_svg
+
+_PERCENT = re.compile(r"(?<=\d) %")  # never parted from its number at the end of a line
+TONES = {"LEAK SHOWN": "leak", "NO EVIDENCE": "none", "INCONCLUSIVE": "unsure", "INVALID": "void"}
+
+
+def write_report(result: AuditResult, path: str | os.PathLike) -> Path:
+    """Render `result` to `path` in one atomic step; the same result gives the same bytes.
+
+    Args:
+        path: ends in .html or .md.
+
+    Raises:
+        InputError: another suffix.
+        StorageError: the file cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".html", ".md"):
+        raise InputError(f"a report is written as .html or .md, not '{path.name}': for the numbers use result.save()")
+    text = html(result) if suffix == ".html" else markdown(result)
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StorageError(f"cannot write the report {path}: {error.strerror or error}") from error
+    return path
+
+
+def html(result: AuditResult) -> str:
+    return _HTML.get_template("report.html").render(_context(result))
+
+
+def markdown(result: AuditResult) -> str:
+    text = _MARKDOWN.get_template("report.md").render(_context(result))
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _context(result: AuditResult) -> dict[str, object]:
+    return {
+        "result": result,
+        "verdict": wording.VERDICTS[result.verdict],
+        "created": moment(result.provenance.created),
+        "tone": TONES[result.verdict],
+        "claim": wording.CLAIMS[result.claim],
+        "bound": wording.bound(result),
+        "in_persons": wording.in_persons(result),
+        "key_figures": content.key_figures(result),
+        "sections": content.sections(result),
+        "palette": PALETTE,
+    }
+
+
+def _svg(figure: content.Figure) -> Markup:
+    return inline_svg(figure.draw().figure, name=figure.name, title=figure.title, description=figure.description)
+
+
+def _printable(value: object) -> object:
+    """Ids, labels and file names are other people's text: whatever a template prints passes through here."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return _PERCENT.sub("\u00a0%", printable(value))
+
+
+def _escaped(value: object) -> object:
+    """`value` as literal text in Markdown: no markup, no link, no image, no line break."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    text = " ".join(printable(value).split()).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"([\\`*_|~>]|(?<=\])\(|(?<=!)\[)", r"\\\1", text)
+
+
+def _fenced(text: str) -> Markup:
+    text = printable(text)
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return Markup(f"{fence}\n{text}\n{fence}")
+
+
+_LOADER = jinja2.PackageLoader("seepage.report")
+_OPTIONS = {"loader": _LOADER, "undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+_HTML = jinja2.Environment(autoescape=True, finalize=_printable, **_OPTIONS)
+_HTML.filters["svg"] = _svg
+_MARKDOWN = jinja2.Environment(autoescape=False, finalize=_escaped, **_OPTIONS)
+_MARKDOWN.filters["fenced"] = _fenced

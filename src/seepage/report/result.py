@@ -1,0 +1,271 @@
+"""The result of an audit: every number with its n and interval, as versioned JSON.
+
+`AuditResult` is the only thing a report reads. Its JSON schema is published as
+`docs/result.schema.json`; a change that removes or renames a field raises the number in `SCHEMA`.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from seepage.errors import DataFileError
+
+SCHEMA = "seepage.audit/1"
+
+VerdictName = Literal["LEAK SHOWN", "NO EVIDENCE", "INCONCLUSIVE", "INVALID"]
+GateStatus = Literal["pass", "fail", "not run"]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
+
+
+class Estimate(Part):
+    """A number, its interval and the count behind it. `value` is None where it is undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int = Field(description="records (non-members for a TPR, members for a TNR, both for an AUC)")
+    flag: str | None = Field(None, description="why the number is undefined or to be read with care")
+
+
+class LogMiaEstimate(Estimate):
+    """ln(TP + 1) / ln(P + 1) at a capped count of false positives, beside its chance value."""
+
+    chance: float = Field(description="expected value under a random ranking, for the same counts")
+    true_positives: float = Field(description="TP at the cap (a mean where there are several targets)")
+    false_positives_allowed: int
+
+
+class LogMia(Part):
+    a: LogMiaEstimate = Field(description="regime A: no false positive")
+    b: LogMiaEstimate = Field(description="regime B: at most ceil(ln d) false positives among d records")
+
+
+class Epsilon(Part):
+    """A lower bound on the privacy parameter, or a heuristic that only looks like one."""
+
+    kind: Literal["epsilon_lower", "epsilon_empirical"]
+    value: float
+    method: str
+    delta: float
+    confidence: float
+    n: int
+    note: str
+
+
+class RocCurve(Part):
+    """Mean ROC over targets on a grid of false-positive rates, with a pointwise band."""
+
+    fpr: list[float]
+    tpr: list[float]
+    low: list[float]
+    high: list[float]
+
+
+class Histogram(Part):
+    edges: list[float]
+    members: list[int]
+    nonmembers: list[int]
+
+
+class AttackResult(Part):
+    name: str
+    title: str
+    access: str = Field(description="least access level the attack needs")
+    needs: list[str] = Field(description="references, population, queries, gradients")
+    source: str
+    options: dict[str, str | int | float | bool | None]
+    n_members: float = Field(description="members scored (mean over targets)")
+    n_nonmembers: float
+    n_targets: int
+    auc: Estimate
+    balanced_accuracy: Estimate
+    advantage: Estimate
+    tpr_at_fpr: dict[str, Estimate]
+    tnr_at_fnr: dict[str, Estimate]
+    positive_predictive_value: dict[str, Estimate] = Field(description="by FPR, at the declared prior")
+    log_mia: LogMia
+    epsilon: Epsilon | None
+    p_value: float = Field(description="one-sided, of no leak: twice the smaller of the AUC and the top-scores test")
+    p_value_holm: float = Field(description="corrected for the number of attacks")
+    seconds: float
+    roc: RocCurve
+    histogram: Histogram | None
+
+
+class Gate(Part):
+    """A check that must hold before anything may be claimed."""
+
+    name: str
+    question: str
+    status: GateStatus
+    detail: str
+    way_out: str = ""
+
+
+class ExposedRecord(Part):
+    id: str
+    label: str | None
+    group: str | None
+    score: float
+    p_value: float = Field(description="share of non-members that score at least as high (conformal)")
+    q_value: float = Field(description="false-discovery rate at which the record counts as found")
+    values: list[float] | None = Field(None, description="the record itself; only when asked for")
+
+
+class Slice(Part):
+    """One class or one group of records, under the attack that leads the result."""
+
+    name: str
+    n_members: float
+    n_nonmembers: float
+    accuracy_members: float | None
+    accuracy_nonmembers: float | None
+    auc: Estimate
+
+
+class Control(Part):
+    """A model whose answer is known beforehand, audited by the same attacks."""
+
+    name: str
+    expects: Literal["nothing found", "leak found"]
+    p_value_holm: float
+    best_attack: str
+    auc: Estimate
+
+
+class Training(Part):
+    """How the reference models were trained, and what they reach."""
+
+    n_models: int
+    engine: str
+    workers: int
+    chunk: int
+    stacked_step_s: float | None = Field(description="seconds per model step, timed on this recipe")
+    single_step_s: float | None
+    seconds: float
+    recipe: dict[str, object]
+    train_accuracy: Estimate
+    test_accuracy: Estimate
+
+
+class Target(Part):
+    kind: str
+    access: str
+    n_targets: int
+    n_queries: int = Field(description="records sent to the target, augmented copies included")
+    accuracy_members: Estimate
+    accuracy_nonmembers: Estimate
+    fingerprint: str | None = Field(description="SHA-256 of the weights or the outputs")
+    n_parameters: int | None = None
+
+
+class Provenance(Part):
+    seepage: str
+    python: str
+    torch: str
+    numpy: str
+    platform: str
+    created: str = Field(description="UTC, ISO 8601")
+    seconds: float
+    seed: int
+    data: str
+    data_fingerprint: str
+    n_records: int
+    membership: Literal["drawn", "declared", "unknown"]
+    command: str = Field(description="what to type to get this result again")
+    settings: dict[str, object]
+
+
+class SmallestLeak(Part):
+    """The least leak that this audit finds four times out of five at its corrected level."""
+
+    power: float
+    alpha: float
+    auc: float
+    fpr: float
+    tpr: float
+
+
+class LowerBound(Part):
+    """What the leading attack shows at least, at a level corrected for all attacks."""
+
+    attack: str
+    confidence: float
+    auc: float
+    fpr: float | None
+    tpr: float | None
+
+
+class AuditResult(Part):
+    schema_: str = Field(SCHEMA, alias="schema")
+    verdict: VerdictName
+    claim: Literal["causal", "association"] = Field(
+        description="causal where membership was drawn at random, by us or as declared; association otherwise"
+    )
+    headline: str
+    reasons: list[str]
+    lower_bound: LowerBound | None = Field(description="with LEAK SHOWN")
+    smallest_detectable: SmallestLeak
+    prior: float | None = Field(None, description="share of members that the positive predictive values assume")
+    gates: list[Gate]
+    attacks: list[AttackResult] = Field(description="the leading attack first")
+    controls: list[Control]
+    records: list[ExposedRecord]
+    classes: list[Slice]
+    groups: list[Slice]
+    target: Target
+    training: Training | None = Field(description="None where no reference model was trained")
+    provenance: Provenance
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, ser_json_inf_nan="null")
+
+    def attack(self, name: str) -> AttackResult:
+        for attack in self.attacks:
+            if attack.name == name:
+                return attack
+        raise KeyError(name)
+
+    def to_json(self) -> str:
+        return self.model_dump_json(by_alias=True, indent=1)
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write the JSON to `path` in one atomic step."""
+        path = Path(path)
+        part = path.with_name(path.name + ".part")
+        part.write_text(self.to_json())
+        os.replace(part, path)
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "AuditResult":
+        """Read a saved result; `path` is the file or the folder that holds `result.json`.
+
+        Raises:
+            DataFileError: the file is missing, is not JSON, or follows another schema.
+        """
+        path = Path(path)
+        path = path / "result.json" if path.is_dir() else path
+        try:
+            return cls.model_validate_json(path.read_text())
+        except FileNotFoundError:
+            raise DataFileError(f"no result at {path}: expected a result.json that 'seepage audit' wrote") from None
+        except (ValidationError, UnicodeDecodeError) as error:
+            first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+            where = ".".join(map(str, first["loc"])) or "the file"
+            raise DataFileError(f"{path} is not a {SCHEMA} result: {where}: {first['msg']}") from None
+
+    def report(self, path: str | os.PathLike) -> Path:
+        """Render the result to `path`; the suffix chooses .html or .md."""
+        from seepage.report.render import write_report
+
+        return write_report(self, path)
+
+    def __str__(self) -> str:
+        from seepage.report.terminal import summary
+
+        return summary(self)

@@ -1,0 +1,216 @@
+"""Train the models of a run, unit by unit, and keep what they answer.
+
+A unit is a chunk of trainings plus their signals. Its key names everything that its content depends on:
+
+- the *training key* of each model (recipe, pool, membership column, root seed) gives the model's seed;
+- the *unit key* adds the version of this package, the engine, the chunk and the outputs kept.
+"""
+
+import functools
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32
+from torch import nn
+
+import seepage
+from seepage.data import Pool
+from seepage.errors import InputError
+from seepage.execution import Executor, Inline, Processes
+from seepage.models.batches import Records
+from seepage.models.engines import ENGINES
+from seepage.models.plan import Plan, one_thread, plan
+from seepage.models.recipe import Recipe
+from seepage.signals.progress import Watch
+from seepage.signals.queries import Query
+from seepage.signals.queries import queries as query_set
+from seepage.signals.store import RunFolder, digest
+
+_EVALUATION_BATCH = 1024
+# Above this the collected logits stay in a memory-mapped file.
+_IN_MEMORY_BYTES = 2 << 30
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What the models of one run answered, and how they were trained."""
+
+    logits: Float32[np.ndarray, "samples models queries classes"]
+    columns: Bool[np.ndarray, "samples models"]
+    plan: Plan
+    seconds: float
+    n_resumed: int
+
+
+@dataclass(frozen=True)
+class TrainUnit:
+    """The task: train the models of a unit, ask them about every record, commit the answers."""
+
+    recipe: Recipe
+    pool: Pool
+    columns: Bool[np.ndarray, "samples models"]
+    seeds: tuple[int, ...]
+    engine: str
+    device: str
+    queries: str
+    folder: Path
+    keep_weights: bool
+
+    @functools.cached_property
+    def records(self) -> Records:
+        return Records.of(self.pool, self.device)
+
+    def __call__(self, unit: dict[str, Any], report) -> dict[str, float]:
+        start = time.perf_counter()
+        models = unit["models"]
+        members = [np.flatnonzero(self.columns[:, model]) for model in models]
+        with one_thread():
+            training = ENGINES[self.engine](self.recipe, self.records, members, [self.seeds[m] for m in models])
+            modules = training.run(lambda fraction: report(0.95 * fraction))
+            logits = np.stack([answers(module, self.records, self.queries) for module in modules])
+        folder = RunFolder(self.folder)
+        seconds = time.perf_counter() - start
+        if self.keep_weights:
+            for model, module in zip(models, modules, strict=True):
+                weights = {name: tensor.cpu().numpy() for name, tensor in module.state_dict().items()}
+                folder.write_weights(model, weights)
+        folder.write(unit["key"], {"logits": logits}, {"models": models, "seconds": seconds})
+        return {"seconds": seconds}
+
+
+@torch.no_grad()
+def answers(module: nn.Module, records: Records, queries: str) -> Float32[np.ndarray, "samples queries classes"]:
+    """A trained model's logits for every record of the pool and every query."""
+    found = []
+    for query in query_set(queries):
+        parts = []
+        for start in range(0, len(records.inputs), _EVALUATION_BATCH):
+            at = torch.arange(start, min(start + _EVALUATION_BATCH, len(records.inputs)), device=records.inputs.device)
+            inputs = records.batch(at)
+            if query != Query():
+                inputs = torch.from_numpy(np.ascontiguousarray(query(inputs.cpu().numpy()))).to(inputs.device)
+            parts.append(module(inputs).float().cpu().numpy())
+        found.append(np.concatenate(parts))
+    return np.stack(found, axis=1)
+
+
+def training_keys(recipe: Recipe, pool: Pool, columns: np.ndarray, root_seed: int) -> list[str]:
+    """One key a column; equal keys train equal models."""
+    return [
+        digest([recipe.fingerprint, pool.fingerprint, digest(np.packbits(column).tolist()), root_seed])
+        for column in columns.T
+    ]
+
+
+def seed_of(key: str) -> int:
+    return int(key[:15], 16)
+
+
+def collect(
+    recipe: Recipe,
+    pool: Pool,
+    columns: Bool[np.ndarray, "samples models"],
+    *,
+    root_seed: int,
+    queries: str = "none",
+    folder: str | os.PathLike | None = None,
+    keep_weights: bool = False,
+    engine: str | None = None,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    device: str | None = None,
+    progress: bool = False,
+    title: str = "training",
+) -> Collection:
+    """Train one model per membership column and keep every model's logits on every record.
+
+    Args:
+        recipe: how each model is trained.
+        pool: the records, with labels.
+        columns: (samples, models), true where a record is a member of a model's training set.
+        root_seed: seeds of the trainings derive from it and from what is trained, not from order.
+        queries: name of the query set to ask (`seepage.signals.queries.QUERIES`).
+        folder: where finished units are kept, so that a killed run goes on; None for a temporary one.
+        keep_weights: keep each model's weights in the folder too.
+        engine, workers: fix a part of the plan instead of timing it.
+        executor: where units run; by default in this process or in local processes, as planned.
+        device: "cpu" or "cuda"; by default the GPU where there is one.
+        progress: show a bar with the time left.
+
+    Raises:
+        InputError: a recipe with a callable of one's own and no `version`, in a lasting folder.
+        StorageError: the folder holds another run, or cannot be written.
+        TrainingError: a training diverged or a worker died three times.
+    """
+    if folder is not None and not recipe.is_registered and not recipe.version:
+        raise InputError(
+            "a run folder needs to know when your own model or objective changes: give Recipe(..., version='1') "
+            "and change the version whenever that code changes"
+        )
+    query_set(queries)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    start = time.perf_counter()
+    with ExitStack() as stack:
+        folder = RunFolder(folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="seepage-")))
+        keys = training_keys(recipe, pool, columns, root_seed)
+        identity = {
+            "recipe": recipe.describe(),
+            "pool": pool.fingerprint,
+            "trainings": digest(keys),
+            "seed": root_seed,
+            "queries": queries,
+            "weights kept": keep_weights,
+            "version": seepage.__version__,
+        }
+        manifest = folder.manifest()
+        if manifest is None:
+            members = [np.flatnonzero(column) for column in columns.T]
+            chosen = plan(recipe, Records.of(pool, device), members, engine=engine, workers=workers)
+            manifest = {"plan": asdict(chosen), "units": _units(keys, chosen, identity)}
+        manifest = folder.start(identity, {k: manifest[k] for k in ("plan", "units")})
+        chosen, units = Plan(**manifest["plan"]), manifest["units"]
+        if workers is not None:
+            chosen = replace(chosen, workers=workers)
+        task = TrainUnit(
+            recipe, pool, columns, tuple(map(seed_of, keys)), chosen.engine, chosen.device, queries,
+            folder.path.absolute(), keep_weights,
+        )  # fmt: skip
+        missing = [unit for unit in units if not folder.has(unit["key"])]
+        executor = executor or (Processes(chosen.workers) if chosen.workers > 1 and len(missing) > 1 else Inline())
+        with Watch(title, units, missing, show=progress) as watch:
+            for position, _ in executor.map(task, missing, watch.update):
+                watch.done(position)
+        logits = _gather(folder, units, len(pool), len(keys))
+    return Collection(logits, columns, chosen, time.perf_counter() - start, len(units) - len(missing))
+
+
+def _units(keys: Sequence[str], plan: Plan, identity: dict[str, Any]) -> list[dict[str, Any]]:
+    units = []
+    for start in range(0, len(keys), plan.chunk):
+        models = list(range(start, min(start + plan.chunk, len(keys))))
+        content = [[keys[model] for model in models], plan.engine, plan.device, identity]
+        units.append({"key": digest(content)[:32], "models": models})
+    return units
+
+
+def _gather(folder: RunFolder, units: list[dict], n_samples: int, n_models: int) -> np.ndarray:
+    logits = None
+    for unit in units:
+        part = folder.read(unit["key"])["logits"]  # (models of the unit, samples, queries, classes)
+        if logits is None:
+            shape = (n_samples, n_models, *part.shape[2:])
+            if 4 * np.prod(shape, dtype=np.int64) > _IN_MEMORY_BYTES:
+                file = tempfile.TemporaryFile(dir=folder.path)  # noqa: SIM115 - the map keeps it open
+                logits = np.memmap(file, dtype=np.float32, shape=shape)
+            else:
+                logits = np.empty(shape, dtype=np.float32)
+        logits[:, unit["models"]] = part.swapaxes(0, 1)
+    return logits

@@ -1,0 +1,44 @@
+"""The progress bar of a run: models trained, time left."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Watch:
+    """Follows the units of a run by the number of their models; prints to standard error."""
+
+    def __init__(self, title: str, units: Sequence[dict], missing: Sequence[dict], *, show: bool):
+        self.sizes = [len(unit["models"]) for unit in missing]
+        self.total = sum(len(unit["models"]) for unit in units)
+        self.before = self.total - sum(self.sizes)
+        self.fractions = [0.0] * len(missing)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("models,"),
+            TimeElapsedColumn(),
+            TextColumn("gone,"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=Console(stderr=True),
+            disable=not show,
+        )
+        self.task = self.bar.add_task(title, total=self.total, completed=self.before)
+
+    def __enter__(self) -> "Watch":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.bar.stop()
+
+    def update(self, position: int, fraction: float) -> None:
+        self.fractions[position] = fraction
+        done = sum(size * fraction for size, fraction in zip(self.sizes, self.fractions, strict=True))
+        self.bar.update(self.task, completed=self.before + int(done))
+
+    def done(self, position: int) -> None:
+        self.update(position, 1.0)

@@ -1,0 +1,198 @@
+"""What one attack sees of one target model."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Int
+
+from seepage.errors import InputError, unknown_name
+from seepage.signals.functions import SIGNALS
+
+
+class ScalarSignals(Mapping[str, np.ndarray]):
+    """The scalar signals of a block of outputs, each computed when it is first asked for and then kept.
+
+    Several views (one a target) share one object, so that no signal is computed twice.
+
+    Args:
+        logits: float (samples, models, queries, classes), in memory or memory-mapped.
+        labels: (samples,).
+    """
+
+    def __init__(
+        self,
+        logits: Float[np.ndarray, "samples models queries classes"],
+        labels: Int[np.ndarray, " samples"],
+    ):
+        if logits.ndim != 4:
+            raise InputError(f"expected logits (samples, models, queries, classes): got shape {logits.shape}")
+        self.n_classes = logits.shape[-1]
+        self._logits = logits
+        self._labels = labels
+        self._values: dict[str, np.ndarray] = {}
+
+    def __getitem__(self, name: str) -> Float64[np.ndarray, "samples models queries"]:
+        if name not in self._values:
+            self._values[name] = SIGNALS[name](self._logits, self._labels)
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(SIGNALS)
+
+    def __len__(self) -> int:
+        return len(SIGNALS)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What one attack sees of one target. The answer, the target's own membership, is not in it.
+
+    Args:
+        signals: name -> float64 (samples, models, queries), for the target and the references together.
+        labels: (samples,) class numbers.
+        target_column: which model is the target.
+        reference_columns: which models are the references, in the order of the masks' columns.
+        reference_in: (samples, references), the record was in that reference's training set.
+        reference_out: (samples, references), it was not. Neither where a reference is left out for balance.
+        population: (samples,), known non-members of the target and of every reference; never audited.
+        known: (samples,), 1 known member of the target, 0 known non-member, -1 unknown (the default); known ones
+            are never scored.
+        gradient_norm: (samples,), norm of the loss's gradient at the target; None where it was not collected.
+        n_classes: largest label plus one unless given.
+
+    Raises:
+        InputError: shapes that do not fit, or masks that contradict each other.
+    """
+
+    signals: Mapping[str, np.ndarray] = field(repr=False)
+    labels: Int[np.ndarray, " samples"] = field(repr=False)
+    _: KW_ONLY
+    target_column: int
+    reference_columns: Sequence[int] | Int[np.ndarray, " references"] = field(default=(), repr=False)
+    reference_in: Bool[np.ndarray, "samples references"] | None = field(default=None, repr=False)
+    reference_out: Bool[np.ndarray, "samples references"] | None = field(default=None, repr=False)
+    population: Bool[np.ndarray, " samples"] | None = field(default=None, repr=False)
+    known: Int[np.ndarray, " samples"] | None = field(default=None, repr=False)
+    gradient_norm: Float[np.ndarray, " samples"] | None = field(default=None, repr=False)
+    n_classes: int | None = None
+    _cache: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self):
+        labels = np.asarray(self.labels, dtype=np.int64)
+        columns = np.asarray(self.reference_columns, dtype=np.int64)
+        samples, pairs = labels.shape, (labels.size, columns.size)
+        whole = {
+            "labels": labels,
+            "reference_columns": columns,
+            "reference_in": _shaped("reference_in", self.reference_in, pairs, bool, False),
+            "reference_out": _shaped("reference_out", self.reference_out, pairs, bool, False),
+            "population": _shaped("population", self.population, samples, bool, False),
+            "known": _shaped("known", self.known, samples, np.int8, -1),
+        }
+        if self.gradient_norm is not None:
+            whole["gradient_norm"] = _shaped("gradient_norm", self.gradient_norm, samples, np.float64, np.nan)
+        if self.n_classes is None:
+            whole["n_classes"] = int(labels.max(initial=0)) + 1
+        for name, value in whole.items():
+            object.__setattr__(self, name, value)
+        self._check()
+
+    @classmethod
+    def from_logits(
+        cls,
+        logits: Float[np.ndarray, "samples models queries classes"],
+        labels: Int[np.ndarray, " samples"],
+        **arguments,
+    ) -> "View":
+        """A view of one target among `logits`; `arguments` are those of `View`.
+
+        For several targets over the same outputs make one `ScalarSignals` and hand it to each view.
+        """
+        return cls(ScalarSignals(logits, labels), labels, n_classes=logits.shape[-1], **arguments)
+
+    @classmethod
+    def from_signals(
+        cls,
+        target: Mapping[str, Float[np.ndarray, "samples queries"]],
+        references: Mapping[str, Float[np.ndarray, "samples references queries"]] | None = None,
+        *,
+        labels: Int[np.ndarray, " samples"] | None = None,
+        **arguments,
+    ) -> "View":
+        """A view of scalar signals that are already there: target (samples, queries), references (samples, references,
+        queries). Without labels all records are of class 0. The other `arguments` are those of `View`."""
+        references = references or {}
+        n_samples = len(next(iter(target.values())))
+        n_references = next(iter(references.values())).shape[1] if references else 0
+        signals = {}
+        for name, values in target.items():
+            others = references.get(name, np.empty((n_samples, 0, values.shape[1])))
+            signals[name] = np.concatenate([np.asarray(values, dtype=np.float64)[:, None], others], axis=1)
+        if labels is None:
+            labels = np.zeros(n_samples, dtype=np.int64)
+        columns = np.arange(1, n_references + 1)
+        return cls(signals, labels, target_column=0, reference_columns=columns, **arguments)
+
+    @property
+    def n_samples(self) -> int:
+        return self.labels.size
+
+    @property
+    def available(self) -> frozenset[str]:
+        """What attacks may ask for in `needs` and find here."""
+        there = {
+            "in-references": self.reference_in.any() and self.reference_out.any(),
+            "out-references": self.reference_out.any(),
+            "population": self.population.any(),
+            "gradients": self.gradient_norm is not None,
+        }
+        return frozenset(name for name, is_there in there.items() if is_there)
+
+    def target(self, name: str) -> Float64[np.ndarray, "samples queries"]:
+        """A signal of the target model."""
+        return self._all(name)[:, self.target_column]
+
+    def references(self, name: str) -> Float64[np.ndarray, "samples references queries"]:
+        """A signal of the reference models; what the masks leave out is in it too."""
+        if name not in self._cache:
+            self._cache[name] = _columns(self._all(name), self.reference_columns)
+        return self._cache[name]
+
+    def _all(self, name: str) -> np.ndarray:
+        if name not in self.signals:
+            raise unknown_name("signal", name, self.signals)
+        values = self.signals[name]
+        if values.ndim != 3 or values.dtype != np.float64 or len(values) != self.n_samples:
+            raise InputError(
+                f"expected signal '{name}' as float64 (samples, models, queries) with {self.n_samples} samples: "
+                f"got {values.dtype} {values.shape}"
+            )
+        return values
+
+    def _check(self) -> None:
+        if self.target_column in self.reference_columns:
+            raise InputError(f"model {self.target_column} cannot be the target and a reference at once")
+        if (self.reference_in & self.reference_out).any():
+            raise InputError("a record cannot be both in and out of the same reference model's training set")
+        if self.reference_in[self.population].any():
+            raise InputError(
+                "the population must hold non-members only: some of it was used to train a reference model"
+            )
+        if (self.known[self.population] == 1).any():
+            raise InputError("the population must hold non-members only: some of it is a known member of the target")
+
+
+def _shaped(name: str, values: np.ndarray | None, shape: tuple[int, ...], dtype: type, default: object) -> np.ndarray:
+    if values is None:
+        return np.full(shape, default, dtype=dtype)
+    if np.shape(values) != shape:
+        raise InputError(f"expected {name} of shape {shape}: got {np.shape(values)}")
+    return np.asarray(values, dtype=dtype)
+
+
+def _columns(values: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """`values[:, columns]`, without a copy where the columns are neighbours."""
+    if columns.size and np.array_equal(columns, np.arange(columns[0], columns[0] + columns.size)):
+        return values[:, columns[0] : columns[0] + columns.size]
+    return values[:, columns]

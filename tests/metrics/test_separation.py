@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+from scipy.stats import binom, norm
+
+from seepage.metrics import Estimate, advantage, auc, balanced_accuracy, clopper_pearson, roc_auc
+from tests.metrics.test_roc import CASES
+from tests.reference import roc as naive
+
+
+def rng():
+    return np.random.default_rng(7)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_auc_interval_holds_the_value_and_has_width(case):
+    scores, members = CASES[case]
+    estimate = roc_auc(scores, members, rng=rng())
+    assert estimate.value == pytest.approx(auc(scores, members), abs=1e-12)
+    assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+    assert estimate.high - estimate.low > 0.01
+    assert estimate.n == len(scores)
+
+
+@pytest.mark.parametrize("case", ["continuous", "few members", "binary", "rounded", "infinite"])
+def test_auc_interval_is_delong_on_the_logit_scale(case):
+    scores, members = CASES[case]
+    value = naive.auc_by_pairs(scores, members)
+    half = norm.ppf(0.95) * np.sqrt(naive.delong_variance(scores, members)) / (value * (1 - value))
+    estimate = roc_auc(scores, members, confidence=0.9, rng=rng())
+    assert estimate.low == pytest.approx(expit(logit(value) - half), abs=1e-9)
+    assert estimate.high == pytest.approx(expit(logit(value) + half), abs=1e-9)
+
+
+def test_perfect_separation_is_as_sure_as_its_disjoint_pairs():
+    members = np.arange(50) < 10
+    estimate = roc_auc(members * 1.0, members, rng=rng())
+    assert (estimate.low, estimate.value, estimate.high) == (clopper_pearson(10, 10)[0], 1.0, 1.0)
+
+
+def test_auc_interval_covers_as_stated():
+    generator, members, mu = np.random.default_rng(11), np.arange(160) < 60, 0.8
+    truth, n_trials = norm.cdf(mu / np.sqrt(2)), 600
+    covered = 0
+    for _ in range(n_trials):
+        estimate = roc_auc(generator.normal(size=160) + mu * members, members, rng=generator)
+        covered += estimate.low <= truth <= estimate.high
+    assert binom.ppf(0.001, n_trials, 0.95) <= covered <= binom.ppf(0.999, n_trials, 0.96)
+
+
+def test_several_targets_average_and_a_spread_between_models_widens():
+    generator = np.random.default_rng(3)
+    members = generator.random((400, 8)) < 0.5
+    noise = generator.normal(size=members.shape)
+    alike = roc_auc(noise + 0.5 * members, members, rng=rng())
+    apart = roc_auc(noise + np.linspace(-1, 2, 8) * members, members, rng=rng())
+    columns = [auc(s, m) for s, m in zip((noise + 0.5 * members).T, members.T, strict=True)]
+    assert alike.value == pytest.approx(np.mean(columns), abs=1e-12)
+    assert apart.high - apart.low > 2 * (alike.high - alike.low)
+
+
+def test_two_copies_of_one_target_are_no_more_sure_than_one():
+    """Copies add no information: the two-way interval must not shrink by the square root of two."""
+    generator = np.random.default_rng(4)
+    members = generator.random(500) < 0.5
+    scores = generator.normal(size=500) + 0.5 * members
+    one = roc_auc(scores, members, rng=rng())
+    two = roc_auc(np.column_stack([scores] * 2), np.column_stack([members] * 2), rng=rng())
+    assert two.value == pytest.approx(one.value, abs=1e-12)
+    assert two.high - two.low == pytest.approx(one.high - one.low, rel=0.1)
+
+
+def test_auc_of_one_in_every_target_still_has_an_interval():
+    members = np.column_stack([np.arange(40) < 20, np.arange(40) < 15])
+    estimate = roc_auc(members * 1.0, members, rng=rng())
+    assert estimate.low == clopper_pearson(15, 15)[0]
+    assert estimate.high == estimate.value == 1.0
+
+
+@pytest.mark.parametrize("n_targets", [1, 3])
+def test_balanced_accuracy_of_separated_and_of_constant_scores(n_targets):
+    members = np.tile((np.arange(60) < 20)[:, None], n_targets)
+    noise = np.random.default_rng(0).normal(size=members.shape)
+    separated = balanced_accuracy(noise + 100 * members, members, rng=rng())
+    constant = balanced_accuracy(np.ones(members.shape), members, rng=rng())
+    assert (separated.value, separated.high) == (1.0, 1.0)
+    assert 0.7 < separated.low < 1.0
+    assert constant.value == 0.5
+    assert constant.low < 0.5 < constant.high
+
+
+@pytest.mark.parametrize("scores", [[np.inf, np.inf, 0.0, -np.inf], [0.0, 0.0, -np.inf, -np.inf], [np.inf, 1, 0, 0]])
+def test_balanced_accuracy_with_infinite_scores(scores):
+    scores, members = np.tile(np.array(scores), 10), np.tile([True, True, False, False], 10)
+    assert balanced_accuracy(scores, members, rng=rng()).value == 1.0
+
+
+def test_balanced_accuracy_is_not_judged_on_the_records_that_chose_the_threshold():
+    """Pure noise, few records: choosing and judging on the same gives 0.6 on average, the honest way 0.5."""
+    generator, members = np.random.default_rng(8), np.arange(40) < 20
+    values = [balanced_accuracy(generator.normal(size=40), members, rng=generator).value for _ in range(400)]
+    assert np.mean(values) == pytest.approx(0.5, abs=0.015)
+
+
+def test_balanced_accuracy_interval_rarely_claims_too_much():
+    generator, members, mu = np.random.default_rng(9), np.arange(200) < 100, 1.0
+    estimates = [
+        balanced_accuracy(generator.normal(size=200) + mu * members, members, rng=generator) for _ in range(400)
+    ]
+    best_possible = norm.cdf(mu / 2)
+    assert sum(e.low > best_possible for e in estimates) <= binom.ppf(0.999, 400, 0.025)
+
+
+def test_advantage_is_twice_the_excess_over_one_half():
+    """SACRO-ML's six rows: TPR 2/3 and FPR 1/3 make a balanced accuracy of 2/3 and an advantage of 1/3."""
+    assert advantage(Estimate(0.75, 0.5, 1.0, 9, "f")) == Estimate(0.5, 0.0, 1.0, 9, "f")
+    assert advantage(Estimate((2 / 3 + 2 / 3) / 2, 0.0, 1.0, 6)).value == pytest.approx(1 / 3)

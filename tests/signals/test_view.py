@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from seepage.errors import InputError
+from seepage.signals.functions import SIGNALS
+from seepage.signals.view import ScalarSignals, View
+
+RNG = np.random.default_rng(2)
+LOGITS = RNG.normal(size=(6, 4, 2, 3)).astype(np.float32)
+LABELS = RNG.integers(0, 3, 6)
+
+
+def test_columns_of_the_target_and_of_the_references():
+    view = View.from_logits(LOGITS, LABELS, target_column=2, reference_columns=[3, 0])
+    loss = SIGNALS["loss"](LOGITS, LABELS)
+    np.testing.assert_array_equal(view.target("loss"), loss[:, 2])
+    np.testing.assert_array_equal(view.references("loss"), loss[:, [3, 0]])
+    assert view.n_classes == 3
+    assert view.available == frozenset()
+    assert (view.known == -1).all()
+    assert not view.population.any()
+
+
+def test_views_of_several_targets_compute_a_signal_once(monkeypatch):
+    calls = []
+    monkeypatch.setitem(SIGNALS, "loss", lambda *arguments: calls.append(1) or np.zeros((6, 4, 2)))
+    signals = ScalarSignals(LOGITS, LABELS)
+    for column in range(4):
+        others = [other for other in range(4) if other != column]
+        view = View(signals=signals, labels=LABELS, target_column=column, reference_columns=others)
+        view.target("loss")
+        assert view.references("loss") is view.references("loss")
+    assert len(calls) == 1
+
+
+def test_neighbouring_reference_columns_are_not_copied():
+    signals = {"loss": np.zeros((6, 4, 2))}
+    view = View(signals=signals, labels=LABELS, target_column=0, reference_columns=[1, 2, 3])
+    assert np.shares_memory(view.references("loss"), signals["loss"])
+
+
+def test_scalar_signals_without_logits():
+    target, references = RNG.normal(size=(6, 2)), RNG.normal(size=(6, 3, 2))
+    view = View.from_signals(
+        {"loss": target, "hinge": target}, {"loss": references}, reference_out=np.ones((6, 3), bool)
+    )
+    np.testing.assert_array_equal(view.target("loss"), target)
+    np.testing.assert_array_equal(view.references("loss"), references)
+    np.testing.assert_array_equal(view.target("hinge"), target)
+    assert view.available == {"out-references"}
+    with pytest.raises(InputError, match="did you mean 'hinge'"):
+        view.target("hing")
+
+
+def test_available_names_what_is_there():
+    is_in = np.zeros((6, 3), dtype=bool)
+    is_in[:3] = True
+    view = View.from_logits(
+        LOGITS,
+        LABELS,
+        target_column=0,
+        reference_columns=[1, 2, 3],
+        reference_in=is_in,
+        reference_out=~is_in,
+        population=np.arange(6) == 5,
+        gradient_norm=np.ones(6),
+    )
+    assert view.available == {"in-references", "out-references", "population", "gradients"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"target_column": 1}, "at once"),
+        ({"reference_out": np.ones((6, 3), bool)}, "both in and out"),
+        ({"reference_in": np.ones((6, 2), bool)}, "shape"),
+        ({"population": np.ones(6, bool)}, "train a reference model"),
+        ({"population": np.arange(6) == 5, "known": np.ones(6, int)}, "known member"),
+    ],
+)
+def test_contradictions_are_refused(change, message):
+    is_in = np.zeros((6, 3), dtype=bool)
+    is_in[0] = True
+    arguments = {"target_column": 0, "reference_columns": [1, 2, 3], "reference_in": is_in} | change
+    with pytest.raises(InputError, match=message):
+        View.from_logits(LOGITS, LABELS, **arguments)
+
+
+@pytest.mark.parametrize("name", ["known", "population", "gradient_norm"])
+def test_an_array_of_another_length_is_refused(name):
+    with pytest.raises((InputError, TypeError)):  # TypeError where the tests run with type checks
+        View.from_logits(LOGITS, LABELS, target_column=0, **{name: np.zeros(5)})

@@ -92,7 +92,7 @@ def usual_loop(recipe, pool, columns) -> None:
 
 def run_way(way: str, name: str, case: Case) -> dict:
     """Train the N models one way; the caller is a process of its own."""
-    import torch  # noqa: F401 - imported before the clock starts
+    import torch
 
     from seepage.models.plan import n_cores
     from seepage.signals.collect import collect
@@ -189,7 +189,17 @@ def main() -> None:
         ways = arguments.way or WAYS
         for _ in range(arguments.repeats):
             for way in ways:
-                command = [sys.executable, __file__, "--one", way, name, "-n", str(case.n), "--epochs", str(case.epochs)]
+                command = [
+                    sys.executable,
+                    __file__,
+                    "--one",
+                    way,
+                    name,
+                    "-n",
+                    str(case.n),
+                    "--epochs",
+                    str(case.epochs),
+                ]
                 done = subprocess.run(command, capture_output=True, text=True)
                 if done.returncode:
                     sys.exit(done.stderr)

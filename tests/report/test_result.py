@@ -24,5 +24,5 @@ def test_a_file_that_is_no_result_is_named(tmp_path):
     with pytest.raises(DataFileError, match="no result at"):
         AuditResult.load(tmp_path)
     (tmp_path / "result.json").write_text('{"schema": "seepage.audit/1"}')
-    with pytest.raises(DataFileError, match="is not a seepage.audit/1 result"):
+    with pytest.raises(DataFileError, match=r"is not a seepage\.audit/1 result"):
         AuditResult.load(tmp_path)

@@ -1,24 +1,18 @@
 """The audit: from a trained model, a recipe, or outputs alone, to a result."""
 
-import datetime
-import hashlib
 import os
-import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-import seepage
-from seepage import metrics
 from seepage.attacks import default_attacks, find_attack
-from seepage.auditing import gates
+from seepage.auditing import gates, tables
 from seepage.auditing.evidence import Evidence, Training
-from seepage.auditing.findings import Scored, estimate, measure, score
+from seepage.auditing.findings import Scored, measure, score
 from seepage.auditing.outputs import evidence_from_outputs
 from seepage.auditing.settings import Settings
 from seepage.auditing.verdict import decide, lower_bound, smallest_leak
@@ -31,7 +25,6 @@ from seepage.models.target import TargetModel
 from seepage.report import result as report
 from seepage.signals.collect import Collection, collect
 from seepage.signals.queries import queries as query_set
-from seepage.signals.store import digest
 
 Arrays = tuple[Any, Any]
 
@@ -186,6 +179,7 @@ def audit(
         gates.blind_baseline(evidence, rows, gate_rng),
         gates.sample_size(scored.members, settings),
         gates.degenerate(scored),
+        gates.reference_balance(evidence, rows, gate_rng),
         gates.reference_accuracy(evidence, rows),
         gates.null_model(null, controls_made),
         gates.positive_control(positive, controls_made, settings),
@@ -202,13 +196,13 @@ def audit(
         smallest_detectable=smallest_leak(scored, settings),
         gates=[check.gate for check in checks],
         attacks=[measure(name, scored, evidence, settings, measure_rng) for name in order],
-        controls=_control_rows(null, positive, measure_rng),
-        records=_exposed(scored, evidence, settings),
-        classes=_slices(scored, evidence, evidence.labels, _class_names(evidence), measure_rng),
-        groups=_group_slices(scored, evidence, measure_rng),
-        target=_target(evidence, rows),
-        training=_training(evidence, rows),
-        provenance=_provenance(evidence, settings, root_seed, started, command, attacks, queries),
+        controls=tables.control_rows(null, positive, measure_rng),
+        records=tables.exposed(scored, evidence, settings),
+        classes=tables.slices(scored, evidence, evidence.labels, tables.class_names(evidence), measure_rng),
+        groups=tables.group_slices(scored, evidence, measure_rng),
+        target=tables.target(evidence, rows),
+        training=tables.training(evidence, rows),
+        provenance=tables.provenance(evidence, settings, root_seed, started, command, attacks, queries),
     )
     if folder is not None:
         _write(folder, result, scored, evidence)
@@ -409,174 +403,6 @@ def _score_control(evidence: Evidence, made: Collection, members: np.ndarray, at
         reference_models=list(range(1, logits.shape[1])),
     )
     return score(control, attacks, np.flatnonzero(membership.audit), rng)
-
-
-def _control_rows(null: Scored | None, positive: Scored | None, rng) -> list[report.Control]:
-    rows = []
-    for name, expects, scored in (
-        ("null model", "nothing found", null),
-        ("positive control", "leak found", positive),
-    ):
-        if scored is not None:
-            auc = metrics.roc_auc(scored.scores[scored.leading], scored.members, rng=rng)
-            rows.append(
-                report.Control(
-                    name=name,
-                    expects=expects,
-                    p_value_holm=scored.p_values_holm[scored.leading],
-                    best_attack=scored.leading,
-                    auc=estimate(auc),
-                )
-            )
-    return rows
-
-
-def _exposed(scored: Scored, evidence: Evidence, settings: Settings) -> list[report.ExposedRecord]:
-    """The members that stand out most, under the leading attack.
-
-    With several targets a record's p-value is twice the median over those that hold it, which is a valid
-    p-value whatever the dependence between targets.
-    """
-    scores, members = scored.scores[scored.leading], scored.members
-    p_values = np.full(scores.shape, np.nan)
-    for target in range(scores.shape[1]):
-        is_member = members[:, target]
-        p_values[is_member, target] = metrics.exposure(scores[:, target], is_member)[0]
-    held = ~np.isnan(p_values).all(axis=1)
-    combined = np.nanmedian(p_values[held], axis=1) * (1 if scores.shape[1] == 1 else 2)
-    combined = np.minimum(combined, 1.0)
-    q_values = metrics.benjamini_hochberg(combined)
-    mean_score = np.nanmean(np.where(members, scores, np.nan)[held], axis=1)
-    records = np.flatnonzero(held)
-    order = np.lexsort((-mean_score, combined))[: settings.show_records]
-    names, pool = evidence.names, evidence.records
-    classes = _class_names(evidence)
-    exposed = []
-    for place in order:
-        row = int(scored.rows[records[place]])
-        values = None
-        if settings.show_values and pool is not None:
-            values = pool.batch([row]).ravel().tolist()
-        exposed.append(
-            report.ExposedRecord(
-                id=str(names[row]),
-                label=classes[evidence.labels[row]],
-                group=None if pool is None or pool.groups is None else str(pool.groups[row]),
-                score=float(np.nan_to_num(mean_score[place])),
-                p_value=float(combined[place]),
-                q_value=float(q_values[place]),
-                values=values,
-            )
-        )
-    return exposed
-
-
-def _class_names(evidence: Evidence) -> list[str]:
-    pool = evidence.records
-    if pool is not None and pool.classes is not None:
-        return list(pool.classes)
-    return [str(label) for label in range(evidence.logits.shape[-1])]
-
-
-def _group_slices(scored: Scored, evidence: Evidence, rng) -> list[report.Slice]:
-    if evidence.records is None or evidence.records.groups is None:
-        return []
-    names, groups = np.unique(evidence.records.groups, return_inverse=True)
-    return _slices(scored, evidence, groups, list(map(str, names)), rng)
-
-
-def _slices(scored: Scored, evidence: Evidence, part: np.ndarray, names: list[str], rng) -> list[report.Slice]:
-    """The leading attack and the accuracies in each part of the audited records."""
-    rows, members, scores = scored.rows, scored.members, scored.scores[scored.leading]
-    correct = evidence.correct[np.ix_(rows, evidence.target_models)]
-    slices = []
-    for index, name in enumerate(names):
-        here = part[rows] == index
-        if not here.any():
-            continue
-        m, s, c = members[here], scores[here], correct[here]
-        if min(m.sum(axis=0).min(), (~m).sum(axis=0).min()) >= 2:
-            auc = estimate(metrics.roc_auc(s, m, rng=rng))
-        else:
-            auc = report.Estimate(value=None, low=None, high=None, n=len(m), flag="fewer than 2 records on a side")
-        slices.append(
-            report.Slice(
-                name=name,
-                n_members=float(m.sum(axis=0).mean()),
-                n_nonmembers=float((~m).sum(axis=0).mean()),
-                accuracy_members=float(c[m].mean()) if m.any() else None,
-                accuracy_nonmembers=float(c[~m].mean()) if (~m).any() else None,
-                auc=auc,
-            )
-        )
-    return slices
-
-
-def _target(evidence: Evidence, rows: np.ndarray) -> report.Target:
-    correct = evidence.correct[np.ix_(rows, evidence.target_models)]
-    members = evidence.membership.targets[rows]
-    return report.Target(
-        kind=evidence.kind,
-        access=str(evidence.access),
-        n_targets=len(evidence.target_models),
-        n_queries=evidence.n_queries,
-        accuracy_members=_accuracy(correct, members),
-        accuracy_nonmembers=_accuracy(correct, ~members),
-        fingerprint=evidence.fingerprint or hashlib.sha256(evidence.logits[:, evidence.target_models]).hexdigest(),
-        n_parameters=evidence.n_parameters,
-    )
-
-
-def _accuracy(correct: np.ndarray, chosen: np.ndarray) -> report.Estimate:
-    """Accuracy on the chosen records: Clopper-Pearson for one model, mean and its error over several."""
-    if correct.shape[1] == 1:
-        return estimate(metrics.proportion(correct[chosen[:, 0], 0]))
-    each = np.array([c[m].mean() for c, m in zip(correct.T, chosen.T, strict=True) if m.any()])
-    half = 1.96 * each.std(ddof=1) / np.sqrt(len(each)) if len(each) > 1 else 0.0
-    mean = float(each.mean())
-    return report.Estimate(value=mean, low=max(0.0, mean - half), high=min(1.0, mean + half), n=len(each))
-
-
-def _training(evidence: Evidence, rows: np.ndarray) -> report.Training | None:
-    if evidence.training is None:
-        return None
-    plan = evidence.training.plan
-    models = evidence.reference_models or evidence.target_models
-    members = (evidence.membership.references if evidence.reference_models else evidence.membership.targets)[rows]
-    correct = evidence.correct[np.ix_(rows, models)]
-    return report.Training(
-        n_models=len(models),
-        engine=plan.engine,
-        workers=plan.workers,
-        chunk=plan.chunk,
-        stacked_step_s=plan.stacked_step_s,
-        single_step_s=plan.single_step_s,
-        seconds=evidence.training.seconds,
-        recipe=evidence.training.recipe,
-        train_accuracy=_accuracy(correct, members),
-        test_accuracy=_accuracy(correct, ~members),
-    )
-
-
-def _provenance(evidence, settings, root_seed, started, command, attacks, queries) -> report.Provenance:
-    pool = evidence.records
-    fingerprint = pool.fingerprint if pool is not None else digest(hashlib.sha256(evidence.logits).hexdigest())
-    return report.Provenance(
-        seepage=seepage.__version__,
-        python=platform.python_version(),
-        torch=torch.__version__,
-        numpy=np.__version__,
-        platform=f"{platform.system()} {platform.machine()}",
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        seconds=time.perf_counter() - started,
-        seed=root_seed,
-        data="outputs" if pool is None else pool.name,
-        data_fingerprint=fingerprint,
-        n_records=len(evidence.labels),
-        membership=evidence.membership.origin,
-        command=command or f"seepage.audit(..., rng={root_seed})",
-        settings={**asdict(settings), "attacks": list(attacks) if attacks else "default", "queries": queries},
-    )
 
 
 def _write(folder: Path, result: report.AuditResult, scored: Scored, evidence: Evidence) -> None:

@@ -174,6 +174,24 @@ def reference_accuracy(evidence: Evidence, rows: np.ndarray) -> Check:
     return Check(_passed(name, question, detail))
 
 
+def reference_balance(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) -> Check:
+    """Does the number of references that hold a record give its membership in the target away?"""
+    name, question = "references balanced", "Is the number of references that hold a record free of the answer?"
+    if not evidence.reference_models:
+        return Check(_not_run(name, question, "no reference models", "none needed"))
+    members = evidence.membership.targets[rows, 0]
+    counts = [mask[rows].sum(axis=1) for mask in evidence.membership.reference_masks(0, rng=rng)]
+    p_value = min(
+        1.0, 4 * min(metrics.leak_p_value(sign * c.astype(float), members) for c in counts for sign in (1, -1))
+    )
+    detail = f"records are in {counts[0].min()} to {counts[0].max()} and out of {counts[1].min()} to {counts[1].max()}"
+    detail += f" references; the counts as scores: p = {p_value:.2g}"
+    if p_value < GATE_LEVEL:
+        way_out = "draw the references' columns without looking at the target's"
+        return Check(_failed(name, question, detail, way_out))
+    return Check(_passed(name, question, detail))
+
+
 def degenerate(scored: Scored) -> Check:
     name, question = "signals vary", "Do the scores differ between records?"
     constant = [attack for attack, scores in scored.scores.items() if (scores == scores[:1]).all()]

@@ -16,7 +16,9 @@ from seepage.models.outputs import labels_from, logits_from
 _KEYS = ("logits", "probs", "labels", "membership", "population", "ids")
 
 
-def evidence_from_outputs(outputs: str | os.PathLike | Mapping[str, Any], *, origin: str, access: str | None) -> Evidence:
+def evidence_from_outputs(
+    outputs: str | os.PathLike | Mapping[str, Any], *, origin: str, access: str | None
+) -> Evidence:
     """Evidence from arrays, or from a `.npz` file that holds them.
 
     Args:

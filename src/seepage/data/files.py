@@ -51,7 +51,7 @@ def _npz(
     scale: float = 1.0,
     max_bytes: int = MAX_BYTES,
 ) -> Pool:
-    arrays = _npz_arrays(path, max_bytes)
+    arrays = read_arrays(path, max_bytes=max_bytes)
     roles = {"inputs": ("inputs", "x"), "labels": ("labels", "y"), "ids": ("ids",), "groups": ("groups",)}
     found = {role: [key for key in keys if key in arrays] for role, keys in roles.items()}
     unused = sorted(set(arrays) - {key for keys in found.values() for key in keys})
@@ -71,7 +71,15 @@ def _npz(
     )
 
 
-def _npz_arrays(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
+def read_arrays(path: str | os.PathLike, *, max_bytes: int = MAX_BYTES) -> dict[str, np.ndarray]:
+    """The arrays of a `.npz` file; nothing in it is unpickled.
+
+    Raises:
+        DataFileError: the file is missing, corrupt, or larger than `max_bytes` when unpacked.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataFileError(f"no file at {path}")
     try:
         # The archive's directory and each array's header are read first: either could promise terabytes.
         with zipfile.ZipFile(path) as archive:

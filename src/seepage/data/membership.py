@@ -237,18 +237,25 @@ class Membership:
         For an ordinary target that is `references` and its complement. Where models take turns, the
         target's own column is neither, and of every record as many IN as OUT references are kept, chosen at
         random: a member of the target has one IN reference fewer than a non-member, and the count, or any
-        mean over references, would tell them apart.
+        mean over references, would tell them apart. The same is done where somebody else balanced the
+        target's column together with those of the references.
         """
         if not 0 <= target_index < self.n_targets:
             raise InputError(f"expected a target below {self.n_targets}, got {target_index}")
-        if not self.turns:
+        if not self.turns and not self._completes_a_balance(target_index):
             return self.references, ~self.references
-        others = np.arange(self.n_references) != target_index
+        others = np.arange(self.n_references) != (target_index if self.turns else -1)
         is_in, is_out = self.references & others, ~self.references & others
         # A population or validation record is OUT everywhere: it is no one's member, nothing to even out.
         held_out = ~is_in.any(axis=1) & ~self.audit & ~self.known
         n_kept = np.where(held_out, self.n_references, np.minimum(is_in.sum(axis=1), is_out.sum(axis=1)))
         return _keep(is_in, n_kept, rng), _keep(is_out, n_kept, rng)
+
+    def _completes_a_balance(self, target_index: int) -> bool:
+        """Whether every audited record is IN equally many models only when the target is counted too."""
+        counts = self.references[self.audit].sum(axis=1)
+        with_target = counts + self.targets[self.audit, target_index]
+        return bool(np.ptp(counts) > 0 and np.ptp(with_target) == 0)
 
     def known_bits(self, target_index: int = 0) -> Int8[np.ndarray, "samples"]:
         """What the attacker knows of one target: 1 known member, 0 known non-member, -1 unknown."""

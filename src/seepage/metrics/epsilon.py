@@ -48,7 +48,7 @@ def epsilon_lower_clopper_pearson(
     >>> print(round(epsilon_lower_clopper_pearson(50, 1000, 1, 1000), 5))
     1.90454
 
-    Reference: Jagielski, Ullman and Oprea (2020), arXiv 2006.07709, section 3.
+    Reference: Jagielski, Ullman and Oprea (2020), arXiv 2006.07709.
     """
     _check_levels(alpha, delta)
     tpr_low = lower_bound(true_positives, n_members, alpha / 2)
@@ -169,7 +169,7 @@ def epsilon_lower_one_run(m: int, r: int, v: int, *, delta: float = 0.0, alpha: 
     >>> print(round(epsilon_lower_one_run(1000, 100, 95), 6))
     2.172434
 
-    Reference: Steinke, Nasr and Jagielski (2023), arXiv 2305.08846, theorem 5.2 and algorithm 1.
+    Reference: Steinke, Nasr and Jagielski (2023), arXiv 2305.08846.
     """
     _check_levels(alpha, delta)
     if not 0 <= v <= r <= m:

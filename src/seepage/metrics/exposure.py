@@ -33,7 +33,7 @@ def exposure(
     [0.25 0.75] [0.5  0.75]
 
     Reference: Bates, Candes, Lei, Romano and Sesia (2023), Testing for outliers with conformal p-values, Annals of
-        Statistics 51(1), theorem 2 for the dependence.
+        Statistics 51(1), also for the dependence.
     """
     scores, members = check_column(scores, members)
     outside = np.sort(scores[~members])

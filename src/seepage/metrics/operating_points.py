@@ -260,7 +260,7 @@ def positive_predictive_value(tpr: Estimate, fpr: float, prior: float) -> Estima
     >>> print(round(positive_predictive_value(Estimate(0.1, 0.05, 0.2, 1000), 0.01, prior=0.5).value, 3))
     0.909
 
-    Reference: Jayaraman, Wang, Knipmeyer, Gu and Evans (2021), arXiv 2005.10881, section 3.
+    Reference: Jayaraman, Wang, Knipmeyer, Gu and Evans (2021), arXiv 2005.10881.
     """
     if not 0 < prior < 1:
         raise InputError(f"expected a prior strictly between 0 and 1, got {prior!r}")

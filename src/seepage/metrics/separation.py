@@ -43,7 +43,8 @@ def roc_auc(
         InputError: see `roc.check_columns`.
 
     Reference: DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44(3); Sun and Xu (2014), IEEE SPL 21(11), for the
-        midrank form; Pepe (2003), section 5.2.5, for the logit scale.
+        midrank form; Pepe (2003), The Statistical Evaluation of Medical Tests, for the logit
+        scale.
     """
     check_confidence(confidence)
     scores, members = check_columns(scores, members)
@@ -174,7 +175,7 @@ def advantage(balanced_accuracy: Estimate) -> Estimate:
     >>> print(advantage(Estimate(0.75, 0.5, 1.0, 8)).value)
     0.5
 
-    Reference: Yeom, Giacomelli, Fredrikson and Jha (2018), arXiv 1709.01604, definition 4.
+    Reference: Yeom, Giacomelli, Fredrikson and Jha (2018), arXiv 1709.01604.
     """
     return balanced_accuracy.through(lambda accuracy: 2 * accuracy - 1)
 

@@ -233,6 +233,7 @@ def _traced(function: Callable, arguments: tuple) -> Callable:
     A program replays tensor operations alone. A model whose Python code does something else in each call
     would be replayed wrongly, so the program must agree with the function on arguments it was not traced on.
     """
+
     def copies(scale: float) -> tuple:
         parameters, frozen, buffers, inputs, labels = arguments
         clone = [{name: t.clone() for name, t in group.items()} for group in (parameters, frozen, buffers)]

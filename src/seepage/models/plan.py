@@ -97,7 +97,7 @@ def plan(
     return Plan(engine, size, min(workers, -(-len(columns) // size)), device, stacked_s, single_s, why)
 
 
-class one_thread:  # noqa: N801 - used like a function
+class one_thread:
     """Run torch with one thread inside, and with as many as before afterwards."""
 
     def __enter__(self):
@@ -156,12 +156,14 @@ def _chunk_limit(recipe: Recipe, records: Records, column: np.ndarray) -> int:
     inputs = 4 * int(np.prod(records.input_shape))
     # Weights, their gradient and two moments, with room for temporaries; each activation and its gradient.
     per_model = 6 * weights + recipe.batch_size * (3 * activations + 2 * inputs)
-    return max(1, int(_free_bytes(records.inputs.device) / 4 / max(1, n_cores()) / per_model))
+    sharers = 1 if records.inputs.is_cuda else n_cores()
+    return max(1, int(free_bytes(records.inputs.device) / 4 / sharers / per_model))
 
 
-def _free_bytes(device: torch.device) -> int:
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on a device."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] * n_cores()
+        return torch.cuda.mem_get_info(device)[0]
     try:
         with open("/proc/meminfo") as file:
             for line in file:

@@ -197,46 +197,46 @@ def _label_lines(ax: Axes, lines: list[tuple], keep_clear: list[tuple]) -> None:
 
     A legend would have to be matched by colour; names beside lines also work in print and for the colour-blind.
     """
-    width, height = 72 * ax.figure.get_size_inches() * (0.86, 0.84)  # about what the tick labels leave
-    span = -np.log10(ax.get_xlim()[0])
-    size = np.array([width, height])
+    size = 72 * ax.figure.get_size_inches() * (0.86, 0.84)  # in points; about what the tick labels leave
+    low, high = np.log10([ax.get_xlim(), ax.get_ylim()]).T
 
     def in_points(x, y) -> np.ndarray:
-        log = np.column_stack([np.log10(x), np.log10(y)])
-        points = (
-            (log - np.log10([ax.get_xlim()[0], ax.get_ylim()[0]])) / [span, span + np.log10(ax.get_ylim()[1])] * size
-        )
+        points = (np.column_stack([np.log10(x), np.log10(y)]) - low) / (high - low) * size
         at = np.linspace(0, len(points) - 1, 300)
         points = np.column_stack([np.interp(at, np.arange(len(points)), axis) for axis in points.T])
-        return points[(points >= 0).all(1)]
+        return points[((points >= 0) & (points < size)).all(1)]
 
     curves = [in_points(x, y) for *_, x, y in lines]
-    obstacles = np.concatenate([*curves, *(in_points(x, y) for x, y in keep_clear)])
-    grid = np.meshgrid(np.linspace(4, width, 72), np.linspace(4, height, 72))
-    corners = np.column_stack([axis.ravel() for axis in grid])
-    taken = []
+    cell = 4.0
+    taken = np.zeros(np.ceil(size / cell).astype(int), bool)
+    for points in [*curves, *(in_points(x, y) for x, y in keep_clear)]:
+        taken[tuple((points / cell).astype(int).T)] = True
     for at, (name, colour, *_) in enumerate(lines):
         name, curve = _short(name, 44), curves[at]
-        if not len(curve):
-            continue
+        box = np.array([0.52 * SMALL * len(name), 1.2 * SMALL])
+        wide, tall = np.ceil(box / cell).astype(int) + 1
+        free = np.argwhere(_window_sums(taken, wide, tall) == 0)
+        if not len(free) or not len(curve):
+            continue  # no room at all: the caption and the table still name the attack
         rest = np.concatenate([other for index, other in enumerate(curves) if index != at])
         apart = np.hypot(*np.moveaxis(curve[:, None] - rest, 2, 0)).min(1)
-        own = curve[apart >= 0.6 * apart.max()]
-        box = np.array([0.52 * SMALL * len(name), 1.2 * SMALL])
-        hit = ((obstacles > corners[:, None] - 2.5) & (obstacles < corners[:, None] + box + 2.5)).all(2).any(1)
-        for corner, other in taken:
-            hit |= ((corners < corner + other + 3) & (corners + box + 3 > corner)).all(1)
-        hit |= (corners + box > size - 2).any(1)
+        own = curve[apart >= 0.6 * apart.max()][::4]
+        corners = (free + 0.5) * cell
         gap = np.maximum(np.maximum(corners[:, None] - own, own - corners[:, None] - box), 0)
-        distance = np.where(hit, np.inf, np.hypot(*np.moveaxis(gap, 2, 0)).min(1))
-        best = int(distance.argmin())
-        if not np.isfinite(distance[best]):
-            continue  # no room at all: the caption and the table still name the attack
-        corner = corners[best]
-        taken.append((corner, box))
-        if distance[best] > 8:
+        distance = np.hypot(*np.moveaxis(gap, 2, 0)).min(1)
+        (left, bottom), corner = free[distance.argmin()], corners[distance.argmin()]
+        taken[left : left + wide, bottom : bottom + tall] = True
+        if distance.min() > 8:
             nearest = own[np.hypot(*(own - np.clip(own, corner, corner + box)).T).argmin()]
             ends = np.clip(nearest, corner - 1, corner + box + 1) / size, nearest / size
             ax.plot(*zip(*ends, strict=True), transform=ax.transAxes, color=colour, linewidth=0.6, zorder=2)
         ax.text(*(corner / size), name, transform=ax.transAxes, fontsize=SMALL, color=colour, va="bottom",
                 parse_math=False)  # fmt: skip
+
+
+def _window_sums(taken: np.ndarray, wide: int, tall: int) -> np.ndarray:
+    """How many taken cells each window of wide x tall cells holds; [i, j] is the one whose first cell is (i, j)."""
+    if wide > taken.shape[0] or tall > taken.shape[1]:
+        return np.ones((0, 0))
+    total = np.pad(taken.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    return total[wide:, tall:] - total[:-wide, tall:] - total[wide:, :-tall] + total[:-wide, :-tall]

@@ -44,7 +44,7 @@ def write_report(result: AuditResult, path: str | os.PathLike) -> Path:
 
 
 def html(result: AuditResult) -> str:
-    return _HTML.get_template("report.html").render(_context(result))
+    return _HTML.get_template("report.html").render(_context(result)) + "\n"
 
 
 def markdown(result: AuditResult) -> str:

@@ -8,6 +8,7 @@ import matplotlib
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from seepage.report.numbers import printable
 from seepage.report.plots import PALETTE
 
 _VARIABLES = {light: f"var(--{name})" for name, (light, _) in PALETTE.items()}
@@ -36,7 +37,7 @@ def inline_svg(figure: Figure, *, name: str, title: str, description: str) -> Ma
     body = re.sub(r"\bid=\"|(?<=url\(#)|(?<=href=\"#)", lambda found: f"{found[0]}{name}-", body).replace("xlink:", "")
     body = re.sub(r"\s*\n\s*", "\n", body).strip()
     label = Markup('<title id="{0}-title">{1}</title><desc id="{0}-desc">{2}</desc>').format(
-        name, escape(title), escape(description)
+        name, escape(printable(title)), escape(printable(description))
     )
     head = f'<svg viewBox="{view}" role="img" aria-labelledby="{name}-title {name}-desc">'
     return Markup(head) + label + Markup(body) + Markup("</svg>")

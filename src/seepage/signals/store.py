@@ -94,10 +94,6 @@ class RunFolder:
                 f"the unit {self._unit(key)} cannot be read ({error}): delete it and run again, it is made anew"
             ) from None
 
-    def about(self, key: str) -> dict[str, Any]:
-        with safetensors.safe_open(self._unit(key), framework="numpy") as file:
-            return json.loads(file.metadata()["about"])
-
     def write_bytes(self, path: Path, content: bytes) -> None:
         """Write a file whole or not at all."""
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
@@ -113,3 +109,20 @@ class RunFolder:
             raise StorageError(
                 f"cannot write {path}: {error.strerror}; everything committed before is kept, {advice}"
             ) from None
+
+
+def run_status(folder: str | os.PathLike) -> list[dict[str, Any]]:
+    """How far each part of the audit in `folder` is: name, engine, models, done."""
+    rows = []
+    for manifest in sorted((Path(folder) / "run").glob("*/manifest.json")):
+        run = RunFolder(manifest.parent)
+        content = run.manifest()
+        rows.append(
+            {
+                "name": manifest.parent.name,
+                "engine": content["plan"]["engine"],
+                "models": sum(len(unit["models"]) for unit in content["units"]),
+                "done": sum(len(unit["models"]) for unit in content["units"] if run.has(unit["key"])),
+            }
+        )
+    return rows

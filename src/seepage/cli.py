@@ -1,0 +1,205 @@
+"""The command line. Nothing heavy is imported before it is needed: `seepage --help` answers at once."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+import seepage
+from seepage.errors import SeepageError
+
+EXIT_OK, EXIT_ERROR, EXIT_INTERRUPTED = 0, 2, 130
+
+
+class Commands(click.Group):
+    """Turns this package's errors and Ctrl-C into one clear line; anything else is a bug and shows itself."""
+
+    def invoke(self, context: click.Context):
+        try:
+            return super().invoke(context)
+        except SeepageError as error:
+            click.echo(f"seepage: {error}", err=True)
+            context.exit(EXIT_ERROR)
+        except MemoryError:
+            click.echo(
+                "seepage: out of memory; finished trainings are kept, run it again with fewer --workers", err=True
+            )
+            context.exit(EXIT_ERROR)
+        except KeyboardInterrupt:
+            again = shlex.join(["seepage", *sys.argv[1:]])
+            click.echo(f"\nStopped. Finished trainings are kept; go on with:\n  {again}", err=True)
+            context.exit(EXIT_INTERRUPTED)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(seepage.__version__)
+def main() -> None:
+    """Measure what a trained model leaks about its training data."""
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
+@click.option("--references", type=click.IntRange(2), default=64, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def demo(out: Path, references: int, seed: int) -> None:
+    """Audit a leaky model and a null model on real data (handwritten digits)."""
+    from seepage.demo import run
+
+    run(out, references=references, seed=seed, echo=click.echo)
+
+
+@main.command()
+@click.argument("config", type=click.Path(path_type=Path), required=False)
+@click.option("--data", help="A named data set (digits, adult, cifar10, ...) or a file of records.")
+@click.option("--model", type=click.Path(path_type=Path), help="A trained model: .safetensors, .pt, .onnx.")
+@click.option("--architecture", help="What the weights belong to; with --data, what to train.")
+@click.option("--members", type=click.Path(path_type=Path), help="Records the model was trained on.")
+@click.option("--nonmembers", type=click.Path(path_type=Path), help="Records it was not trained on.")
+@click.option("--population", type=click.Path(path_type=Path), help="Further records no model was trained on.")
+@click.option("--outputs", type=click.Path(path_type=Path), help="Outputs computed elsewhere (.npz).")
+@click.option(
+    "--model-outputs", type=click.Choice(["logits", "probabilities", "labels"]), help="What the model returns."
+)
+@click.option("--origin", type=click.Choice(["declared", "unknown"]), help="declared: members were chosen at random.")
+@click.option("--references", type=click.IntRange(0), help="Reference models to train.  [default: 64]")
+@click.option("--every-model", is_flag=True, default=None, help="Each reference takes its turn as the target.")
+@click.option("--epochs", type=float, help="Training epochs of the recipe.  [default: 50]")
+@click.option("--attacks", help="Names separated by commas.  [default: all that fit]")
+@click.option("--access", type=click.Choice(["label", "probabilities", "logits", "gradients", "weights"]))
+@click.option("--queries", type=click.Choice(["none", "flip", "flip-shift"]), help="Augmented copies of images.")
+@click.option("--alpha", type=float, help="Chance of a false alarm over all attacks.  [default: 0.05]")
+@click.option("--prior", type=float, help="Share of members among the records asked about.  [default: 0.5]")
+@click.option("--workers", type=click.IntRange(0), help="Processes that train.  [default: planned]")
+@click.option("--seed", type=click.IntRange(0), help="Everything random derives from it.  [default: 0]")
+@click.option("--show-values", is_flag=True, default=None, help="Put the exposed records' values into the report.")
+@click.option("--trust-code", is_flag=True, default=None, help="Open model files that can run code.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for run, result and report.  [default: audit]")
+def audit(config: Path | None, **flags) -> None:
+    """Audit a model, a recipe, or outputs; from a YAML CONFIG, flags, or both.
+
+    \b
+    seepage audit --outputs probs.npz --out DIR
+    seepage audit --model m.onnx --members in.npz --nonmembers out.npz
+    seepage audit --data digits --references 64
+    seepage audit audit.yaml
+    """
+    from seepage.config import AuditConfig
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    if config is None and not given:
+        raise click.UsageError("nothing to audit: give a CONFIG or flags; 'seepage init' writes an example")
+    parsed = AuditConfig.read(config, _renamed(given, trains="model" not in given and "data" in given))
+    result = parsed.run(progress=sys.stderr.isatty(), command=shlex.join(["seepage", *sys.argv[1:]]))
+    _show(result)
+    click.echo(f"\nReport: {parsed.out / 'report.html'}")
+
+
+def _renamed(flags: dict, *, trains: bool) -> dict:
+    """Flags as keys of the configuration."""
+    from seepage.data.catalogue import DATASETS
+
+    values = dict(flags)
+    if "data" in values:
+        data = values.pop("data")
+        is_file = data not in DATASETS and ("." in data or Path(data).exists())
+        values["data.file" if is_file else "data.name"] = data
+    if "model" in values:
+        values["model.file"] = values.pop("model")
+    for flag, key in (("model_outputs", "model.outputs"), ("trust_code", "model.trust_code")):
+        if flag in values:
+            values[key] = values.pop(flag)
+    if "architecture" in values:
+        values["recipe.architecture" if trains else "model.architecture"] = values.pop("architecture")
+    elif trains:
+        values["recipe.architecture"] = "mlp"
+    if "epochs" in values:
+        values["recipe.epochs"] = values.pop("epochs")
+    if "attacks" in values:
+        values["attacks"] = [name.strip() for name in values["attacks"].split(",") if name.strip()]
+    return values
+
+
+@main.command()
+@click.argument("result", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help=".html or .md; otherwise a summary is printed.")
+def report(result: Path, out: Path | None) -> None:
+    """Render a saved RESULT (a result.json or its folder) again."""
+    from seepage.report.result import AuditResult
+
+    loaded = AuditResult.load(result)
+    if out is None:
+        _show(loaded)
+    else:
+        click.echo(f"Report: {loaded.report(out)}")
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("audit.yaml"), show_default=True)
+def init(out: Path) -> None:
+    """Write a commented configuration to start from."""
+    from seepage.config import EXAMPLE
+
+    if out.exists():
+        raise click.UsageError(f"{out} exists already: choose another name with --out, or delete it")
+    try:
+        out.write_text(EXAMPLE)
+    except OSError as error:
+        raise click.UsageError(f"cannot write {out}: {error.strerror}") from None
+    click.echo(f"Wrote {out}. Run it with: seepage audit {out}")
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def attacks(as_json: bool) -> None:
+    """List the attacks: what each needs and where it comes from."""
+    from seepage.attacks import table
+
+    rows = table()
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        needs = ", ".join(row["needs"]) or "nothing else"
+        default = "" if row["default"] else "  (not run by default)"
+        click.echo(
+            f"{row['name']}{default}\n    {row['title']}; access: {row['access']}; needs: {needs}\n    {row['source']}"
+        )
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def status(folder: Path) -> None:
+    """Say how far the run in FOLDER is."""
+    from seepage.errors import DataFileError
+    from seepage.signals.store import run_status
+
+    rows = run_status(folder)
+    if not rows and not (folder / "result.json").exists():
+        raise DataFileError(f"no run in {folder}: expected the folder that was given as --out")
+    for row in rows:
+        click.echo(f"{row['name']}: {row['done']} of {row['models']} models trained ({row['engine']} engine)")
+    finished = (folder / "result.json").exists()
+    click.echo(
+        f"result: {folder / 'result.json'}" if finished else "no result yet: run the same command again to go on"
+    )
+
+
+@main.command()
+def doctor() -> None:
+    """Check this installation: versions, cores, memory, PyTorch build, caches."""
+    from seepage.doctor import checks
+
+    failed = False
+    for name, value, problem in checks():
+        failed = failed or problem is not None
+        click.echo(f"{name:12} {value}" + (f"\n{'':12} ! {problem}" if problem else ""))
+    if failed:
+        click.get_current_context().exit(1)
+
+
+def _show(result) -> None:
+    from seepage.report.terminal import summary
+
+    click.echo(summary(result, colour=sys.stdout.isatty()))

@@ -1,0 +1,302 @@
+"""The audit's configuration: YAML or flags, one to one with the arguments in Python.
+
+Every field has the default of the function that it goes to. An unknown key is an error that names the
+closest one, and the resolved configuration is saved in the result.
+"""
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from seepage.errors import DataFileError, InputError, unknown_name
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(Section):
+    """Records: a named data set or a file."""
+
+    name: str | None = Field(None, description="a named data set: seepage audit --data digits")
+    file: Path | None = Field(None, description="a .npz, .npy, .csv or .parquet file")
+    options: dict[str, Any] = Field({}, description="options of the data set or of the file, such as label: income")
+    limit: int | None = Field(None, ge=4, description="use this many records, drawn at random")
+
+    @model_validator(mode="after")
+    def _one_source(self):
+        if (self.name is None) == (self.file is None):
+            raise ValueError("give a name or a file, one of them")
+        return self
+
+    def pool(self, seed: int):
+        import numpy as np
+
+        from seepage.data import Pool, load
+
+        pool = load(self.name, **self.options) if self.name else Pool.from_file(self.file, **self.options)
+        if self.limit is not None and self.limit < len(pool):
+            chosen = np.random.default_rng([seed, 1]).choice(len(pool), self.limit, replace=False)
+            pool = pool.subset(np.sort(chosen))
+        return pool
+
+
+class ModelConfig(Section):
+    """A trained model in a file."""
+
+    file: Path
+    architecture: str | None = Field(None, description="what safetensors or a state dict are the weights of")
+    options: dict[str, Any] = Field({}, description="options of the architecture")
+    outputs: Literal["logits", "probabilities", "labels"] | None = Field(None, description="what the model returns")
+    trust_code: bool = Field(False, description="open files that run code, such as pickles")
+
+
+class OptimiserConfig(Section):
+    name: Literal["adam", "sgd"] = "adam"
+    options: dict[str, Any] = Field({}, description="lr, weight_decay, momentum, ...")
+
+
+class ScheduleConfig(Section):
+    name: Literal["constant", "cosine", "steps"] = "constant"
+    options: dict[str, Any] = {}
+
+
+class AugmentationConfig(Section):
+    flip: bool = True
+    shift: int = Field(4, ge=0)
+
+
+class RecipeConfig(Section):
+    """How models are trained."""
+
+    architecture: str = "mlp"
+    options: dict[str, Any] = {}
+    optimiser: OptimiserConfig = OptimiserConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    epochs: float = Field(50, gt=0)
+    batch_size: int = Field(64, ge=1)
+    augmentation: AugmentationConfig | None = None
+    stop_at_accuracy: float | None = None
+
+    def recipe(self):
+        from seepage.models import optimisers
+        from seepage.models.architectures import ARCHITECTURES
+        from seepage.models.recipe import Augmentation, Recipe, StopAt
+
+        if self.architecture not in ARCHITECTURES:
+            raise unknown_name("architecture", self.architecture, ARCHITECTURES)
+        model = ARCHITECTURES[self.architecture]
+        kinds = {"adam": optimisers.Adam, "sgd": optimisers.SGD}
+        kinds |= {"constant": optimisers.Constant, "cosine": optimisers.Cosine, "steps": optimisers.Steps}
+        return Recipe(
+            model=partial(model, **self.options) if self.options else model,
+            optimiser=_made(kinds[self.optimiser.name], self.optimiser.options, "recipe.optimiser.options"),
+            schedule=_made(kinds[self.schedule.name], self.schedule.options, "recipe.schedule.options"),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            augmentation=self.augmentation and Augmentation(self.augmentation.flip, self.augmentation.shift),
+            stop=self.stop_at_accuracy and StopAt(self.stop_at_accuracy),
+        )
+
+
+class AuditConfig(Section):
+    """One audit."""
+
+    data: DataConfig | None = Field(None, description="the pool; with a recipe, or with a model and a membership")
+    membership: Path | None = Field(None, description="a .npz with 'members' (bool) and optional 'population' (bool)")
+    members: Path | None = Field(None, description="records that the model was trained on")
+    nonmembers: Path | None = Field(None, description="records that it was not trained on")
+    population: Path | None = Field(None, description="further records that no model was trained on")
+    model: ModelConfig | None = None
+    outputs: Path | None = Field(None, description="a .npz of outputs that were computed elsewhere")
+    origin: Literal["declared", "unknown"] = Field("unknown", description="declared: members were chosen at random")
+    recipe: RecipeConfig | None = None
+    references: int = Field(64, ge=0)
+    every_model: bool = False
+    attacks: list[str] | None = Field(None, description="names from 'seepage attacks'; default: all that fit")
+    access: Literal["label", "probabilities", "logits", "gradients", "weights"] | None = None
+    queries: Literal["none", "flip", "flip-shift"] = "none"
+    controls: bool = True
+    alpha: float = Field(0.05, gt=0, lt=1)
+    confidence: float = Field(0.95, gt=0, lt=1)
+    delta: float = Field(1e-5, ge=0, lt=1)
+    prior: float = Field(0.5, gt=0, lt=1)
+    rates: list[float] = [0.1, 0.01, 0.001, 0.0]
+    show_records: int = Field(20, ge=0)
+    show_values: bool = False
+    engine: Literal["stacked", "single"] | None = None
+    workers: int | None = Field(None, ge=0)
+    keep_weights: bool = False
+    seed: int = Field(0, ge=0)
+    out: Path = Path("audit")
+
+    @classmethod
+    def read(cls, path: Path | None, flags: dict[str, Any]) -> "AuditConfig":
+        """The configuration of a YAML file, with flags over it.
+
+        Raises:
+            DataFileError: the file is missing or is not YAML.
+            InputError: an unknown key or an unusable value.
+        """
+        values: dict[str, Any] = {}
+        if path is not None:
+            try:
+                values = yaml.safe_load(Path(path).read_text()) or {}
+            except (OSError, UnicodeDecodeError) as error:
+                raise DataFileError(f"cannot read the configuration {path}: {error}") from None
+            except yaml.YAMLError as error:
+                raise DataFileError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+            if not isinstance(values, dict):
+                raise InputError(f"{path}: expected keys and values, got {type(values).__name__}")
+        for name, value in flags.items():
+            _set(values, name.split("."), value)
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise _readable(error, path or "the flags") from None
+
+    def run(self, *, progress: bool, command: str):
+        """Carry out the audit."""
+        import numpy as np
+
+        from seepage.auditing import Settings, audit
+        from seepage.data import Membership, Pool
+        from seepage.data.files import read_arrays
+        from seepage.models.files import load_model
+
+        settings = Settings(
+            alpha=self.alpha,
+            confidence=self.confidence,
+            delta=self.delta,
+            prior=self.prior,
+            rates=tuple(self.rates),
+            show_records=self.show_records,
+            show_values=self.show_values,
+        )
+        records = {
+            name: Pool.from_file(getattr(self, name))
+            for name in ("members", "nonmembers", "population")
+            if getattr(self, name) is not None
+        }
+        pool = self.data.pool(self.seed) if self.data else None
+        membership = None
+        if self.membership is not None:
+            if pool is None:
+                raise InputError("membership: needs data:, the records that it is about")
+            arrays = read_arrays(self.membership)
+            if "members" not in arrays:
+                raise InputError(f"{self.membership}: expected an array 'members', got {', '.join(arrays) or 'none'}")
+            membership = Membership.fixed(
+                pool,
+                members=arrays["members"],
+                population=arrays.get("population", 0.0),
+                references=self.references if self.recipe else 0,
+                origin=self.origin,
+                rng=np.random.default_rng([self.seed, 2]),
+            )
+        model = None
+        if self.model is not None:
+            example = pool or records.get("members")
+            model = load_model(
+                self.model.file,
+                architecture=self.model.architecture,
+                options=self.model.options,
+                input_shape=None if example is None else example.inputs.shape[1:],
+                n_classes=None if example is None else example.n_classes,
+                trust_code=self.model.trust_code,
+            )
+        return audit(
+            model,
+            pool,
+            membership,
+            **records,
+            outputs=self.outputs,
+            recipe=self.recipe and self.recipe.recipe(),
+            references=self.references,
+            every_model=self.every_model,
+            attacks=self.attacks,
+            access=self.access,
+            model_outputs=self.model and self.model.outputs,
+            queries=self.queries,
+            origin=self.origin,
+            controls=self.controls,
+            settings=settings,
+            out=self.out,
+            keep_weights=self.keep_weights,
+            engine=self.engine,
+            workers=self.workers,
+            progress=progress,
+            command=command,
+            rng=self.seed,
+        )
+
+
+def _made(kind: type, options: dict[str, Any], where: str):
+    known = list(kind.__dataclass_fields__)
+    for name in options:
+        if name not in known:
+            raise unknown_name(f"key in {where}:", name, known)
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in options.items()})
+
+
+def _set(values: dict[str, Any], names: list[str], value: Any) -> None:
+    for name in names[:-1]:
+        values = values.setdefault(name, {})
+    values[names[-1]] = value
+
+
+def _readable(error: ValidationError, where: str | os.PathLike) -> InputError:
+    """The first complaint in one sentence; an unknown key names the closest known one."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        section = AuditConfig
+        for name in path[:-1]:
+            annotation = section.model_fields[name].annotation
+            section = next(a for a in getattr(annotation, "__args__", (annotation,)) if a is not type(None))
+        return InputError(f"{where}: {unknown_name('key', path[-1], section.model_fields)}")
+    return InputError(f"{where}: {'.'.join(path) or 'configuration'}: {first['msg']}, got {first['input']!r}"[:400])
+
+
+EXAMPLE = """\
+# An audit by Seepage. Run it with: seepage audit audit.yaml
+# Every key can be left out but where the records come from.
+
+# 1. A pool and a recipe: target and references are trained for you.
+data:
+  name: digits              # or file: records.npz (arrays 'inputs' and 'labels'), .csv, .parquet
+  # options: {label: income}
+  # limit: 2000             # use this many records, drawn at random
+recipe:
+  architecture: mlp         # mlp, cnn, resnet18, wideresnet, densenet-bc
+  options: {hidden: [128]}
+  optimiser: {name: adam, options: {lr: 0.002}}
+  epochs: 100
+  batch_size: 64
+references: 64
+# every_model: true         # each reference takes its turn as the target: an audit of the recipe
+
+# 2. Or a trained model and two sets of records (instead of data and recipe).
+# model: {file: model.safetensors, architecture: mlp, options: {hidden: [128]}}
+# members: train.npz
+# nonmembers: test.npz
+# origin: declared          # if the members were chosen at random; otherwise leave it out
+
+# 3. Or outputs alone.
+# outputs: probs.npz        # 'probs' or 'logits' (samples, models, classes), 'labels', 'membership'
+
+# attacks: [loss, lira-online, rmia-online]
+# access: probabilities     # what the attacker may ask; default: logits where the model gives them
+# queries: flip             # none, flip, flip-shift: augmented copies of images
+alpha: 0.05                 # chance of a false alarm over all attacks together
+delta: 1.0e-5
+prior: 0.5                  # share of members among the records an attacker asks about
+show_records: 20
+show_values: false          # records' values stay out of the report
+seed: 0
+out: audit
+"""

@@ -90,7 +90,7 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in ("demo", "test", "seepage"):
         print(__doc__)
         return 0 if arguments in ([], ["-h"], ["--help"]) else 2
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file must speak for itself to older Pythons
         stop(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
     verb, *rest = arguments
     extras = set(filter(None, (take(rest, "--extras") or "").split(",")))

@@ -23,9 +23,7 @@ class Commands(click.Group):
             click.echo(f"seepage: {error}", err=True)
             context.exit(EXIT_ERROR)
         except MemoryError:
-            click.echo(
-                "seepage: out of memory; finished trainings are kept, run it again with fewer --workers", err=True
-            )
+            click.echo("seepage: out of memory; finished trainings are kept, try fewer --workers", err=True)
             context.exit(EXIT_ERROR)
         except KeyboardInterrupt:
             again = shlex.join(["seepage", *sys.argv[1:]])
@@ -181,9 +179,7 @@ def status(folder: Path) -> None:
     for row in rows:
         click.echo(f"{row['name']}: {row['done']} of {row['models']} models trained ({row['engine']} engine)")
     finished = (folder / "result.json").exists()
-    click.echo(
-        f"result: {folder / 'result.json'}" if finished else "no result yet: run the same command again to go on"
-    )
+    click.echo(f"result: {folder / 'result.json'}" if finished else "no result yet: the same command again goes on")
 
 
 @main.command()

@@ -26,9 +26,9 @@ def run(out: Path, *, references: int, seed: int, echo: Callable[[str], None]) -
     recipe = Recipe(MLP, optimiser=Adam(lr=2e-3), epochs=100, batch_size=64)
     again = f"seepage demo --references {references} --seed {seed} --out {out}"
     echo(
-        f"{len(pool)} handwritten digits; {int(membership.target.sum())} members, "
-        f"{int((membership.audit & ~membership.target).sum())} non-members, {int(membership.population.sum())} kept apart; "
-        f"{references} reference models.\n"
+        f"{len(pool)} handwritten digits: {int(membership.target.sum())} members, "
+        f"{int((membership.audit & ~membership.target).sum())} non-members, "
+        f"{int(membership.population.sum())} kept apart. {references} reference models.\n"
     )
     echo("1. A model trained on the members")
     leaky = audit(

@@ -25,9 +25,7 @@ def checks() -> Iterator[tuple[str, str, str | None]]:
     old = sys.version_info < (3, 11)
     yield "python", platform.python_version(), "Python 3.11 or newer is needed" if old else None
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
-    problem = (
-        None if version >= FLOOR else "older versions have known holes in loading files: pip install 'torch>=2.11'"
-    )
+    problem = None if version >= FLOOR else "older versions load files unsafely: pip install 'torch>=2.11'"
     yield "torch", torch.__version__, problem
     built = torch.version.cuda or torch.version.hip
     there = torch.cuda.is_available()
@@ -54,8 +52,5 @@ def checks() -> Iterator[tuple[str, str, str | None]]:
     cache = Path(cache_folder())
     at = next(folder for folder in (cache, *cache.parents) if folder.exists())
     free = shutil.disk_usage(at).free
-    yield (
-        "data cache",
-        f"{cache} ({free / 2**30:.0f} GiB free)",
-        None if free > LEAST_FREE_BYTES else "the disk is full",
-    )
+    problem = None if free > LEAST_FREE_BYTES else "less than 1 GiB is free"
+    yield "data cache", f"{cache} ({free / 2**30:.0f} GiB free)", problem

@@ -73,8 +73,9 @@ def test_cnn_without_batch_norm_has_biases_instead():
         (("mlp", (4,), 1), {}, "at least 2 classes"),
         (("cnn", (28, 28), 2), {}, r"\(channels, height, width\)"),
         (("cnn", (1, 4, 4), 2), {}, "sides of 8 or more"),
+        (("cnn", (1, 8, 8), 2), {"convolutions": 0}, "at least 1 convolution"),
         (("wideresnet", CIFAR, 2), {"depth": 27}, r"6 n \+ 4"),
-        (("densenet-bc", CIFAR, 2), {"compression": 2}, "share of channels kept"),
+        (("densenet-bc", CIFAR, 2), {"compression": 2.0}, "share of channels kept"),
         (("mlp", (4,), 2), {"dropout": 1.5}, "from 0 to 1"),
     ],
 )

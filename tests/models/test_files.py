@@ -92,7 +92,10 @@ def test_half_precision_weights_fit_a_float_architecture(cnn, tmp_path):
     ("change", "messages"),
     [
         ({"n_classes": 4}, ["'head.weight' has shape (3, 64) in the file, (4, 64) in the architecture", "head.bias"]),
-        ({"architecture": "mlp", "options": {}}, ["'body.1.running_mean' is not in the arch", "and 2 more"]),
+        (
+            {"architecture": "mlp", "options": {}},
+            ["'body.1.weight' is missing", "'body.0.weight' is not in the arch", "and 4 more"],
+        ),
         ({"options": {"widths": (4,), "batch_norm": False}}, ["'body.0.bias' is missing", "is not in the archit"]),
         ({"architecture": "cn"}, ["did you mean 'cnn'"]),
         ({"architecture": None}, ["weights only: pass the architecture", "densenet-bc"]),
@@ -393,7 +396,7 @@ def test_onnx_that_never_ends_is_stopped(tmp_path):
         (("y", "FLOAT", ["n", 4]),),
         [("count", np.array(1 << 62, np.int64)), ("true", np.array(True))],
     )
-    target = TargetModel.wrap(load_model(write(tmp_path / "m", content), batch_time_s=1))
+    target = TargetModel.wrap(load_model(write(tmp_path / "m", content), batch_time_s=1.0))
     start = time.monotonic()
     with pytest.raises(InputError, match=r"out of processor time|did not answer"):
         target.logits(INPUTS)

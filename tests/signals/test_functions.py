@@ -57,7 +57,7 @@ def test_taylor_softmax_worked_by_hand():
     np.testing.assert_allclose(SIGNALS["taylor-softmax"](np.array([[2.0, 0.0]]), np.array([0]), n=1), [0.5])
 
 
-@pytest.mark.parametrize("name", set(SIGNALS) - {"taylor-softmax"})
+@pytest.mark.parametrize("name", sorted(set(SIGNALS) - {"taylor-softmax"}))
 def test_log_probabilities_give_what_logits_give(name):
     logits, labels = LOGITS["ordinary"]
     log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))

@@ -1,5 +1,6 @@
 """The audit: from a trained model, a recipe, or outputs alone, to a result."""
 
+import itertools
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -171,8 +172,8 @@ def audit(
     audited = evidence.membership.audit & ~twins
     rows = np.flatnonzero(audited)
     _check_sides(evidence.membership.targets[rows])
-    scored = score(evidence, names, rows, score_rng)
-    null, positive, controls_made = _controls(evidence, run, names, controls, control_rng)
+    scored = score(evidence, names, rows, settings, score_rng)
+    null, positive, controls_made = _controls(evidence, run, names, controls, settings, control_rng)
     checks = [
         gates.overlap(evidence, int(twins.sum())),
         gates.randomised(evidence),
@@ -186,7 +187,6 @@ def audit(
     ]
     claim = "association" if evidence.membership.origin == "unknown" else "causal"
     verdict, headline, reasons = decide(scored, checks, claim, settings)
-    order = sorted(names, key=lambda name: (name != scored.leading, scored.p_values[name]))
     result = report.AuditResult(
         verdict=verdict,
         claim=claim,
@@ -195,11 +195,12 @@ def audit(
         lower_bound=lower_bound(scored, settings, measure_rng) if verdict == "LEAK SHOWN" else None,
         smallest_detectable=smallest_leak(scored, settings),
         gates=[check.gate for check in checks],
-        attacks=[measure(name, scored, evidence, settings, measure_rng) for name in order],
+        attacks=[measure(name, scored, evidence, settings, measure_rng) for name in scored.order],
         controls=tables.control_rows(null, positive, measure_rng),
         records=tables.exposed(scored, evidence, settings),
         classes=tables.slices(scored, evidence, evidence.labels, tables.class_names(evidence), measure_rng),
         groups=tables.group_slices(scored, evidence, measure_rng),
+        prior=settings.prior,
         target=tables.target(evidence, rows),
         training=tables.training(evidence, rows),
         provenance=tables.provenance(evidence, settings, root_seed, started, command, attacks, queries),
@@ -236,7 +237,7 @@ def _from_lists(members, nonmembers, population, recipe, references, origin, rng
     parts = [replace(part, n_classes=n_classes) for part in parts]
     pool = parts[0].concat(*parts[1:], name=parts[0].name if parts[0].name != "members" else "records")
     ends = np.cumsum([0, *map(len, parts)])
-    side = [np.arange(start, end) for start, end in zip(ends, ends[1:], strict=False)]
+    side = [np.arange(start, end) for start, end in itertools.pairwise(ends)]
     n_references = 0 if recipe is None else (64 if references is None else references)
     nonmember_rows = np.concatenate(side[1:])
     membership = Membership.fixed(
@@ -369,7 +370,9 @@ def _available(evidence: Evidence) -> set[str]:
     return there
 
 
-def _controls(evidence, run: Run, attacks, wanted: bool, rng) -> tuple[Scored | None, Scored | None, str]:
+def _controls(
+    evidence, run: Run, attacks, wanted: bool, settings: Settings, rng
+) -> tuple[Scored | None, Scored | None, str]:
     """Audit a null model and an overfitted one with the same attacks; also why, where they were not."""
     if not wanted:
         return None, None, "controls were switched off"
@@ -381,18 +384,18 @@ def _controls(evidence, run: Run, attacks, wanted: bool, rng) -> tuple[Scored | 
     null = None
     if membership.population.sum() >= 2 * len(np.unique(pool.labels)):
         made = run.train(pool, membership.population[:, None], "null-model")
-        null = _score_control(evidence, made, coin, attacks, rng)
+        null = _score_control(evidence, made, coin, attacks, settings, rng)
     few = rng.random(len(pool)) < CONTROL_SHARE
     few &= audit_rows
     positive = None
     if few.sum() >= 2:
         longer = replace(run.recipe, epochs=run.recipe.epochs / CONTROL_SHARE / 2, stop=None)
         made = run.train(pool, few[:, None], "positive-control", longer)
-        positive = _score_control(evidence, made, few, attacks, rng)
+        positive = _score_control(evidence, made, few, attacks, settings, rng)
     return null, positive, "there is no population to train it on"
 
 
-def _score_control(evidence: Evidence, made: Collection, members: np.ndarray, attacks, rng) -> Scored:
+def _score_control(evidence: Evidence, made: Collection, members: np.ndarray, attacks, settings, rng) -> Scored:
     logits = np.concatenate([made.logits, evidence.logits[:, evidence.reference_models]], axis=1)
     membership = replace(evidence.membership, targets=members[:, None], turns=False)
     control = replace(
@@ -402,7 +405,7 @@ def _score_control(evidence: Evidence, made: Collection, members: np.ndarray, at
         target_models=[0],
         reference_models=list(range(1, logits.shape[1])),
     )
-    return score(control, attacks, np.flatnonzero(membership.audit), rng)
+    return score(control, attacks, np.flatnonzero(membership.audit), settings, rng)
 
 
 def _write(folder: Path, result: report.AuditResult, scored: Scored, evidence: Evidence) -> None:

@@ -1,5 +1,6 @@
 """From attacks to numbers: score every target, then measure each attack with intervals."""
 
+import functools
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -25,17 +26,41 @@ class Scored:
     p_values: dict[str, float]
     p_values_holm: dict[str, float]
 
+    settings: Settings
+
+    @functools.cached_property
+    def supported_rate(self) -> float | None:
+        """The least of the rates asked for at which at least 10 false positives are allowed."""
+        n_out = int((~self.members).sum(axis=0).min())
+        return min((rate for rate in self.settings.rates if rate * n_out >= 10), default=None)
+
+    @functools.cached_property
+    def order(self) -> list[str]:
+        """The attacks, what found a leak first, and of those the one that finds most members at a low FPR.
+
+        That is what a record is exposed by. An attack with few distinct scores may be the surest that
+        there is a leak and still point at nobody.
+        """
+
+        def rank(name: str) -> tuple:
+            columns = list(zip(self.scores[name].T, self.members.T, strict=True))
+            rate = self.supported_rate or max(self.settings.rates)
+            curves = [metrics.roc(*column) for column in columns]
+            tpr = np.mean([curve.tpr[curve.fpr <= rate].max() for curve in curves])
+            auc = np.mean([metrics.auc(*column) for column in columns])
+            found = self.p_values_holm[name] <= self.settings.alpha
+            return (not found, -tpr, -auc) if found else (not found, self.p_values[name], -auc)
+
+        return sorted(self.scores, key=rank)
+
     @property
     def leading(self) -> str:
-        """The attack with the least p-value; of equals the one that separates best."""
-        return min(self.scores, key=lambda name: (self.p_values[name], -self._auc(name)))
-
-    def _auc(self, name: str) -> float:
-        columns = zip(self.scores[name].T, self.members.T, strict=True)
-        return float(np.mean([metrics.auc(scores, members) for scores, members in columns]))
+        return self.order[0]
 
 
-def score(evidence: Evidence, attacks: Sequence[str], rows: np.ndarray, rng: np.random.Generator) -> Scored:
+def score(
+    evidence: Evidence, attacks: Sequence[str], rows: np.ndarray, settings: Settings, rng: np.random.Generator
+) -> Scored:
     """Run attacks against every target; `rows` are the audited records."""
     collected: dict[str, list[np.ndarray]] = {name: [] for name in attacks}
     seconds = dict.fromkeys(attacks, 0.0)
@@ -49,7 +74,8 @@ def score(evidence: Evidence, attacks: Sequence[str], rows: np.ndarray, rng: np.
     members = evidence.membership.targets[rows]
     p_values = {name: metrics.leak_p_value(columns, members) for name, columns in scores.items()}
     corrected = metrics.holm(list(p_values.values()))
-    return Scored(scores, seconds, members, rows, p_values, dict(zip(p_values, map(float, corrected), strict=True)))
+    p_values_holm = dict(zip(p_values, map(float, corrected), strict=True))
+    return Scored(scores, seconds, members, rows, p_values, p_values_holm, settings)
 
 
 def measure(name: str, scored: Scored, evidence: Evidence, settings: Settings, rng) -> report.AttackResult:

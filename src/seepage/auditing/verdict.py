@@ -19,7 +19,7 @@ def smallest_leak(scored: Scored, settings: Settings) -> SmallestLeak:
     alpha = settings.alpha / (2 * len(scored.scores))
     n_in = int(scored.members.sum(axis=0).mean())
     n_out = len(scored.members) - n_in
-    fpr = min((rate for rate in settings.rates if rate * n_out >= 10), default=max(settings.rates))
+    fpr = scored.supported_rate or max(settings.rates)
     auc, tpr = metrics.smallest_detectable(n_in, n_out, alpha=alpha, fpr=fpr, power=settings.power)
     return SmallestLeak(power=settings.power, alpha=settings.alpha, auc=auc, fpr=fpr, tpr=tpr)
 
@@ -31,8 +31,7 @@ def lower_bound(scored: Scored, settings: Settings, rng: np.random.Generator) ->
     # The lower end of a two-sided interval at 1 - 2x is a one-sided bound at 1 - x.
     level = {"confidence": 2 * confidence - 1, "rng": rng}
     auc = metrics.roc_auc(scores, scored.members, **level)
-    n_out = int((~scored.members).sum(axis=0).min())
-    fpr = min((rate for rate in settings.rates if rate * n_out >= 10), default=None)
+    fpr = scored.supported_rate
     tpr = None if fpr is None else metrics.tpr_at_fpr(scores, scored.members, fpr, **level).low
     return LowerBound(attack=scored.leading, confidence=confidence, auc=auc.low, fpr=fpr, tpr=tpr)
 
@@ -41,7 +40,8 @@ def decide(scored: Scored, checks: Sequence[Check], claim: str, settings: Settin
     """The verdict, its headline, and the reasons."""
     leading = scored.leading
     p_value = scored.p_values_holm[leading]
-    found = f"{leading}: p = {p_value:.2g} after correction for {len(scored.scores)} attacks"
+    shown = f"p = {p_value:.2g}" if p_value > 0 else "p < 1e-300"
+    found = f"{leading}: {shown} after correction for {len(scored.scores)} attacks"
     invalid = [check.gate for check in checks if check.failed and check.guards == "both"]
     if invalid:
         reasons = [f"gate failed - {gate.name}: {gate.detail}; {gate.way_out}" for gate in invalid]
@@ -51,7 +51,7 @@ def decide(scored: Scored, checks: Sequence[Check], claim: str, settings: Settin
         reasons = [found]
         if claim == "association":
             reasons.append(
-                "this is an association: membership was not declared random, so the sides may differ by more than training"
+                "this is an association: membership was not declared random, so the sides may differ in other ways too"
             )
         return "LEAK SHOWN", headline, reasons
     weak = [check.gate for check in checks if check.failed]

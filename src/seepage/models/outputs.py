@@ -1,9 +1,8 @@
 """From what a model answered to float32 logits: one check for live models, files and arrays computed elsewhere."""
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float32, Int64
+from numpy.typing import ArrayLike
 
 from seepage.errors import InputError, unknown_name
 
@@ -29,7 +28,7 @@ def output_kind(kind: str) -> str:
 
 
 def logits_from(
-    outputs: np.ndarray,
+    outputs: ArrayLike,
     kind: str = "logits",
     *,
     n_classes: int | None = None,
@@ -92,7 +91,7 @@ def logits_from(
 
 
 def labels_from(
-    outputs: np.ndarray, *, n_classes: int | None = None, first_record: int = 0
+    outputs: ArrayLike, *, n_classes: int | None = None, first_record: int = 0
 ) -> Int64[np.ndarray, "samples"]:
     """Checked labels: whole numbers from 0 to n_classes - 1.
 
@@ -127,7 +126,7 @@ def are_probabilities(outputs: np.ndarray, *, tolerance: float = SUM_TOLERANCE) 
     return bool(np.all(outputs >= 0) and np.all(np.abs(outputs.sum(axis=-1, dtype=np.float64) - 1) <= tolerance))
 
 
-def _numeric(outputs: Any) -> np.ndarray:
+def _numeric(outputs: ArrayLike) -> np.ndarray:
     try:
         outputs = np.asarray(outputs)
     except (TypeError, ValueError) as error:

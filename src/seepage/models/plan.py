@@ -109,9 +109,9 @@ class one_thread:
 
 
 def _best_stack(recipe, records, columns, limit: int, *, fixed: bool, device: str) -> tuple[int, float]:
-    sizes = [limit] if fixed else [s for s in (4, 8, 16, 32, 64, 128, 256, 512) if s < limit][:9] + [limit]
-    if not fixed and device == "cpu":
-        sizes = [s for s in sizes if s <= 32] or [limit]
+    # On a CPU larger stacks have left the cache; on a GPU they fill it.
+    most = min(limit, 32 if device == "cpu" else 512)
+    sizes = [limit] if fixed else sorted({most, *(2**k for k in range(2, 10) if 2**k <= most)})
     best: tuple[float, int] | None = None
     for size in sizes:
         seconds = _seconds_per_step(Stacked(recipe, records, columns[:size], range(size))) / size

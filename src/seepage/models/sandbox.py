@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 
 MEMORY_BYTES = 8 << 30
-OPENING_TIME_S = 60  # of which importing the library takes seconds on a slow disk
-BATCH_TIME_S = 120
+OPENING_TIME_S = 60.0  # of which importing the library takes seconds on a slow disk
+BATCH_TIME_S = 120.0
 
 _LENGTH = struct.Struct("<Q")
 _OK, _ERROR = b"+", b"!"

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int64
+from numpy.typing import ArrayLike
 from torch import nn
 
 from seepage.errors import InputError, SeepageError
@@ -176,7 +177,7 @@ with access='probabilities' if the attacker you have in mind would have it
             return np.concatenate(self._ask(inputs, self._checked_labels))
         return np.concatenate(self._ask(inputs, lambda *answer: self._checked_logits(*answer).argmax(axis=1)))
 
-    def gradient_norm(self, inputs: Any, labels: np.ndarray) -> Float64[np.ndarray, "samples"]:
+    def gradient_norm(self, inputs: Any, labels: ArrayLike) -> Float64[np.ndarray, "samples"]:
         """The L2 norm of the gradient of each record's cross-entropy, over all parameters, in eval mode.
 
         Args:

@@ -311,11 +311,11 @@ def _worst(parts: Sequence[Slice]) -> list[Slice]:
 def _slices(title: str, parts: Sequence[Slice], figure: str | None = None) -> Table:
     columns = [
         words("Class or group", [part.name for part in parts]),
+        estimates("AUC", [part.auc for part in parts]),
         numbers("Members", [count(part.n_members) for part in parts]),
         numbers("Non-members", [count(part.n_nonmembers) for part in parts]),
         numbers("Accuracy", [percent(part.accuracy_members) for part in parts], "members"),
         numbers("Accuracy", [percent(part.accuracy_nonmembers) for part in parts], "non-members"),
-        estimates("AUC", [part.auc for part in parts]),
     ]
     if figure is None or not 3 <= len(parts) <= 40:
         return Table(title, columns)

@@ -31,7 +31,7 @@ def rate(value: float) -> str:
     >>> rate(0.01), rate(0.001), rate(0.95)
     ('1 %', '0.1 %', '95 %')
     """
-    return f"{100 * value:.6g} %"
+    return f"{100 * value:.4g} %"
 
 
 def _hundredths(value: float, *, like: float) -> str:

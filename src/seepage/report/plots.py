@@ -167,7 +167,7 @@ def _title(ax: Axes, text: str, pad: float = 7) -> None:
     ax.set_title(text, loc="left", fontsize=NORMAL, color=INK, pad=pad, parse_math=False)
 
 
-def _short(name: str, most: int = 34) -> str:
+def _short(name: str, most: int = 40) -> str:
     name = printable(name)
     return name if len(name) <= most else name[: most - 1] + "…"
 

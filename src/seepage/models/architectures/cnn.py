@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from seepage.errors import InputError
 from seepage.models.architectures.classifier import Classifier, image_shape, initialise
 from seepage.models.dropout import SeededDropout
 
@@ -38,6 +39,8 @@ class CNN(Classifier):
     ):
         super().__init__()
         channels, height, width = image_shape(input_shape, "cnn", 2 ** len(widths))
+        if convolutions < 1:
+            raise InputError(f"expected at least 1 convolution a stage, got {convolutions}")
         layers: list[nn.Module] = []
         for wider in widths:
             for left in reversed(range(convolutions)):

@@ -27,7 +27,7 @@ ATTACKS = [
 ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 ask.add_argument("--records", type=int, default=12_500, help="images drawn at random from the 60,000")
 ask.add_argument("--references", type=int, default=16)
-ask.add_argument("--epochs", type=float, default=40)
+ask.add_argument("--epochs", type=float, default=25)
 ask.add_argument("--width", type=int, default=1, help="times 32, 64, 128 channels")
 ask.add_argument("--queries", choices=("none", "flip", "flip-shift"), default="flip")
 ask.add_argument("--out", default="cifar10-audit")

@@ -55,6 +55,7 @@ def demo(out: Path, references: int, seed: int) -> None:
 @click.option("--architecture", help="What the weights belong to; with --data, what to train.")
 @click.option("--members", type=click.Path(path_type=Path), help="Records the model was trained on.")
 @click.option("--nonmembers", type=click.Path(path_type=Path), help="Records it was not trained on.")
+@click.option("--label", help="Column of the labels, in .csv and .parquet files.")
 @click.option("--population", type=click.Path(path_type=Path), help="Further records no model was trained on.")
 @click.option("--outputs", type=click.Path(path_type=Path), help="Outputs computed elsewhere (.npz).")
 @click.option(
@@ -88,7 +89,9 @@ def audit(config: Path | None, **flags) -> None:
     given = {name: value for name, value in flags.items() if value is not None}
     if config is None and not given:
         raise click.UsageError("nothing to audit: give a CONFIG or flags; 'seepage init' writes an example")
-    parsed = AuditConfig.read(config, _renamed(given, trains="model" not in given and "data" in given))
+    # Data alone ask for a recipe too; a CONFIG has said by itself what is trained.
+    trains = config is None and "model" not in given and "data" in given
+    parsed = AuditConfig.read(config, _renamed(given, trains=trains))
     result = parsed.run(progress=sys.stderr.isatty(), command=shlex.join(["seepage", *sys.argv[1:]]))
     _show(result)
     click.echo(f"\nReport: {parsed.out / 'report.html'}")
@@ -103,6 +106,10 @@ def _renamed(flags: dict, *, trains: bool) -> dict:
         data = values.pop("data")
         is_file = data not in DATASETS and ("." in data or Path(data).exists())
         values["data.file" if is_file else "data.name"] = data
+        if "label" in values:
+            values["data.options.label"] = values.pop("label")
+    if "label" in values:
+        values["options.label"] = values.pop("label")
     if "model" in values:
         values["model.file"] = values.pop("model")
     for flag, key in (("model_outputs", "model.outputs"), ("trust_code", "model.trust_code")):

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from seepage.errors import DataFileError, InputError, unknown_name
+from seepage.errors import DataFileError, InputError, SeepageError, unknown_name
 
 
 class Section(BaseModel):
@@ -111,6 +111,7 @@ class AuditConfig(Section):
     members: Path | None = Field(None, description="records that the model was trained on")
     nonmembers: Path | None = Field(None, description="records that it was not trained on")
     population: Path | None = Field(None, description="further records that no model was trained on")
+    options: dict[str, Any] = Field({}, description="options of these three files, such as label: income")
     model: ModelConfig | None = None
     outputs: Path | None = Field(None, description="a .npz of outputs that were computed elsewhere")
     origin: Literal["declared", "unknown"] = Field("unknown", description="declared: members were chosen at random")
@@ -121,7 +122,7 @@ class AuditConfig(Section):
     access: Literal["label", "probabilities", "logits", "gradients", "weights"] | None = None
     queries: Literal["none", "flip", "flip-shift"] = "none"
     controls: bool = True
-    alpha: float = Field(0.05, gt=0, lt=1)
+    alpha: float = Field(0.05, gt=0, lt=0.5)
     confidence: float = Field(0.95, gt=0, lt=1)
     delta: float = Field(1e-5, ge=0, lt=1)
     prior: float = Field(0.5, gt=0, lt=1)
@@ -152,6 +153,8 @@ class AuditConfig(Section):
                 raise DataFileError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
             if not isinstance(values, dict):
                 raise InputError(f"{path}: expected keys and values, got {type(values).__name__}")
+        if any(name.startswith("data.") for name in flags):
+            values["data"] = {}  # other data than the file's, whose options do not suit them
         for name, value in flags.items():
             _set(values, name.split("."), value)
         try:
@@ -164,8 +167,8 @@ class AuditConfig(Section):
         import numpy as np
 
         from seepage.auditing import Settings, audit
-        from seepage.data import Membership, Pool
-        from seepage.data.files import read_arrays
+        from seepage.data import Membership
+        from seepage.data.files import pools_from_files, read_arrays
         from seepage.models.files import load_model
 
         settings = Settings(
@@ -177,12 +180,20 @@ class AuditConfig(Section):
             show_records=self.show_records,
             show_values=self.show_values,
         )
-        records = {
-            name: Pool.from_file(getattr(self, name))
+        files = {
+            name: getattr(self, name)
             for name in ("members", "nonmembers", "population")
             if getattr(self, name) is not None
         }
+        records = dict(zip(files, pools_from_files(list(files.values()), self.options) if files else (), strict=True))
         pool = self.data.pool(self.seed) if self.data else None
+        for name, part in records.items():
+            if part.labels is None:
+                raise InputError(
+                    f"{name}: {getattr(self, name)} holds no labels: expected arrays 'inputs' and 'labels'"
+                )
+        if pool is not None and pool.labels is None:
+            raise InputError("data: the records have no labels: name their column with data: options: {label: ...}")
         membership = None
         if self.membership is not None:
             if pool is None:
@@ -198,15 +209,20 @@ class AuditConfig(Section):
                 origin=self.origin,
                 rng=np.random.default_rng([self.seed, 2]),
             )
+        given = [pool] if pool is not None else list(records.values())
+        input_shape = given[0].inputs.shape[1:] if given else None
+        n_classes = max((part.n_classes for part in given), default=None)
+        for where, section in (("recipe", self.recipe), ("model", self.model)):
+            if given and section is not None and section.architecture is not None:
+                _check_architecture(section.architecture, section.options, input_shape, n_classes, where)
         model = None
         if self.model is not None:
-            example = pool or records.get("members")
             model = load_model(
                 self.model.file,
                 architecture=self.model.architecture,
                 options=self.model.options,
-                input_shape=None if example is None else example.inputs.shape[1:],
-                n_classes=None if example is None else example.n_classes,
+                input_shape=input_shape,
+                n_classes=n_classes,
                 trust_code=self.model.trust_code,
             )
         return audit(
@@ -240,18 +256,41 @@ def _made(kind: type, options: dict[str, Any], where: str):
     for name in options:
         if name not in known:
             raise unknown_name(f"key in {where}:", name, known)
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in options.items()})
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise InputError(f"{where}: {kind.__name__} cannot be made of {options}: {error}") from None
+
+
+def _check_architecture(name: str, options: dict[str, Any], input_shape, n_classes: int, where: str) -> None:
+    """Build it once without memory: what YAML says may be of any type, and the code behind it expects the right one."""
+    import torch
+
+    from seepage.models.architectures import build
+
+    try:
+        with torch.device("meta"):
+            build(name, input_shape, n_classes, **options)
+    except SeepageError:
+        raise
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{where}.options: '{name}' cannot be built with {options}: {reason}") from None
 
 
 def _set(values: dict[str, Any], names: list[str], value: Any) -> None:
     for name in names[:-1]:
-        values = values.setdefault(name, {})
+        if not isinstance(values.get(name), dict):
+            values[name] = {}  # nothing there, or something that is no section: the flag stands
+        values = values[name]
     values[names[-1]] = value
 
 
 def _readable(error: ValidationError, where: str | os.PathLike) -> InputError:
-    """The first complaint in one sentence; an unknown key names the closest known one."""
-    first = error.errors()[0]
+    """The first complaint in one sentence; an unknown key, which may be why another is missing, goes before the rest
+    and names the closest known one."""
+    first = min(error.errors(), key=lambda complaint: complaint["type"] != "extra_forbidden")
     path = [str(part) for part in first["loc"]]
     if first["type"] == "extra_forbidden":
         section = AuditConfig
@@ -283,7 +322,8 @@ references: 64
 # 2. Or a trained model and two sets of records (instead of data and recipe).
 # model: {file: model.safetensors, architecture: mlp, options: {hidden: [128]}}
 # members: train.npz
-# nonmembers: test.npz
+# nonmembers: test.npz      # .csv and .parquet work too; then
+# options: {label: income}  # name the column of the labels
 # origin: declared          # if the members were chosen at random; otherwise leave it out
 
 # 3. Or outputs alone.

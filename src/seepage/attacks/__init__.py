@@ -16,7 +16,7 @@ from seepage.attacks.threshold import GlobalThreshold
 from seepage.errors import unknown_name
 from seepage.models.access import Access
 
-__all__ = ["ATTACKS", "BY_DEFAULT", "Attack", "default_attacks", "find_attack", "table"]
+__all__ = ["ATTACKS", "BY_DEFAULT", "Attack", "default_attacks", "find_attack", "needs", "sides", "table"]
 
 ATTACKS: dict[str, Attack] = {
     "loss": GlobalThreshold("loss"),
@@ -65,6 +65,18 @@ BY_DEFAULT = (
 )
 
 
+def needs(attack: Attack) -> list[str]:
+    """What an attack needs beside the target: references, population, gradients."""
+    return sorted({"references" if need.endswith("-references") else need for need in attack.needs})
+
+
+def sides(attack: Attack) -> str | None:
+    """Which references an attack needs: "in and out" of them for each record, "out" alone, or none."""
+    if "in-references" in attack.needs:
+        return "in and out"
+    return "out" if "out-references" in attack.needs else None
+
+
 def find_attack(name: str) -> Attack:
     """The attack registered under `name`.
 
@@ -76,28 +88,38 @@ def find_attack(name: str) -> Attack:
     return ATTACKS[name]
 
 
-def default_attacks(available: Collection[str], access: Access | str) -> list[str]:
+def default_attacks(available: Collection[str], access: Access | str, n_references: int = 2) -> list[str]:
     """The names in `BY_DEFAULT` that can run on what is at hand.
 
     Args:
         available: what there is of "in-references", "out-references", "population", "gradients" (`View.available`).
         access: the target's access level.
+        n_references: how many references most records have on each side.
 
     >>> default_attacks(set(), "probabilities")
     ['loss', 'entropy', 'modified-entropy', 'correctness']
     """
     level, at_hand = Access.of(access), set(available)
-    return [name for name in BY_DEFAULT if ATTACKS[name].access <= level and ATTACKS[name].needs <= at_hand]
+
+    def fits(attack: Attack) -> bool:
+        return attack.access <= level and attack.needs <= at_hand and attack.least_references <= n_references
+
+    return [name for name in BY_DEFAULT if fits(ATTACKS[name])]
 
 
-def table() -> list[dict[str, str | bool | list[str]]]:
-    """All attacks as data: name, title, access, needs, source, and whether they run by default."""
+def table() -> list[dict[str, str | bool | list[str] | None]]:
+    """All attacks as data.
+
+    name, title, access; needs (of references, population, gradients) and, where references are needed, on which
+    side of their training sets a record must be; source; whether the attack runs by default.
+    """
     return [
         {
             "name": name,
             "title": attack.title,
             "access": str(attack.access),
-            "needs": sorted(attack.needs),
+            "needs": needs(attack),
+            "references": sides(attack),
             "source": attack.source,
             "default": name in BY_DEFAULT,
         }

@@ -28,6 +28,7 @@ class Attack(ABC):
 
     access: ClassVar[Access] = Access.PROBABILITIES  # the least level it needs
     needs: ClassVar[frozenset[str]] = frozenset()  # keys of NEEDS
+    least_references: ClassVar[int] = 1  # on each side that it needs, for most records
 
     @property
     @abstractmethod

@@ -81,6 +81,10 @@ class LiRA(Attack):
     def needs(self) -> frozenset[str]:
         return frozenset({"in-references" if self.mode == "online" else "out-references"})
 
+    @property
+    def least_references(self) -> int:
+        return 1 if self.variance == "official" else 2  # a deviation takes two
+
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
         phi, phi_references = view.target(self.signal), view.references(self.signal)
         centre_out, deviation_out = self._gaussian(phi_references, view.reference_out, "OUT")

@@ -1,10 +1,9 @@
 """The audit: from a trained model, a recipe, or outputs alone, to a result."""
 
-import itertools
 import os
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,10 @@ import numpy as np
 
 from seepage.attacks import default_attacks, find_attack
 from seepage.auditing import gates, tables
-from seepage.auditing.evidence import Evidence, Training
+from seepage.auditing.controls import run_controls
+from seepage.auditing.evidence import Evidence
 from seepage.auditing.findings import Scored, measure, score
+from seepage.auditing.gather import DEFAULT_REFERENCES, Arrays, Run, evidence_from_pool, pool_from_lists, refuse
 from seepage.auditing.outputs import evidence_from_outputs
 from seepage.auditing.settings import Settings
 from seepage.auditing.verdict import decide, lower_bound, smallest_leak
@@ -22,46 +23,10 @@ from seepage.errors import InputError, StorageError
 from seepage.execution import Executor
 from seepage.models.access import Access
 from seepage.models.recipe import Recipe
-from seepage.models.target import TargetModel
 from seepage.report import result as report
-from seepage.signals.collect import Collection, collect
 from seepage.signals.queries import queries as query_set
 
-Arrays = tuple[Any, Any]
-
-# The overfitted control is trained on this share of the records, for as many steps as the others.
-CONTROL_SHARE = 0.1
-
-
-@dataclass(frozen=True)
-class Run:
-    """How models are trained for an audit, and where that is kept."""
-
-    recipe: Recipe | None
-    root_seed: int
-    queries: str
-    folder: Path | None
-    keep_weights: bool
-    engine: str | None
-    workers: int | None
-    executor: Executor | None
-    progress: bool
-
-    def train(self, pool: Pool, columns: np.ndarray, name: str, recipe: Recipe | None = None) -> Collection:
-        return collect(
-            recipe or self.recipe,
-            pool,
-            columns,
-            root_seed=self.root_seed,
-            queries=self.queries,
-            folder=None if self.folder is None else self.folder / "run" / name,
-            keep_weights=self.keep_weights and recipe is None,
-            engine=self.engine,
-            workers=self.workers,
-            executor=self.executor,
-            progress=self.progress,
-            title=f"training {name}",
-        )
+ORIGINS = ("declared", "unknown")
 
 
 def audit(
@@ -140,50 +105,53 @@ def audit(
     root_seed = int(rng) if isinstance(rng, (int, np.integer)) else int(rng.integers(2**53))
     seeds = np.random.SeedSequence(root_seed)
     split_rng, score_rng, measure_rng, gate_rng, control_rng = map(np.random.default_rng, seeds.spawn(5))
-    for name in attacks or ():
-        find_attack(name)
+    _check_attacks(attacks, access)
     query_set(queries)
-    folder = None if out is None else Path(out)
+    if origin not in ORIGINS:
+        raise InputError(
+            f"audit: origin must be one of {', '.join(ORIGINS)}, got '{origin}': only the audit itself draws"
+        )
+    folder = None if out is None else _writable(Path(out))
     run = Run(recipe, root_seed, queries, folder, keep_weights, engine, workers, executor, progress)
     if outputs is not None:
-        _refuse("outputs", model=model, pool=pool, membership=membership, members=members, recipe=recipe)
+        lists = {"members": members, "nonmembers": nonmembers, "population": population}
+        refuse("outputs", model=model, pool=pool, membership=membership, recipe=recipe, **lists)
+        refuse("outputs", every_model=every_model or None)
         evidence = evidence_from_outputs(outputs, origin=origin, access=access)
     else:
         if members is not None or nonmembers is not None:
-            _refuse("members and nonmembers", pool=pool, membership=membership)
-            pool, membership = _from_lists(members, nonmembers, population, recipe, references, origin, split_rng)
+            refuse("members and nonmembers", pool=pool, membership=membership, every_model=every_model or None)
+            pool, membership = pool_from_lists(members, nonmembers, population, recipe, references, origin, split_rng)
         elif pool is None:
             raise InputError(
                 "audit: expected a model with members= and nonmembers=, a pool with a recipe, or outputs=; got none"
             )
+        else:
+            refuse("a pool", population=population)
         if membership is None:
             if model is not None:
                 raise InputError("audit: a model and a pool need a membership: which records was the model trained on?")
             draw = Membership.every_model if every_model else Membership.split
-            membership = draw(pool, references=64 if references is None else references, rng=split_rng)
-        evidence = _from_pool(model, pool, membership, run, access, model_outputs, attacks)
-    names = list(attacks) if attacks else default_attacks(_available(evidence), evidence.access)
-    for name in names:
-        if find_attack(name).access > evidence.access:
-            raise InputError(
-                f"the attack '{name}' needs access '{find_attack(name).access}', the attacker has '{evidence.access}'"
-            )
+            membership = draw(pool, references=DEFAULT_REFERENCES if references is None else references, rng=split_rng)
+        evidence = evidence_from_pool(model, pool, membership, run, access, model_outputs, attacks)
+    names = list(dict.fromkeys(attacks or default_attacks(evidence.available, evidence.access, evidence.n_references)))
+    _check_attacks(names, evidence.access)
     twins = gates.twins(evidence)
     audited = evidence.membership.audit & ~twins
     rows = np.flatnonzero(audited)
-    _check_sides(evidence.membership.targets[rows])
+    _check_sides(evidence.membership.targets[rows], int(twins.sum()))
     scored = score(evidence, names, rows, settings, score_rng)
-    null, positive, controls_made = _controls(evidence, run, names, controls, settings, control_rng)
+    control = run_controls(evidence, run, names, rows, settings, control_rng, wanted=controls)
     checks = [
         gates.overlap(evidence, int(twins.sum())),
         gates.randomised(evidence),
         gates.blind_baseline(evidence, rows, gate_rng),
         gates.sample_size(scored.members, settings),
-        gates.degenerate(scored),
+        gates.degenerate(scored, evidence),
         gates.reference_balance(evidence, rows, gate_rng),
         gates.reference_accuracy(evidence, rows),
-        gates.null_model(null, controls_made),
-        gates.positive_control(positive, controls_made, settings),
+        gates.null_model(control),
+        gates.positive_control(control, settings),
     ]
     claim = "association" if evidence.membership.origin == "unknown" else "causal"
     verdict, headline, reasons = decide(scored, checks, claim, settings)
@@ -196,13 +164,13 @@ def audit(
         smallest_detectable=smallest_leak(scored, settings),
         gates=[check.gate for check in checks],
         attacks=[measure(name, scored, evidence, settings, measure_rng) for name in scored.order],
-        controls=tables.control_rows(null, positive, measure_rng),
+        controls=tables.control_rows(control, settings, measure_rng),
         records=tables.exposed(scored, evidence, settings),
         classes=tables.slices(scored, evidence, evidence.labels, tables.class_names(evidence), measure_rng),
         groups=tables.group_slices(scored, evidence, measure_rng),
         prior=settings.prior,
-        target=tables.target(evidence, rows),
-        training=tables.training(evidence, rows),
+        target=tables.target(evidence, rows, settings),
+        training=tables.training(evidence, rows, settings),
         provenance=tables.provenance(evidence, settings, root_seed, started, command, attacks, queries),
     )
     if folder is not None:
@@ -210,202 +178,35 @@ def audit(
     return result
 
 
-def _refuse(instead: str, **given: Any) -> None:
-    for name, value in given.items():
-        if value is not None:
-            raise InputError(f"audit: {name}= does not go with {instead}: give one or the other")
+def _check_attacks(attacks: Sequence[str] | None, access: Access | str | None) -> None:
+    """That there are attacks of these names, and that the attacker may ask for what they need."""
+    if isinstance(attacks, str):
+        raise InputError(f"audit: attacks is a list of names, got a text: write attacks=['{attacks}']")
+    level = max(Access) if access is None else Access.of(access)
+    for name in attacks or ():
+        needed = find_attack(name).access
+        if needed > level:
+            raise InputError(f"the attack '{name}' needs access '{needed}', the attacker has '{level}'")
 
 
-def _pool_of(records: Arrays | Pool, name: str) -> Pool:
-    if isinstance(records, Pool):
-        return records
-    if not isinstance(records, (tuple, list)) or len(records) != 2:
-        raise InputError(f"audit: {name} must be a pair (inputs, labels) or a Pool, got {type(records).__name__}")
-    return Pool(*records, name=name)
+def _writable(folder: Path) -> Path:
+    """The folder, made before anything is computed for it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise StorageError(f"cannot write to {folder}: {error.strerror}; choose another folder with out=") from None
 
 
-def _from_lists(members, nonmembers, population, recipe, references, origin, rng) -> tuple[Pool, Membership]:
-    """One pool and one membership from the lists of records."""
-    if members is None or nonmembers is None:
-        raise InputError("audit: members and nonmembers go together, got only one of them")
-    parts = [_pool_of(members, "members"), _pool_of(nonmembers, "nonmembers")]
-    if population is not None:
-        parts.append(_pool_of(population, "population"))
-    if any(part.labels is None for part in parts):
-        raise InputError("audit: members, nonmembers and population need labels")
-    n_classes = max(part.n_classes for part in parts)
-    parts = [replace(part, n_classes=n_classes) for part in parts]
-    pool = parts[0].concat(*parts[1:], name=parts[0].name if parts[0].name != "members" else "records")
-    ends = np.cumsum([0, *map(len, parts)])
-    side = [np.arange(start, end) for start, end in itertools.pairwise(ends)]
-    n_references = 0 if recipe is None else (64 if references is None else references)
-    nonmember_rows = np.concatenate(side[1:])
-    membership = Membership.fixed(
-        pool,
-        members=side[0],
-        nonmembers=nonmember_rows,
-        population=side[2] if len(side) > 2 else 0,
-        references=n_references,
-        origin=origin,
-        rng=rng,
-    )
-    return pool, membership
-
-
-def _from_pool(model, pool, membership, run: Run, access, model_outputs, attacks) -> Evidence:
-    """Evidence from records: train what is to be trained, ask the model that is there."""
-    if len(membership) != len(pool):
-        raise InputError(f"audit: the membership has {len(membership)} records and the pool {len(pool)}")
-    if model is None and run.recipe is None:
-        raise InputError("audit: without a model, a recipe= is needed to train one")
-    references = membership.references if run.recipe is not None else membership.references[:, :0]
-    trained_targets = membership.targets if model is None and not membership.turns else membership.targets[:, :0]
-    columns = np.hstack([trained_targets, references])
-    collection = None
-    if columns.shape[1]:
-        collection = run.train(pool, columns, "models" if model is None else "references")
-    n_trained = trained_targets.shape[1]
-    membership = replace(membership, references=references)
-    common = {"labels": pool.labels, "records": pool}
-    training = None
-    if collection is not None:
-        training = Training(run.recipe.describe(), collection.plan, collection.seconds)
-    if model is None:
-        n = len(membership.targets.T)
-        targets = list(range(n))
-        reference_models = targets if membership.turns else list(range(n_trained, columns.shape[1]))
-        return Evidence(
-            logits=collection.logits,
-            membership=membership,
-            target_models=targets,
-            reference_models=reference_models,
-            access=Access.LOGITS if access is None else Access.of(access),
-            kind="trained by this audit",
-            n_queries=len(pool) * collection.logits.shape[2],
-            training=training,
-            **common,
-        )
-    target = _wrap(model, access, model_outputs)
-    logits = _ask(target, pool, run.queries)
-    _check_labels(pool, logits.shape[-1])
-    if collection is not None:
-        if collection.logits.shape[-1] != logits.shape[-1]:
-            raise InputError(
-                f"audit: the target answers for {logits.shape[-1]} classes, the recipe's models for "
-                f"{collection.logits.shape[-1]}: give the pool n_classes={logits.shape[-1]}"
-            )
-        logits = np.concatenate([logits, collection.logits], axis=1)
-    norms = None
-    if target.access >= Access.GRADIENTS and (access is not None or "gradient-norm" in (attacks or ())):
-        norms = target.gradient_norm(pool.batch(), pool.labels)
-    return Evidence(
-        logits=logits,
-        membership=membership,
-        target_models=[0],
-        reference_models=list(range(1, logits.shape[1])),
-        access=target.access,
-        kind=f"{target.kind}: {target.name}",
-        n_queries=target.n_queries,
-        gradient_norm=norms,
-        fingerprint=target.fingerprint,
-        n_parameters=target.n_parameters,
-        training=training,
-        **common,
-    )
-
-
-def _wrap(model: Any, access: str | None, model_outputs: str | None) -> TargetModel:
-    if isinstance(model, TargetModel):
-        return model
-    return TargetModel.wrap(model, access=access, outputs=model_outputs)
-
-
-def _ask(target: TargetModel, pool: Pool, queries: str) -> np.ndarray:
-    """The target's answers (samples, 1, queries, classes)."""
-    if target.access == Access.LABEL:
-        if queries != "none":
-            raise InputError(f"audit: queries='{queries}' needs more than labels from the target")
-        predicted = target.labels(pool.batch())
-        n_classes = max(target.n_classes or 0, pool.n_classes, int(predicted.max()) + 1)
-        # A label alone: all the weight on one class.
-        logits = np.where(np.eye(n_classes, dtype=bool)[predicted], 0.0, -100.0).astype(np.float32)
-        return logits[:, None, None]
-    answers = [target.logits(query(pool.batch())) for query in query_set(queries)]
-    return np.stack(answers, axis=1)[:, None]
-
-
-def _check_labels(pool: Pool, n_classes: int) -> None:
-    if pool.labels is None:
-        raise InputError("audit: the records need labels")
-    if pool.labels.max() >= n_classes:
-        row = int(pool.labels.argmax())
-        raise InputError(
-            f"audit: record {row} has label {pool.labels[row]}, but the model answers for {n_classes} classes "
-            f"(labels 0 to {n_classes - 1})"
-        )
-
-
-def _check_sides(members: np.ndarray) -> None:
+def _check_sides(members: np.ndarray, n_twins: int) -> None:
     n_in, n_out = members.sum(axis=0), (~members).sum(axis=0)
     if members.size == 0 or min(n_in.min(), n_out.min()) < 2:
         raise InputError(
             "audit: expected at least 2 members and 2 non-members, got "
             f"{int(n_in.min()) if n_in.size else 0} and {int(n_out.min()) if n_out.size else 0} to audit"
+            + (f"; {n_twins} records that are on both sides cannot be audited: remove them" if n_twins else "")
         )
-
-
-def _available(evidence: Evidence) -> set[str]:
-    there = set()
-    if evidence.membership.population.any():
-        there.add("population")
-    if evidence.gradient_norm is not None:
-        there.add("gradients")
-    if evidence.reference_models:
-        is_in, is_out = evidence.membership.reference_masks(0, rng=np.random.default_rng(0))
-        rows = evidence.membership.audit
-        if (is_out[rows].sum(axis=1) >= 2).all():
-            there.add("out-references")
-            if (is_in[rows].sum(axis=1) >= 2).all():
-                there.add("in-references")
-    return there
-
-
-def _controls(
-    evidence, run: Run, attacks, wanted: bool, settings: Settings, rng
-) -> tuple[Scored | None, Scored | None, str]:
-    """Audit a null model and an overfitted one with the same attacks; also why, where they were not."""
-    if not wanted:
-        return None, None, "controls were switched off"
-    if evidence.training is None or not evidence.reference_models or evidence.gradient_norm is not None:
-        return None, None, "no model was trained by this audit"
-    pool, membership = evidence.records, evidence.membership
-    audit_rows = membership.audit
-    coin = (rng.random(len(pool)) < 0.5) & audit_rows
-    null = None
-    if membership.population.sum() >= 2 * len(np.unique(pool.labels)):
-        made = run.train(pool, membership.population[:, None], "null-model")
-        null = _score_control(evidence, made, coin, attacks, settings, rng)
-    few = rng.random(len(pool)) < CONTROL_SHARE
-    few &= audit_rows
-    positive = None
-    if few.sum() >= 2:
-        longer = replace(run.recipe, epochs=run.recipe.epochs / CONTROL_SHARE / 2, stop=None)
-        made = run.train(pool, few[:, None], "positive-control", longer)
-        positive = _score_control(evidence, made, few, attacks, settings, rng)
-    return null, positive, "there is no population to train it on"
-
-
-def _score_control(evidence: Evidence, made: Collection, members: np.ndarray, attacks, settings, rng) -> Scored:
-    logits = np.concatenate([made.logits, evidence.logits[:, evidence.reference_models]], axis=1)
-    membership = replace(evidence.membership, targets=members[:, None], turns=False)
-    control = replace(
-        evidence,
-        logits=logits,
-        membership=membership,
-        target_models=[0],
-        reference_models=list(range(1, logits.shape[1])),
-    )
-    return score(control, attacks, np.flatnonzero(membership.audit), settings, rng)
 
 
 def _write(folder: Path, result: report.AuditResult, scored: Scored, evidence: Evidence) -> None:
@@ -423,6 +224,8 @@ def _write(folder: Path, result: report.AuditResult, scored: Scored, evidence: E
         result.save(folder / "result.json")
         result.report(folder / "report.html")
     except OSError as error:
+        for left in folder.glob("*.part"):
+            left.unlink(missing_ok=True)
         raise StorageError(
             f"cannot write the result to {folder}: {error.strerror or error}; finished trainings are kept, free some "
             "space and run the same command again"

@@ -1,5 +1,6 @@
 """What an audit has at hand, whichever way it was asked for: answers, labels, membership, records."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -66,6 +67,32 @@ class Evidence:
     def correct(self) -> Bool[np.ndarray, "samples models"]:
         """Whether each model's first answer (the record as it is) is its label."""
         return self.logits[:, :, 0].argmax(axis=-1) == self.labels[:, None]
+
+    @property
+    def n_references(self) -> int:
+        """How many references half of the audited records, or more, have on each of the sides that there are."""
+        is_in, is_out = self._typical_counts
+        return int(min(is_in, is_out) if is_in > 0 else is_out)
+
+    @property
+    def available(self) -> set[str]:
+        """What the attacks may need and find here, for half of the audited records or more."""
+        is_in, is_out = self._typical_counts
+        there = {
+            "population": self.membership.population.any(),
+            "gradients": self.gradient_norm is not None,
+            "out-references": is_out >= 1,
+            "in-references": is_in >= 1 and is_out >= 1,
+        }
+        return {name for name, is_there in there.items() if is_there}
+
+    @functools.cached_property
+    def _typical_counts(self) -> tuple[float, float]:
+        if not self.reference_models:
+            return 0, 0
+        masks = self.membership.reference_masks(0, rng=np.random.default_rng(0))
+        is_in, is_out = (np.median(mask[self.membership.audit].sum(axis=1)) for mask in masks)
+        return is_in, is_out
 
     def views(self, rng: np.random.Generator) -> Iterator[View]:
         """What the attacker sees of each target, in order."""

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from seepage import metrics
-from seepage.attacks import find_attack
+from seepage.attacks import find_attack, needs
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.settings import Settings
 from seepage.report import result as report
@@ -71,7 +71,7 @@ def score(
             collected[name].append(find_attack(name).score(view, rng=attack_rng)[rows])
             seconds[name] += time.perf_counter() - start
     scores = {name: np.stack(columns, axis=1) for name, columns in collected.items()}
-    members = evidence.membership.targets[rows]
+    members = evidence.membership.targets[rows][:, : len(evidence.target_models)]
     p_values = {name: metrics.leak_p_value(columns, members) for name, columns in scores.items()}
     corrected = metrics.holm(list(p_values.values()))
     p_values_holm = dict(zip(p_values, map(float, corrected), strict=True))
@@ -89,7 +89,7 @@ def measure(name: str, scored: Scored, evidence: Evidence, settings: Settings, r
         name=name,
         title=attack.title,
         access=str(attack.access),
-        needs=sorted(attack.needs),
+        needs=needs(attack),
         source=attack.source,
         options={f.name: getattr(attack, f.name) for f in fields(attack)},
         n_members=float(members.sum(axis=0).mean()),

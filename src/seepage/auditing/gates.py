@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64
+from scipy.stats import rankdata
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -16,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from seepage import metrics
+from seepage.auditing.controls import Controls
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.findings import Scored
 from seepage.auditing.settings import Settings
@@ -88,9 +90,9 @@ def randomised(evidence: Evidence) -> Check:
 def blind_baseline(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) -> Check:
     """Can the sides be told apart by the records alone, without any model?
 
-    Two classifiers (linear, boosted trees) are trained on half of the records' values and labels and
-    judged on the other half, and the other way round, five-fold; the sides differ if one of them finds more
-    than chance would once in a thousand audits (Das, Zhang and Tramèr 2024: blind baselines).
+    Two classifiers (linear, boosted trees) on the records' values and labels are cross-validated five-fold; the
+    sides differ if one of them finds more than chance would once in a thousand audits (Das, Zhang and Tramèr
+    2024: blind baselines).
     """
     name, question = "blind baseline", "Can the sides be told apart without any model?"
     if evidence.records is None:
@@ -131,8 +133,9 @@ def _blind_tests(features: Float64[np.ndarray, "records features"], members: np.
         scores = np.empty(len(members))
         for train, test in folds:
             predicted = model.fit(features[train], members[train]).predict_proba(features[test])[:, 1]
-            # Ranks within the fold: classifiers of different folds are on different scales.
-            scores[test] = predicted.argsort().argsort() / len(test)
+            # Ranks within the fold: classifiers of different folds are on different scales. Equal predictions
+            # share a rank, else the records' order would decide, which often gives the sides away.
+            scores[test] = rankdata(predicted) / len(test)
         tests.append((metrics.leak_p_value(scores, members), metrics.auc(scores, members)))
     return tests
 
@@ -166,9 +169,15 @@ def reference_accuracy(evidence: Evidence, rows: np.ndarray) -> Check:
         for m, model in zip(membership.references[rows].T, evidence.reference_models, strict=True)
         if not m.all()
     ]
-    mean, noise = np.mean(per_reference), np.std(per_reference) + np.sqrt(0.25 / len(rows))
+    if not per_reference:
+        way_out = "give references that were not trained on all of the records"
+        return Check(_not_run(name, question, "every reference was trained on every record", way_out))
+    mean = np.mean(per_reference)
+    # How far one model's accuracy lies from another's: between trainings, and by the choice of records.
+    noise = np.hypot(np.std(per_reference), np.sqrt(mean * (1 - mean) / len(rows)))
+    noise *= np.sqrt(1 / len(evidence.target_models) + 1 / len(per_reference))
     detail = f"on records they were not trained on: target {target:.1%}, {len(per_reference)} references {mean:.1%}"
-    if target - mean > max(ACCURACY_SLACK, 3 * noise / np.sqrt(len(per_reference))):
+    if target - mean > max(ACCURACY_SLACK, 3 * noise):
         way_out = "train the references with the target's own recipe and as many records"
         return Check(_failed(name, question, detail, way_out), guards="absence")
     return Check(_passed(name, question, detail))
@@ -192,36 +201,37 @@ def reference_balance(evidence: Evidence, rows: np.ndarray, rng: np.random.Gener
     return Check(_passed(name, question, detail))
 
 
-def degenerate(scored: Scored) -> Check:
+def degenerate(scored: Scored, evidence: Evidence) -> Check:
     name, question = "signals vary", "Do the scores differ between records?"
     constant = [attack for attack, scores in scored.scores.items() if (scores == scores[:1]).all()]
-    if len(constant) == len(scored.scores):
-        detail = "every attack gives all records the same score"
+    answers = evidence.logits[np.ix_(scored.rows, evidence.target_models)]
+    if len(constant) == len(scored.scores) or (answers == answers[:1]).all():
+        detail = "the target gives all records the same answer"
         way_out = "check that the outputs belong to the records; an audit of constant answers can see nothing"
         return Check(_failed(name, question, detail, way_out))
     detail = f"constant for: {', '.join(constant)}" if constant else "no attack gives a constant score"
     return Check(_passed(name, question, detail))
 
 
-def null_model(control: Scored | None, why_not: str) -> Check:
+def null_model(controls: Controls) -> Check:
     name, question = "null model", "Do the attacks stay silent on a model that never saw the records?"
-    if control is None:
+    if controls.null is None:
         way_out = "give a pool with a population and a recipe, and the audit trains one"
-        return Check(_not_run(name, question, why_not, way_out))
-    least = min(control.p_values_holm.values())
-    detail = f"smallest corrected p-value {least:.2g}"
+        return Check(_not_run(name, question, controls.why_no_null, way_out))
+    least = min(controls.null.p_values_holm.values())
+    detail = f"smallest corrected p-value {least:.2g}, on the same sides"
     if least < GATE_LEVEL:
         way_out = "the sides differ by more than membership: look for a difference in how they were collected"
         return Check(_failed(name, question, detail, way_out))
     return Check(_passed(name, question, detail))
 
 
-def positive_control(control: Scored | None, why_not: str, settings: Settings) -> Check:
+def positive_control(controls: Controls, settings: Settings) -> Check:
     name, question = "positive control", "Do the attacks find the leak of an overfitted model?"
-    if control is None:
+    if controls.positive is None:
         way_out = "give a pool and a recipe, and the audit trains one"
-        return Check(_not_run(name, question, why_not, way_out), guards="absence")
-    least = min(control.p_values_holm.values())
+        return Check(_not_run(name, question, controls.why_no_positive, way_out), guards="absence")
+    least = min(controls.positive.p_values_holm.values())
     detail = f"smallest corrected p-value {least:.2g} on a model trained as long on a tenth of the records"
     if least > settings.alpha:
         return Check(_failed(name, question, detail, "audit more records, or with more references"), guards="absence")

@@ -32,6 +32,8 @@ def evidence_from_outputs(
         InputError: an array is missing, has the wrong shape or values, or nothing is left to audit.
         DataFileError: the file cannot be read.
     """
+    if not isinstance(outputs, (str, os.PathLike, Mapping)):
+        raise InputError(f"outputs: expected a .npz file or named arrays, got {type(outputs).__name__}")
     arrays = dict(outputs) if isinstance(outputs, Mapping) else read_arrays(outputs)
     if unknown := sorted(set(arrays) - set(_KEYS)):
         raise InputError(f"outputs: unknown array '{unknown[0]}'; there may be: {', '.join(_KEYS)}")
@@ -44,12 +46,19 @@ def evidence_from_outputs(
     values = np.asarray(arrays[kinds[0]])
     if values.ndim != 3:
         raise InputError(f"outputs: '{kinds[0]}' must be (samples, models, classes), got shape {values.shape}")
-    logits = logits_from(values, "logits" if kinds[0] == "logits" else "probabilities")
+    try:
+        logits = logits_from(values, "logits" if kinds[0] == "logits" else "probabilities")
+    except InputError as error:
+        raise InputError(
+            f"outputs: the array named '{kinds[0]}' (the name, 'logits' or 'probs', says what it is): {error}"
+        ) from None
     labels = labels_from(arrays["labels"], n_classes=logits.shape[-1])
     columns = _mask("membership", arrays["membership"], logits.shape[:2])
     population = _mask("population", arrays.get("population", np.zeros(len(logits), bool)), logits.shape[:1])
-    if len(labels) != len(logits):
-        raise InputError(f"outputs: {len(labels)} labels for {len(logits)} samples")
+    ids = None if "ids" not in arrays else np.asarray(arrays["ids"]).astype(str)
+    for name, values in (("labels", labels), ("ids", ids)):
+        if values is not None and values.shape != logits.shape[:1]:
+            raise InputError(f"outputs: '{name}' must be (samples,) = {logits.shape[:1]}, got shape {values.shape}")
     membership = Membership(
         references=columns[:, 1:], targets=columns[:, :1], audit=~population, population=population, origin=origin
     )
@@ -63,7 +72,7 @@ def evidence_from_outputs(
         access=given if access is None else min(given, Access.of(access)),
         kind="outputs computed elsewhere",
         n_queries=len(logits),
-        ids=None if "ids" not in arrays else np.asarray(arrays["ids"]).astype(str),
+        ids=ids,
     )
 
 

@@ -30,10 +30,12 @@ class Settings:
     show_values: bool = False
 
     def __post_init__(self):
-        for name in ("alpha", "confidence", "prior", "power"):
-            if not 0 < getattr(self, name) < 1:
-                raise InputError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
+        for name, low, high in (("alpha", 0, 0.5), ("confidence", 0, 1), ("prior", 0, 1), ("power", 0.5, 1)):
+            if not low < getattr(self, name) < high:
+                raise InputError(f"{name} must be between {low} and {high}, got {getattr(self, name)}")
         if not 0 <= self.delta < 1:
             raise InputError(f"delta must be in [0, 1), got {self.delta}")
-        if any(not 0 <= rate < 1 for rate in self.rates):
-            raise InputError(f"rates must be in [0, 1), got {self.rates}")
+        if not self.rates or any(not 0 <= rate < 1 for rate in self.rates):
+            raise InputError(f"rates must be one or more numbers in [0, 1), got {self.rates}")
+        if self.show_records < 0:
+            raise InputError(f"show_records must be 0 or more, got {self.show_records}")

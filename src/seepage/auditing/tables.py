@@ -8,9 +8,11 @@ from dataclasses import asdict
 
 import numpy as np
 import torch
+from scipy.stats import t as student
 
 import seepage
 from seepage import metrics
+from seepage.auditing.controls import Controls
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.findings import Scored, estimate
 from seepage.auditing.settings import Settings
@@ -18,14 +20,15 @@ from seepage.report import result as report
 from seepage.signals.store import digest
 
 
-def control_rows(null: Scored | None, positive: Scored | None, rng) -> list[report.Control]:
+def control_rows(controls: Controls, settings: Settings, rng) -> list[report.Control]:
     rows = []
     for name, expects, scored in (
-        ("null model", "nothing found", null),
-        ("positive control", "leak found", positive),
+        ("null model", "nothing found", controls.null),
+        ("positive control", "leak found", controls.positive),
     ):
         if scored is not None:
-            auc = metrics.roc_auc(scored.scores[scored.leading], scored.members, rng=rng)
+            scores = scored.scores[scored.leading]
+            auc = metrics.roc_auc(scores, scored.members, confidence=settings.confidence, rng=rng)
             rows.append(
                 report.Control(
                     name=name,
@@ -103,7 +106,7 @@ def slices(scored: Scored, evidence: Evidence, part: np.ndarray, names: list[str
             continue
         m, s, c = members[here], scores[here], correct[here]
         if min(m.sum(axis=0).min(), (~m).sum(axis=0).min()) >= 2:
-            auc = estimate(metrics.roc_auc(s, m, rng=rng))
+            auc = estimate(metrics.roc_auc(s, m, confidence=scored.settings.confidence, rng=rng))
         else:
             auc = report.Estimate(value=None, low=None, high=None, n=len(m), flag="fewer than 2 records on a side")
         slices.append(
@@ -119,7 +122,7 @@ def slices(scored: Scored, evidence: Evidence, part: np.ndarray, names: list[str
     return slices
 
 
-def target(evidence: Evidence, rows: np.ndarray) -> report.Target:
+def target(evidence: Evidence, rows: np.ndarray, settings: Settings) -> report.Target:
     correct = evidence.correct[np.ix_(rows, evidence.target_models)]
     members = evidence.membership.targets[rows]
     return report.Target(
@@ -127,24 +130,29 @@ def target(evidence: Evidence, rows: np.ndarray) -> report.Target:
         access=str(evidence.access),
         n_targets=len(evidence.target_models),
         n_queries=evidence.n_queries,
-        accuracy_members=_accuracy(correct, members),
-        accuracy_nonmembers=_accuracy(correct, ~members),
-        fingerprint=evidence.fingerprint or hashlib.sha256(evidence.logits[:, evidence.target_models]).hexdigest(),
+        accuracy_members=_accuracy(correct, members, settings.confidence),
+        accuracy_nonmembers=_accuracy(correct, ~members, settings.confidence),
+        fingerprint=evidence.fingerprint or _outputs_digest(evidence.logits[:, evidence.target_models]),
         n_parameters=evidence.n_parameters,
     )
 
 
-def _accuracy(correct: np.ndarray, chosen: np.ndarray) -> report.Estimate:
-    """Accuracy on the chosen records: Clopper-Pearson for one model, mean and its error over several."""
+def _outputs_digest(logits: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(logits)).hexdigest()
+
+
+def _accuracy(correct: np.ndarray, chosen: np.ndarray, confidence: float) -> report.Estimate:
+    """Accuracy on the chosen records: Clopper-Pearson for one model, mean and Student's interval over several."""
     if correct.shape[1] == 1:
-        return estimate(metrics.proportion(correct[chosen[:, 0], 0]))
+        return estimate(metrics.proportion(correct[chosen[:, 0], 0], confidence=confidence))
     each = np.array([c[m].mean() for c, m in zip(correct.T, chosen.T, strict=True) if m.any()])
-    half = 1.96 * each.std(ddof=1) / np.sqrt(len(each)) if len(each) > 1 else 0.0
-    mean = float(each.mean())
+    mean, half = float(each.mean()), 0.0
+    if len(each) > 1:
+        half = float(student.ppf(0.5 + confidence / 2, len(each) - 1) * each.std(ddof=1) / np.sqrt(len(each)))
     return report.Estimate(value=mean, low=max(0.0, mean - half), high=min(1.0, mean + half), n=len(each))
 
 
-def training(evidence: Evidence, rows: np.ndarray) -> report.Training | None:
+def training(evidence: Evidence, rows: np.ndarray, settings: Settings) -> report.Training | None:
     if evidence.training is None:
         return None
     plan = evidence.training.plan
@@ -160,14 +168,14 @@ def training(evidence: Evidence, rows: np.ndarray) -> report.Training | None:
         single_step_s=plan.single_step_s,
         seconds=evidence.training.seconds,
         recipe=evidence.training.recipe,
-        train_accuracy=_accuracy(correct, members),
-        test_accuracy=_accuracy(correct, ~members),
+        train_accuracy=_accuracy(correct, members, settings.confidence),
+        test_accuracy=_accuracy(correct, ~members, settings.confidence),
     )
 
 
 def provenance(evidence, settings, root_seed, started, command, attacks, queries) -> report.Provenance:
     pool = evidence.records
-    fingerprint = pool.fingerprint if pool is not None else digest(hashlib.sha256(evidence.logits).hexdigest())
+    fingerprint = pool.fingerprint if pool is not None else digest(_outputs_digest(evidence.logits))
     return report.Provenance(
         seepage=seepage.__version__,
         python=platform.python_version(),

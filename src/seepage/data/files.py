@@ -127,7 +127,34 @@ def _mapped(path: Path) -> np.memmap:
         raise DataFileError(f"{path} is not a usable .npy file: {_reason(error)}") from None
 
 
-def _csv(
+def pools_from_files(paths: Sequence[str | os.PathLike], options: Mapping[str, Any]) -> list[Pool]:
+    """A pool from each file, all encoded alike: tables are put together before their text is encoded.
+
+    Encoded one by one, two files with different categories would get columns that mean different things.
+
+    Raises:
+        InputError: tables with different columns; and see `Pool.from_file`.
+    """
+    paths = [Path(path) for path in paths]
+    if len({path.suffix.lower() in TABLES for path in paths}) > 1:
+        raise InputError(f"expected tables only or arrays only, got {', '.join(map(str, paths))}")
+    if paths[0].suffix.lower() not in TABLES:
+        return [pool_from_file(path, options) for path in paths]
+    options = dict(options)
+    max_bytes = options.pop("max_bytes", MAX_BYTES)
+    tables = [_columns(path, max_bytes) for path in paths]
+    for path, table in zip(paths, tables, strict=True):
+        if set(table) != set(tables[0]):
+            differing = ", ".join(sorted(set(table) ^ set(tables[0])))
+            raise InputError(f"expected the same columns in {paths[0]} and {path}, only one of them has: {differing}")
+    lengths = [len(next(iter(table.values()))) for table in tables]
+    joined = {column: np.concatenate([table[column] for table in tables]) for column in tables[0]}
+    pool = call_with_options(pool_from_columns, joined, options=options, owner="tables")
+    ends = np.cumsum([0, *lengths])
+    return [pool.subset(np.arange(start, end)) for start, end in itertools.pairwise(ends)]
+
+
+def _table(
     path: Path,
     *,
     label: str | None = None,
@@ -139,9 +166,8 @@ def _csv(
     name: str | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> Pool:
-    columns = _csv_columns(path, max_bytes)
     return pool_from_columns(
-        columns,
+        _columns(path, max_bytes),
         label=label,
         group=group,
         id=id,
@@ -150,6 +176,15 @@ def _csv(
         n_classes=n_classes,
         name=name or path.stem,
     )
+
+
+def _columns(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
+    reader = TABLES.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"expected a file ending in {', '.join(TABLES)}, got {path}")
+    if not path.is_file():
+        raise DataFileError(f"no file at {path}")
+    return reader(path, max_bytes)
 
 
 def _csv_columns(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
@@ -202,18 +237,7 @@ def _whole(numbers: np.ndarray) -> np.ndarray:
     return numbers.astype(np.int64) if whole else numbers
 
 
-def _parquet(
-    path: Path,
-    *,
-    label: str | None = None,
-    group: str | None = None,
-    id: str | None = None,
-    categorical: Sequence[str] = (),
-    standardise: bool = False,
-    n_classes: int | None = None,
-    name: str | None = None,
-    max_bytes: int = MAX_BYTES,
-) -> Pool:
+def _parquet_columns(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -230,19 +254,9 @@ def _parquet(
             groups = range(metadata.num_row_groups)
             _check_size(path, sum(metadata.row_group(k).total_byte_size for k in groups), max_bytes)
             table = file.read()
-        columns = {name: decoded(table[name]).to_numpy() for name in table.column_names}
+        return {name: decoded(table[name]).to_numpy() for name in table.column_names}
     except (pyarrow.ArrowException, OSError) as error:
         raise DataFileError(f"{path} is not a usable .parquet file: {_reason(error)}") from None
-    return pool_from_columns(
-        columns,
-        label=label,
-        group=group,
-        id=id,
-        categorical=categorical,
-        standardise=standardise,
-        n_classes=n_classes,
-        name=name or path.stem,
-    )
 
 
 def _check_size(path: Path, n_bytes: int, max_bytes: int) -> None:
@@ -260,4 +274,5 @@ def _reason(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
 
 
-READERS: dict[str, Callable[..., Pool]] = {".npz": _npz, ".npy": _npy, ".csv": _csv, ".parquet": _parquet}
+TABLES: dict[str, Callable[[Path, int], dict[str, np.ndarray]]] = {".csv": _csv_columns, ".parquet": _parquet_columns}
+READERS: dict[str, Callable[..., Pool]] = {".npz": _npz, ".npy": _npy, **dict.fromkeys(TABLES, _table)}

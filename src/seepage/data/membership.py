@@ -220,7 +220,7 @@ class Membership:
         """Balanced references that take turns as the target: K targets for the price of K references.
 
         `reference_masks` evens the counts out again for each turn, which costs one or two references a
-        record; attacks that need IN and OUT references need K of at least 4.
+        record; attacks that need two IN and two OUT references need K of at least 6.
         """
         n = _n_records(pool_or_n)
         if _count("references", references) < 2:

@@ -39,12 +39,12 @@ WORKER_ENVIRONMENT = {
 class _Worker:
     def __init__(self, name: int, task_file: str, inbox: queue.Queue):
         environment = os.environ | WORKER_ENVIRONMENT
-        environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
+        environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
         self.name = name
         self.position: int | None = None
         self.log = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - lives as long as the worker
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "seepage.execution.worker", task_file],
+            [sys.executable, "-P", "-m", "seepage.execution.worker", task_file],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -132,7 +132,8 @@ class Processes:
                         worker.end()
                         if attempts[worker.position] >= ATTEMPTS:
                             raise TrainingError(
-                                f"a worker process died {ATTEMPTS} times on the same unit (out of memory?); "
+                                f"a worker process died {ATTEMPTS} times on unit {worker.position + 1} of "
+                                f"{len(units)}, {json.dumps(units[worker.position])[:200]} (out of memory?); "
                                 f"finished units are kept. Its last words: {words or 'none'}"
                             )
                         waiting.append(worker.position)

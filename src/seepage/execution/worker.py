@@ -10,6 +10,8 @@ import sys
 import threading
 import traceback
 
+import cloudpickle
+
 from seepage.errors import SeepageError
 
 
@@ -36,7 +38,7 @@ def main(task_file: str) -> None:
         try:
             say("done", value=task(unit, lambda fraction: say("progress", fraction=fraction)))
         except Exception as error:
-            own = base64.b64encode(pickle.dumps(error)).decode() if isinstance(error, SeepageError) else None
+            own = base64.b64encode(cloudpickle.dumps(error)).decode() if isinstance(error, SeepageError) else None
             no_space = isinstance(error, OSError) and error.errno == errno.ENOSPC
             text = f"{type(error).__name__}: {error}"
             say("error", text=text, pickle=own, no_space=no_space, traceback=traceback.format_exc()[-3000:])

@@ -6,10 +6,11 @@ sums only, by no more than the tolerance that the tests state.
 """
 
 import copy
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from itertools import groupby
 
+import cloudpickle
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,11 @@ class Training(ABC):
         for column in columns:
             if len(column) == 0:
                 raise InputError("a model needs at least one member to be trained on, got an empty membership column")
+        if recipe.augmentation is not None and len(records.input_shape) != 3:
+            raise InputError(
+                "Recipe: augmentation needs images (channels, height, width), got records of shape "
+                f"{records.input_shape}: leave it out, or reshape the pool's inputs"
+            )
         self.recipe, self.records = recipe, records
         self.streams = [Stream(column, recipe, seed) for column, seed in zip(columns, seeds, strict=True)]
         self.steps_done = 0
@@ -87,6 +93,7 @@ class Single(Training):
         if len(columns) != 1:
             raise InputError(f"the one-by-one engine trains one model, got {len(columns)} columns")
         device = records.inputs.device
+        self.seed = seeds[0]
         self.module = recipe.build(records.input_shape, records.n_classes, seeds[0]).to(device).train()
         self.layout = torch.channels_last if has_convolutions(self.module) else torch.contiguous_format
         self.module.to(memory_format=self.layout)
@@ -94,6 +101,12 @@ class Single(Training):
         self.state = recipe.optimiser.initial_state(self.parameters)
         self.accuracy = _Accuracy(1)
         self.block: tuple[Tensor, Tensor] | None = None
+
+    def run(self, report: Callable[[float], None] = lambda fraction: None) -> list[nn.Module]:
+        # A module of the user's own may draw from torch's global generator whenever it is called.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return super().run(report)
 
     def step(self) -> None:
         stream, offset = self.streams[0], self.steps_done % BLOCK
@@ -108,7 +121,9 @@ class Single(Training):
         if inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=self.layout)
         logits = self.module(inputs)
-        gradients = torch.autograd.grad(self.recipe.objective(logits, labels), self.parameters)
+        loss = self.recipe.objective(logits, labels)
+        # A parameter that the logits do not depend on has gradient zero, as under `torch.func.grad`.
+        gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
         with torch.no_grad():
             self.recipe.optimiser.step(self.parameters, list(gradients), self.state, self.steps_done, self.lr(stream))
         self.steps_left -= 1
@@ -141,7 +156,8 @@ class Stacked(Training):
         self.modules = [recipe.build(records.input_shape, records.n_classes, s).to(device).train() for s in seeds]
         self.order = sorted(range(len(seeds)), key=lambda model: -self.streams[model].n_steps)
         self.running = list(self.order)
-        self.skeleton = copy.deepcopy(self.modules[0]).to("meta").train()
+        self._learn_sizes()
+        self.skeleton = copy.deepcopy(self.modules[0])
         parameters, self.buffers = stack_module_state([self.modules[model] for model in self.order])
         trained = {name for name, p in self.modules[0].named_parameters() if p.requires_grad}
         self.frozen = {name: p.detach() for name, p in parameters.items() if name not in trained}
@@ -156,27 +172,31 @@ class Stacked(Training):
         inputs, labels = self._batch()
         arguments = (self.parameters, self.frozen, self.buffers, inputs, labels)
         if self.program is None:
-            self.program = _traced(vmap(grad(self._loss, has_aux=True), randomness="error"), arguments)
+            # Traced on a copy: calls that are no steps must not count for a module that counts its calls.
+            copied = copy.deepcopy(self.skeleton)
+            self.program = _traced(self._gradients(copied), copied, arguments) or self._gradients(self.skeleton)
         with torch.no_grad():
             gradients, (self.buffers, hits) = self.program(*arguments)
             self._update(list(gradients.values()))
         if self.recipe.stop is not None:
             self.accuracy.add(hits.tolist(), self.recipe.batch_size)
-        for place, model in enumerate(self.order):
-            if model in self.running and self._ends(place, self.streams[model]):
-                state = {**self.parameters, **self.frozen, **self.buffers}
-                self.modules[model].load_state_dict({n: t[place] for n, t in state.items()}, strict=False)
-                self.running.remove(model)
+        # Models are ordered by size: without a stopping rule the last one running is the first to end.
+        if self.recipe.stop is not None or self.steps_done + 1 == self.streams[self.running[-1]].n_steps:
+            self._take_out()
         self.steps_done += 1
         self.steps_left = max((self.streams[m].n_steps for m in self.running), default=0)
         self.steps_left = max(0, self.steps_left - self.steps_done)
         if self.running and 2 * len(self.running) <= len(self.order):
             self._cut_down()
 
-    def _loss(self, parameters, frozen, buffers, inputs, labels):
-        logits = functional_call(self.skeleton, (parameters, frozen, buffers), (inputs,))
-        # Buffers that a layer updates in place (BatchNorm's statistics) come back as auxiliary output.
-        return self.recipe.objective(logits, labels), (buffers, (logits.argmax(1) == labels).sum())
+    def _gradients(self, skeleton: nn.Module) -> Callable:
+        def loss(parameters, frozen, buffers, inputs, labels):
+            logits = functional_call(skeleton, (parameters, frozen, buffers), (inputs,))
+            # Buffers that a layer updates in place (BatchNorm's statistics) come back as auxiliary output.
+            hits = labels.new_zeros(()) if self.recipe.stop is None else (logits.argmax(1) == labels).sum()
+            return self.recipe.objective(logits, labels), (buffers, hits)
+
+        return vmap(grad(loss, has_aux=True), randomness="error")
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         """The next batch of every model: (models, batch, ...) and (models, batch)."""
@@ -195,31 +215,46 @@ class Stacked(Training):
 
     def _update(self, gradients: list[Tensor]) -> None:
         parameters = list(self.parameters.values())
-        start = 0
-        for lr, run in groupby(self.lr(self.streams[model]) for model in self.order):
-            end = start + len(list(run))
+        epochs = self.steps_done * self.recipe.batch_size // self.sizes
+        if self.epochs is None or not np.array_equal(epochs, self.epochs):
+            self.epochs = epochs
+            lrs = [self.lr(self.streams[model]) for model in self.order]
+            ends = [place + 1 for place, lr in enumerate(lrs) if [*lrs, None][place + 1] != lr]
+            self.runs = [(start, end, lrs[start]) for start, end in itertools.pairwise([0, *ends])]
+        for start, end, lr in self.runs:
 
             def cut(tensors: list[Tensor], start=start, end=end) -> list[Tensor]:
                 return tensors if end - start == len(self.order) else [t[start:end] for t in tensors]
 
             state = {name: cut(tensors) for name, tensors in self.state.items()}
             self.recipe.optimiser.step(cut(parameters), cut(gradients), state, self.steps_done, lr)
-            start = end
 
-    def _ends(self, place: int, stream: Stream) -> bool:
+    def _take_out(self) -> None:
+        """Take the state of every model for which this was the last step."""
         stop = self.recipe.stop
-        stopped = stop is not None and self.accuracy.ends(place, stream, self.steps_done, stop.accuracy)
-        return stopped or self.steps_done + 1 == stream.n_steps
+        state = {**self.parameters, **self.frozen, **self.buffers}
+        for place, model in enumerate(self.order):
+            stream = self.streams[model]
+            stopped = stop is not None and self.accuracy.ends(place, stream, self.steps_done, stop.accuracy)
+            if model in self.running and (stopped or self.steps_done + 1 == stream.n_steps):
+                self.modules[model].load_state_dict({n: t[place] for n, t in state.items()}, strict=False)
+                self.running.remove(model)
+
+    def _learn_sizes(self) -> None:
+        self.sizes = np.array([len(self.streams[model].members) for model in self.order])
+        self.epochs: np.ndarray | None = None  # the pass that each model is in, and runs of equal learning rate
+        self.runs: list[tuple[int, int, float]] = []
 
     def _cut_down(self) -> None:
         places = [place for place, model in enumerate(self.order) if model in self.running]
         self.order = [self.order[place] for place in places]
+        self._learn_sizes()
         at = torch.tensor(places, device=self.records.inputs.device)
         for group in (self.parameters, self.frozen, self.buffers):
             for name in group:
                 group[name] = group[name].index_select(0, at)
         self.state = {name: [t.index_select(0, at) for t in tensors] for name, tensors in self.state.items()}
-        self.block = tuple(part.index_select(1, at) if part.ndim > 2 else part for part in self.block)
+        self.block = tuple(part.index_select(1, at) for part in self.block)
         self.accuracy.keep(places)
         self.program = None
 
@@ -227,11 +262,12 @@ class Stacked(Training):
         return [_finished(module) for module in self.modules]
 
 
-def _traced(function: Callable, arguments: tuple) -> Callable:
-    """The function as a flat program for arguments of these shapes, or itself where it cannot be traced.
+def _traced(function: Callable, module: nn.Module, arguments: tuple) -> Callable | None:
+    """The function, which calls `module`, as a flat program for arguments of these shapes; None where it cannot be.
 
-    A program replays tensor operations alone. A model whose Python code does something else in each call
-    would be replayed wrongly, so the program must agree with the function on arguments it was not traced on.
+    A program replays tensor operations alone. A module whose Python code does something else in each call
+    would be replayed wrongly, so no call may change a Python attribute of the module, and the program must
+    agree with the function on arguments it was not traced on.
     """
 
     def copies(scale: float) -> tuple:
@@ -241,15 +277,25 @@ def _traced(function: Callable, arguments: tuple) -> Callable:
 
     try:
         # The tracer counts the arguments of what it is given: a bound method has one more than it takes.
+        before = _attributes(module)
         program = make_fx(lambda p, f, b, x, y: function(p, f, b, x, y))(*copies(1.0))
+        if _attributes(module) != before:
+            return None
     except Exception:  # whatever the tracer cannot follow, vmap alone still does (or raises for itself)
-        return function
+        return None
     with torch.no_grad():
         for scale in (0.5, 0.25):
             ours, theirs = tree_leaves(program(*copies(scale))), tree_leaves(function(*copies(scale)))
             if not all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True)):
-                return function
+                return None
     return program
+
+
+def _attributes(module: nn.Module) -> bytes:
+    """All that a module's layers hold but their tensors, to see whether a call changed it."""
+    tensors = ("_parameters", "_buffers", "_modules")
+    layers = [{n: value for n, value in vars(m).items() if n not in tensors} for m in module.modules()]
+    return cloudpickle.dumps(layers)
 
 
 ENGINES: dict[str, type[Training]] = {"single": Single, "stacked": Stacked}

@@ -20,6 +20,15 @@ from seepage.errors import InputError
 State = dict[str, list[Tensor]]
 
 
+def _laid_out(gradients: Sequence[Tensor], parameters: Sequence[Tensor]) -> list[Tensor]:
+    # The fused kernels walk through memory and do not look at strides, and the gradient of a channels-last weight,
+    # or of one that a layer used in another layout, need not have the strides of its parameter.
+    return [
+        g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
+        for g, p in zip(gradients, parameters, strict=True)
+    ]
+
+
 def _check(**at_least_zero: float) -> None:
     for name, value in at_least_zero.items():
         if not (math.isfinite(value) and value >= 0):
@@ -45,7 +54,7 @@ class SGD:
         # A zero buffer gives momentum * 0 + g = g in the first step: what torch does with an absent one.
         sgd(
             parameters,
-            gradients,
+            _laid_out(gradients, parameters),
             state["momentum"] if self.momentum else [None] * len(parameters),
             weight_decay=self.weight_decay,
             momentum=self.momentum,
@@ -82,7 +91,7 @@ class Adam:
         device = parameters[0].device
         (adamw if self.decoupled else adam)(
             parameters,
-            gradients,
+            _laid_out(gradients, parameters),
             state["mean"],
             state["square"],
             [],

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from seepage.errors import InputError, unknown_name
 from seepage.models.batches import Records
-from seepage.models.engines import BLOCK, Single, Stacked, Training
+from seepage.models.engines import BLOCK, ENGINES, Single, Stacked, Training
 from seepage.models.recipe import Recipe
 
 # Under this many seconds of training in one process, starting workers costs more than they save.
@@ -65,7 +66,12 @@ def plan(
         records: the pool's records, on the device where training will run.
         columns: member indices, one array a model.
         engine, chunk, workers: fix a part of the plan instead of choosing it.
+
+    Raises:
+        InputError: there is no such engine, or the model cannot be stacked and must be.
     """
+    if engine is not None and engine not in ENGINES:
+        raise unknown_name("engine", engine, ENGINES)
     device = records.inputs.device.type
     limit = min(len(columns), chunk or len(columns), _chunk_limit(recipe, records, columns[0]))
     single_s = stacked_s = None
@@ -77,9 +83,9 @@ def plan(
             try:
                 size, stacked_s = _best_stack(recipe, records, columns, limit, fixed=chunk is not None, device=device)
             except (RuntimeError, NotImplementedError) as error:
-                if engine == "stacked":
-                    raise
                 why = f"the model cannot be stacked: {str(error).splitlines()[0][:200]}"
+                if engine == "stacked":
+                    raise InputError(f"{why}; leave the engine to the planner, or choose 'single'") from error
     if engine is None:
         engine = "stacked" if stacked_s is not None and stacked_s < single_s else "single"
     size = size if engine == "stacked" else 1
@@ -131,8 +137,11 @@ def _seconds_per_step(training: Training) -> float:
             torch.cuda.synchronize()
         return time.perf_counter() - start
 
-    warm_up = [timed() for _ in range(min(_WARM_UP_STEPS, training.steps_left))]
-    n_steps = min(training.steps_left, BLOCK, max(3, int(_TIMED_S / warm_up[-1])))
+    warm_up = [timed()]
+    while len(warm_up) < _WARM_UP_STEPS and training.steps_left:
+        warm_up.append(timed())
+    # A step that takes seconds has told enough.
+    n_steps = 0 if warm_up[-1] > 1 else min(training.steps_left, BLOCK, max(3, int(_TIMED_S / warm_up[-1])))
     return float(np.median([timed() for _ in range(n_steps)] or warm_up[-1:]))
 
 

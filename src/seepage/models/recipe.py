@@ -4,10 +4,12 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +33,10 @@ class Augmentation:
 
     flip: bool = True
     shift: int = 4
+
+    def __post_init__(self):
+        if not isinstance(self.shift, int) or self.shift < 0:
+            raise InputError(f"Augmentation: shift must be a whole number of pixels of at least 0, got {self.shift!r}")
 
 
 @dataclass(frozen=True)
@@ -80,8 +86,21 @@ class Recipe:
     def __post_init__(self):
         if not callable(self.model):
             raise InputError(f"Recipe: model must be callable as model(input_shape, n_classes), got {self.model!r}")
-        if not self.epochs > 0 or self.batch_size < 1:
-            raise InputError(f"Recipe: epochs and batch_size must be positive, got {self.epochs}, {self.batch_size}")
+        if not callable(self.objective):
+            raise InputError(f"Recipe: objective must be callable as objective(logits, labels), got {self.objective!r}")
+        values = {
+            "optimiser": Optimiser,
+            "schedule": Schedule,
+            "augmentation": Augmentation | None,
+            "stop": StopAt | None,
+        }
+        for name, kind in values.items():
+            if not isinstance(getattr(self, name), kind):
+                raise InputError(f"Recipe: {name} must be a value of type {_kinds(kind)}, got {getattr(self, name)!r}")
+        if not isinstance(self.epochs, (int, float)) or not 0 < self.epochs < math.inf:
+            raise InputError(f"Recipe: epochs must be a positive number, got {self.epochs!r}")
+        if not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise InputError(f"Recipe: batch_size must be a positive whole number, got {self.batch_size!r}")
 
     def build(self, input_shape: tuple[int, ...], n_classes: int, seed: int) -> nn.Module:
         """A fresh model whose initial weights and dropout masks are drawn from `seed`."""
@@ -97,11 +116,7 @@ class Recipe:
     def describe(self) -> dict[str, Any]:
         """The recipe as JSON values; equal descriptions train equal models."""
         parts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {
-            name: _name(value) if callable(value) else _plain(value)
-            for name, value in parts.items()
-            if name != "version" or value
-        }
+        return {name: _plain(value) for name, value in parts.items() if name != "version" or value}
 
     @property
     def is_registered(self) -> bool:
@@ -125,7 +140,14 @@ def _module(function: Callable) -> str:
 def _name(function: Callable) -> Any:
     inner = _unwrap(function)
     name = f"{_module(function)}.{getattr(inner, '__qualname__', type(inner).__qualname__)}"
-    return {"call": name, "options": _plain(function.keywords)} if inner is not function else name
+    if inner is function:
+        return name
+    given = {"arguments": _plain(function.args)} if function.args else {}
+    return {"call": name, **given, "options": _plain(function.keywords)}
+
+
+def _kinds(kind: Any) -> str:
+    return " or ".join(part.__name__ for part in get_args(kind) or (kind,)).replace("NoneType", "None")
 
 
 def _plain(value: Any) -> Any:
@@ -134,4 +156,14 @@ def _plain(value: Any) -> Any:
         return {"kind": type(value).__name__, **_plain(dataclasses.asdict(value))}
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, (tuple, list)) else value
+    if isinstance(value, (tuple, list)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    if callable(value):
+        return _name(value)
+    if not isinstance(value, (str, int, float, type(None))):
+        raise InputError(
+            f"Recipe: options must be numbers, text, lists or functions, so that it can be kept: got {value!r}"
+        )
+    return value

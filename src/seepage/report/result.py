@@ -76,7 +76,7 @@ class AttackResult(Part):
     name: str
     title: str
     access: str = Field(description="least access level the attack needs")
-    needs: list[str] = Field(description="references, population, queries, gradients")
+    needs: list[str] = Field(description="of references, population, gradients: what it used beside the target")
     source: str
     options: dict[str, str | int | float | bool | None]
     n_members: float = Field(description="members scored (mean over targets)")

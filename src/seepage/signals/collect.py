@@ -146,16 +146,24 @@ def collect(
         progress: show a bar with the time left.
 
     Raises:
-        InputError: a recipe with a callable of one's own and no `version`, in a lasting folder.
+        InputError: columns that are not the pool's, queries that its records do not allow, or a recipe with a
+            callable of one's own and no `version`, in a lasting folder.
         StorageError: the folder holds another run, or cannot be written.
         TrainingError: a training diverged or a worker died three times.
     """
+    columns = np.asarray(columns)
+    if columns.ndim != 2 or len(columns) != len(pool) or not columns.shape[1] or columns.dtype != bool:
+        raise InputError(
+            f"collect: columns must be bool of shape ({len(pool)}, models), one row for each record of the pool; "
+            f"got {columns.dtype} of shape {columns.shape}"
+        )
     if folder is not None and not recipe.is_registered and not recipe.version:
         raise InputError(
             "a run folder needs to know when your own model or objective changes: give Recipe(..., version='1') "
             "and change the version whenever that code changes"
         )
-    query_set(queries)
+    for query in query_set(queries):
+        query(pool.inputs[:1])  # records that cannot be asked so are refused before anything is trained
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     start = time.perf_counter()
     with ExitStack() as stack:
@@ -208,8 +216,8 @@ def _gather(folder: RunFolder, units: list[dict], n_samples: int, n_models: int)
         if logits is None:
             shape = (n_samples, n_models, *part.shape[2:])
             if 4 * np.prod(shape, dtype=np.int64) > _IN_MEMORY_BYTES:
-                file = tempfile.TemporaryFile(dir=folder.path)  # noqa: SIM115 - the map keeps it open
-                logits = np.memmap(file, dtype=np.float32, shape=shape)
+                with tempfile.TemporaryFile(dir=folder.path) as file:  # the map outlives it
+                    logits = np.memmap(file, dtype=np.float32, shape=shape)
             else:
                 logits = np.empty(shape, dtype=np.float32)
         logits[:, unit["models"]] = part.swapaxes(0, 1)

@@ -32,7 +32,9 @@ class Query:
 
 def _overlap(offset: int, size: int) -> tuple[slice, slice]:
     """Where a shift by `offset` writes to and reads from along an axis."""
-    return slice(max(0, offset), size + min(0, offset)), slice(max(0, -offset), size - max(0, offset))
+    kept = max(0, size - abs(offset))
+    to, source = max(0, offset), max(0, -offset)
+    return slice(to, to + kept), slice(source, source + kept)
 
 
 QUERIES: dict[str, tuple[Query, ...]] = {

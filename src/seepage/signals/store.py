@@ -83,7 +83,6 @@ class RunFolder:
 
     def write_weights(self, model: int, weights: Mapping[str, np.ndarray]) -> None:
         path = self.path / "weights" / f"{model}.safetensors"
-        path.parent.mkdir(exist_ok=True)
         self.write_bytes(path, safetensors.numpy.save(dict(weights)))
 
     def read(self, key: str) -> dict[str, np.ndarray]:
@@ -98,6 +97,7 @@ class RunFolder:
         """Write a file whole or not at all."""
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
+            path.parent.mkdir(exist_ok=True)
             with open(part, "wb") as file:
                 file.write(content)
                 file.flush()

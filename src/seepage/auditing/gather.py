@@ -1,0 +1,203 @@
+"""Evidence from records: make one pool of the lists, train what is to be trained, ask the model that is there."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seepage.attacks import find_attack
+from seepage.auditing.evidence import Evidence, Training
+from seepage.data import Membership, Pool
+from seepage.errors import InputError
+from seepage.execution import Executor
+from seepage.models.access import Access
+from seepage.models.recipe import Recipe
+from seepage.models.target import TargetModel
+from seepage.signals.collect import Collection, collect
+from seepage.signals.queries import queries as query_set
+
+Arrays = tuple[Any, Any]
+DEFAULT_REFERENCES = 64
+
+
+@dataclass(frozen=True)
+class Run:
+    """How models are trained for an audit, and where that is kept."""
+
+    recipe: Recipe | None
+    root_seed: int
+    queries: str
+    folder: Path | None
+    keep_weights: bool
+    engine: str | None
+    workers: int | None
+    executor: Executor | None
+    progress: bool
+
+    def train(self, pool: Pool, columns: np.ndarray, name: str, recipe: Recipe | None = None) -> Collection:
+        return collect(
+            recipe or self.recipe,
+            pool,
+            columns,
+            root_seed=self.root_seed,
+            queries=self.queries,
+            folder=None if self.folder is None else self.folder / "run" / name,
+            keep_weights=self.keep_weights and recipe is None,
+            engine=self.engine,
+            workers=self.workers,
+            executor=self.executor,
+            progress=self.progress,
+            title=f"training {name}",
+        )
+
+
+def refuse(instead: str, **given: Any) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(f"audit: {name}= does not go with {instead}: give one or the other")
+
+
+def _pool_of(records: Arrays | Pool, name: str) -> Pool:
+    if isinstance(records, Pool):
+        return records
+    if not isinstance(records, (tuple, list)) or len(records) != 2:
+        raise InputError(f"audit: {name} must be a pair (inputs, labels) or a Pool, got {type(records).__name__}")
+    return Pool(*records, name=name)
+
+
+def pool_from_lists(members, nonmembers, population, recipe, references, origin, rng) -> tuple[Pool, Membership]:
+    """One pool and one membership from the lists of records."""
+    if members is None or nonmembers is None:
+        raise InputError("audit: members and nonmembers go together, got only one of them")
+    parts = [_pool_of(members, "members"), _pool_of(nonmembers, "nonmembers")]
+    if population is not None:
+        parts.append(_pool_of(population, "population"))
+    if any(part.labels is None for part in parts):
+        raise InputError("audit: members, nonmembers and population need labels")
+    n_classes = max(part.n_classes for part in parts)
+    parts = [replace(part, n_classes=n_classes) for part in parts]
+    pool = parts[0].concat(*parts[1:], name=parts[0].name if parts[0].name != "members" else "records")
+    ends = np.cumsum([0, *map(len, parts)])
+    side = [np.arange(start, end) for start, end in itertools.pairwise(ends)]
+    n_references = 0 if recipe is None else (DEFAULT_REFERENCES if references is None else references)
+    nonmember_rows = np.concatenate(side[1:])
+    membership = Membership.fixed(
+        pool,
+        members=side[0],
+        nonmembers=nonmember_rows,
+        population=side[2] if len(side) > 2 else 0,
+        references=n_references,
+        origin=origin,
+        rng=rng,
+    )
+    return pool, membership
+
+
+def evidence_from_pool(model, pool, membership, run: Run, access, model_outputs, attacks) -> Evidence:
+    """Evidence from records: train what is to be trained, ask the model that is there."""
+    if len(membership) != len(pool):
+        raise InputError(f"audit: the membership has {len(membership)} records and the pool {len(pool)}")
+    if model is None and run.recipe is None:
+        raise InputError("audit: without a model, a recipe= is needed to train one")
+    if model is None and access is not None and Access.of(access) > Access.LOGITS:
+        raise InputError(
+            f"audit: access='{access}' needs the model itself: train it with seepage.train and give it to the audit"
+        )
+    if model is not None and (membership.turns or membership.n_targets > 1):
+        raise InputError(
+            f"audit: one model was given, and the membership has {membership.n_targets} targets: leave the model out "
+            "and give a recipe, or give the membership of that model alone"
+        )
+    target = None if model is None else _wrap(model, access, model_outputs, attacks)
+    if target is not None:
+        # Before any training: a target that cannot be audited should say so at once.
+        answers = _ask(target, pool, run.queries)
+        _check_labels(pool, answers.shape[-1])
+        if run.recipe is not None and answers.shape[-1] != pool.n_classes:
+            raise InputError(
+                f"audit: the target answers for {answers.shape[-1]} classes, the recipe's models for "
+                f"{pool.n_classes}: give the pool n_classes={answers.shape[-1]}"
+            )
+    references = membership.references if run.recipe is not None else membership.references[:, :0]
+    trained_targets = membership.targets if model is None and not membership.turns else membership.targets[:, :0]
+    columns = np.hstack([trained_targets, references])
+    collection = None
+    if columns.shape[1]:
+        collection = run.train(pool, columns, "models" if model is None else "references")
+    n_trained = trained_targets.shape[1]
+    membership = replace(membership, references=references)
+    common = {"labels": pool.labels, "records": pool}
+    training = None
+    if collection is not None:
+        training = Training(run.recipe.describe(), collection.plan, collection.seconds)
+    if model is None:
+        n = len(membership.targets.T)
+        targets = list(range(n))
+        reference_models = targets if membership.turns else list(range(n_trained, columns.shape[1]))
+        return Evidence(
+            logits=collection.logits,
+            membership=membership,
+            target_models=targets,
+            reference_models=reference_models,
+            access=Access.LOGITS if access is None else Access.of(access),
+            kind="trained by this audit",
+            n_queries=len(pool) * collection.logits.shape[2],
+            training=training,
+            **common,
+        )
+    logits = answers if collection is None else np.concatenate([answers, collection.logits], axis=1)
+    norms = None
+    if target.access >= Access.GRADIENTS:
+        norms = target.gradient_norm(pool.batch(), pool.labels)
+    return Evidence(
+        logits=logits,
+        membership=membership,
+        target_models=[0],
+        reference_models=list(range(1, logits.shape[1])),
+        access=target.access,
+        kind=f"{target.kind}: {target.name}" + (", from a file whose code was trusted" if target.trusted else ""),
+        n_queries=target.n_queries,
+        gradient_norm=norms,
+        fingerprint=target.fingerprint,
+        n_parameters=target.n_parameters,
+        training=training,
+        **common,
+    )
+
+
+def _wrap(model: Any, access: str | None, model_outputs: str | None, attacks: Sequence[str] | None) -> TargetModel:
+    if isinstance(model, TargetModel):
+        refuse("a TargetModel, which has its own", access=access, model_outputs=model_outputs)
+        return model
+    target = TargetModel.wrap(model, access=access, outputs=model_outputs)
+    if access is None:
+        target.access = min(target.access, max([Access.LOGITS, *(find_attack(name).access for name in attacks or ())]))
+    return target
+
+
+def _ask(target: TargetModel, pool: Pool, queries: str) -> np.ndarray:
+    """The target's answers (samples, 1, queries, classes)."""
+    if target.access == Access.LABEL:
+        if queries != "none":
+            raise InputError(f"audit: queries='{queries}' needs more than labels from the target")
+        predicted = target.labels(pool.batch())
+        n_classes = max(target.n_classes or 0, pool.n_classes, int(predicted.max()) + 1)
+        # A label alone: all the weight on one class.
+        logits = np.where(np.eye(n_classes, dtype=bool)[predicted], 0.0, -100.0).astype(np.float32)
+        return logits[:, None, None]
+    answers = [target.logits(query(pool.batch())) for query in query_set(queries)]
+    return np.stack(answers, axis=1)[:, None]
+
+
+def _check_labels(pool: Pool, n_classes: int) -> None:
+    if pool.labels is None:
+        raise InputError("audit: the records need labels")
+    if pool.labels.max() >= n_classes:
+        row = int(pool.labels.argmax())
+        raise InputError(
+            f"audit: record {row} has label {pool.labels[row]}, but the model answers for {n_classes} classes "
+            f"(labels 0 to {n_classes - 1})"
+        )

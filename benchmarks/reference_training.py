@@ -42,8 +42,8 @@ class Case:
 
 CASES = {
     "digits": Case("MLP 64-128-10, digits, Adam", n=64, epochs=100, batch_size=64),
-    "binary": Case("MLP 600-256-100, 20,000 binary records, Adam", n=16, epochs=10, batch_size=64),
-    "cnn": Case("CNN, 4,000 CIFAR-10 images, SGD with momentum", n=8, epochs=5, batch_size=64),
+    "binary": Case("MLP 600-256-100, 20,000 binary records, Adam", n=48, epochs=10, batch_size=64),
+    "cnn": Case("CNN, 4,000 CIFAR-10 images, SGD with momentum", n=16, epochs=5, batch_size=64),
 }
 WAYS = ("loop", "single", "stacked", "planned")
 

@@ -115,10 +115,8 @@ def _renamed(flags: dict, *, trains: bool) -> dict:
     for flag, key in (("model_outputs", "model.outputs"), ("trust_code", "model.trust_code")):
         if flag in values:
             values[key] = values.pop(flag)
-    if "architecture" in values:
-        values["recipe.architecture" if trains else "model.architecture"] = values.pop("architecture")
-    elif trains:
-        values["recipe.architecture"] = "mlp"
+    if trains:
+        values.setdefault("architecture", "mlp")
     if "epochs" in values:
         values["recipe.epochs"] = values.pop("epochs")
     if "attacks" in values:

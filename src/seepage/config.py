@@ -116,7 +116,7 @@ class AuditConfig(Section):
     outputs: Path | None = Field(None, description="a .npz of outputs that were computed elsewhere")
     origin: Literal["declared", "unknown"] = Field("unknown", description="declared: members were chosen at random")
     recipe: RecipeConfig | None = None
-    references: int = Field(64, ge=0)
+    references: int | None = Field(None, ge=0, description="with a recipe; default 64")
     every_model: bool = False
     attacks: list[str] | None = Field(None, description="names from 'seepage attacks'; default: all that fit")
     access: Literal["label", "probabilities", "logits", "gradients", "weights"] | None = None
@@ -155,6 +155,9 @@ class AuditConfig(Section):
                 raise InputError(f"{path}: expected keys and values, got {type(values).__name__}")
         if any(name.startswith("data.") for name in flags):
             values["data"] = {}  # other data than the file's, whose options do not suit them
+        if "architecture" in (flags := dict(flags)):
+            section = "model" if values.get("model") or "model.file" in flags else "recipe"
+            flags[f"{section}.architecture"] = flags.pop("architecture")
         for name, value in flags.items():
             _set(values, name.split("."), value)
         try:
@@ -167,6 +170,7 @@ class AuditConfig(Section):
         import numpy as np
 
         from seepage.auditing import Settings, audit
+        from seepage.auditing.gather import DEFAULT_REFERENCES
         from seepage.data import Membership
         from seepage.data.files import pools_from_files, read_arrays
         from seepage.models.files import load_model
@@ -205,7 +209,7 @@ class AuditConfig(Section):
                 pool,
                 members=arrays["members"],
                 population=arrays.get("population", 0.0),
-                references=self.references if self.recipe else 0,
+                references=(DEFAULT_REFERENCES if self.references is None else self.references) if self.recipe else 0,
                 origin=self.origin,
                 rng=np.random.default_rng([self.seed, 2]),
             )
@@ -247,6 +251,7 @@ class AuditConfig(Section):
             workers=self.workers,
             progress=progress,
             command=command,
+            config=self.model_dump(mode="json"),
             rng=self.seed,
         )
 

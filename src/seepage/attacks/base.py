@@ -28,7 +28,7 @@ class Attack(ABC):
 
     access: ClassVar[Access] = Access.PROBABILITIES  # the least level it needs
     needs: ClassVar[frozenset[str]] = frozenset()  # keys of NEEDS
-    least_references: ClassVar[int] = 1  # on each side that it needs, for most records
+    least_references: ClassVar[int] = 0  # on each side, for most records; one is enough where `needs` says no more
 
     @property
     @abstractmethod

@@ -55,6 +55,7 @@ def audit(
     executor: Executor | None = None,
     progress: bool = False,
     command: str | None = None,
+    config: Mapping[str, Any] | None = None,
     rng: np.random.Generator | int = 0,
 ) -> report.AuditResult:
     """Measure how much a model tells about who was in its training set.
@@ -90,6 +91,7 @@ def audit(
         engine, workers, executor: fix how models are trained instead of letting the planner choose.
         progress: show progress bars.
         command: what reproduces this audit, for the report.
+        config: the configuration that it came from, recorded as it is.
         rng: a seed or a generator; one root seed is drawn from it and recorded.
 
     Raises:
@@ -107,6 +109,8 @@ def audit(
     split_rng, score_rng, measure_rng, gate_rng, control_rng = map(np.random.default_rng, seeds.spawn(5))
     _check_attacks(attacks, access)
     query_set(queries)
+    if references is not None and recipe is None:
+        raise InputError(f"audit: references={references} needs a recipe= to train them with")
     if origin not in ORIGINS:
         raise InputError(
             f"audit: origin must be one of {', '.join(ORIGINS)}, got '{origin}': only the audit itself draws"
@@ -171,7 +175,7 @@ def audit(
         prior=settings.prior,
         target=tables.target(evidence, rows, settings),
         training=tables.training(evidence, rows, settings),
-        provenance=tables.provenance(evidence, settings, root_seed, started, command, attacks, queries),
+        provenance=tables.provenance(evidence, settings, root_seed, started, command, attacks, queries, config),
     )
     if folder is not None:
         _write(folder, result, scored, evidence)

@@ -173,7 +173,7 @@ def training(evidence: Evidence, rows: np.ndarray, settings: Settings) -> report
     )
 
 
-def provenance(evidence, settings, root_seed, started, command, attacks, queries) -> report.Provenance:
+def provenance(evidence, settings, root_seed, started, command, attacks, queries, config) -> report.Provenance:
     pool = evidence.records
     fingerprint = pool.fingerprint if pool is not None else digest(_outputs_digest(evidence.logits))
     return report.Provenance(
@@ -190,5 +190,10 @@ def provenance(evidence, settings, root_seed, started, command, attacks, queries
         n_records=len(evidence.labels),
         membership=evidence.membership.origin,
         command=command or f"seepage.audit(..., rng={root_seed})",
-        settings={**asdict(settings), "attacks": list(attacks) if attacks else "default", "queries": queries},
+        settings={
+            **asdict(settings),
+            "attacks": list(attacks) if attacks else "default",
+            "queries": queries,
+            **({"config": dict(config)} if config else {}),
+        },
     )

@@ -244,7 +244,14 @@ class Membership:
             raise InputError(f"expected a target below {self.n_targets}, got {target_index}")
         if not self.turns and not self._completes_a_balance(target_index):
             return self.references, ~self.references
-        others = np.arange(self.n_references) != (target_index if self.turns else -1)
+        if not self.turns:
+            is_in, is_out = self.references, ~self.references
+            # As few on each side as the record that has fewest: any count that depends on the target would tell.
+            kept = [
+                np.where(self.audit, side[self.audit].sum(axis=1).min(), self.n_references) for side in (is_in, is_out)
+            ]
+            return _keep(is_in, kept[0], rng), _keep(is_out, kept[1], rng)
+        others = np.arange(self.n_references) != target_index
         is_in, is_out = self.references & others, ~self.references & others
         # A population or validation record is OUT everywhere: it is no one's member, nothing to even out.
         held_out = ~is_in.any(axis=1) & ~self.audit & ~self.known

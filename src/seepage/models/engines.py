@@ -191,10 +191,13 @@ class Stacked(Training):
 
     def _gradients(self, skeleton: nn.Module) -> Callable:
         def loss(parameters, frozen, buffers, inputs, labels):
-            logits = functional_call(skeleton, (parameters, frozen, buffers), (inputs,))
-            # Buffers that a layer updates in place (BatchNorm's statistics) come back as auxiliary output.
+            state = {**parameters, **frozen, **buffers}
+            logits = functional_call(skeleton, state, (inputs,))
+            # Buffers that a layer updates in place (BatchNorm's statistics) or assigns anew, which the call writes
+            # back into `state`, come back as auxiliary output.
+            updated = {name: state[name] for name in buffers}
             hits = labels.new_zeros(()) if self.recipe.stop is None else (logits.argmax(1) == labels).sum()
-            return self.recipe.objective(logits, labels), (buffers, hits)
+            return self.recipe.objective(logits, labels), (updated, hits)
 
         return vmap(grad(loss, has_aux=True), randomness="error")
 

@@ -14,8 +14,8 @@ from seepage.models.engines import BLOCK, ENGINES, Single, Stacked, Training
 from seepage.models.recipe import Recipe
 
 # Under this many seconds of training in one process, starting workers costs more than they save.
-WORTH_A_WORKER_S = 8.0
-_TIMED_S = 0.25
+WORTH_A_WORKER_S = 5.0
+_TIMED_S = 0.2
 _WARM_UP_STEPS = 2
 
 
@@ -81,7 +81,7 @@ def plan(
             single_s = _seconds_per_step(Single(recipe, records, columns[:1], [0]))
         if engine != "single":
             try:
-                size, stacked_s = _best_stack(recipe, records, columns, limit, fixed=chunk is not None, device=device)
+                size, stacked_s = _best_stack(recipe, records, columns, limit, single_s, fixed=chunk is not None)
             except (RuntimeError, NotImplementedError) as error:
                 why = f"the model cannot be stacked: {str(error).splitlines()[0][:200]}"
                 if engine == "stacked":
@@ -114,9 +114,9 @@ class one_thread:
         torch.set_num_threads(self.threads)
 
 
-def _best_stack(recipe, records, columns, limit: int, *, fixed: bool, device: str) -> tuple[int, float]:
+def _best_stack(recipe, records, columns, limit: int, single_s: float | None, *, fixed: bool) -> tuple[int, float]:
     # On a CPU larger stacks have left the cache; on a GPU they fill it.
-    most = min(limit, 32 if device == "cpu" else 512)
+    most = min(limit, 512 if records.inputs.is_cuda else 32)
     sizes = [limit] if fixed else sorted({most, *(2**k for k in range(2, 10) if 2**k <= most)})
     best: tuple[float, int] | None = None
     for size in sizes:
@@ -124,11 +124,13 @@ def _best_stack(recipe, records, columns, limit: int, *, fixed: bool, device: st
         if best is not None and seconds > 1.1 * best[0]:
             break  # larger stacks have left the cache: they only get slower
         best = min(best or (seconds, size), (seconds, size))
+        if single_s is not None and seconds > 1.3 * single_s:
+            break  # a stack that loses by so much has kernels that do not stack, such as convolutions on a CPU
     return best[1], best[0]
 
 
 def _seconds_per_step(training: Training) -> float:
-    """Median over blocks of steps, after a warm-up, on at most a quarter of a second."""
+    """Median over blocks of steps, after a warm-up, on about a fifth of a second."""
 
     def timed() -> float:
         start = time.perf_counter()

@@ -1,0 +1,134 @@
+"""Where there is no leak, nobody alarms more often than stated: every attack, every design of the references."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+import seepage
+from seepage.attacks import ATTACKS
+from seepage.auditing.evidence import Evidence
+from seepage.auditing.findings import score
+from seepage.auditing.outputs import evidence_from_outputs
+from seepage.auditing.settings import Settings
+from seepage.data import Membership
+from seepage.models.access import Access
+from tests.auditing.worlds import outputs
+
+ALPHA = 0.05
+
+
+def most_alarms(repetitions: int, chance: float = ALPHA) -> int:
+    """As many alarms as a rate of `chance` gives, but for once in a hundred thousand."""
+    return int(binom.isf(1e-5, repetitions, chance))
+
+
+def noise_in_turns(seed: int, *, references: int = 8, n: int = 80) -> Evidence:
+    """Balanced columns that take turns as the target, over logits that know nothing of them."""
+    rng = np.random.default_rng([1, seed])
+    membership = Membership.every_model(n, references=references, population=0.25, rng=rng)
+    columns = list(range(references))
+    return Evidence(
+        logits=rng.normal(0, 2, (n, references, 1, 3)).astype(np.float32),
+        labels=rng.integers(0, 3, n),
+        membership=membership,
+        target_models=columns,
+        reference_models=columns,
+        access=Access.WEIGHTS,
+        kind="noise",
+        n_queries=n,
+        gradient_norm=rng.random(n),
+    )
+
+
+def noise_balanced_together(seed: int, *, references: int = 7, **sizes) -> Evidence:
+    """The target's column balanced together with those of the references, as in Carlini et al."""
+    arrays = outputs(together=True, references=references, seed=seed, **{"n": 80, "population": 20} | sizes)
+    evidence = evidence_from_outputs(arrays, origin="declared", access=None)
+    return replace(evidence, gradient_norm=np.random.default_rng([2, seed]).random(len(evidence.labels)))
+
+
+def p_values(evidence: Evidence, seed: int) -> dict[str, float]:
+    rows = np.flatnonzero(evidence.membership.audit)
+    return score(evidence, list(ATTACKS), rows, Settings(), np.random.default_rng([3, seed])).p_values
+
+
+@pytest.mark.parametrize("references", [7, 8])
+def test_no_attack_alarms_more_than_stated_where_every_model_takes_its_turn(references):
+    repetitions = 30
+    found = [p_values(noise_in_turns(seed, references=references), seed) for seed in range(repetitions)]
+    for name in ATTACKS:
+        assert sum(p[name] <= ALPHA for p in found) <= most_alarms(repetitions), name
+
+
+@pytest.mark.parametrize("references", [5, 7])
+def test_no_attack_alarms_more_than_stated_where_the_target_was_balanced_with_the_references(references):
+    repetitions = 60
+    found = [p_values(noise_balanced_together(seed, references=references), seed) for seed in range(repetitions)]
+    for name in ATTACKS:
+        alarms = sum(p[name] <= ALPHA for p in found)
+        assert alarms <= most_alarms(repetitions), name
+        assert sum(p[name] <= 0.5 for p in found) <= most_alarms(repetitions, 0.5), name
+
+
+def test_counts_left_as_they_are_would_give_the_answer_away(monkeypatch):
+    """What the two tests above look for does happen: without evening the counts out, attacks alarm on noise."""
+    monkeypatch.setattr(Membership, "reference_masks", lambda self, at, rng: (self.references, ~self.references))
+    found = [p_values(noise_balanced_together(seed, references=3, n=400), seed) for seed in range(10)]
+    often = {name for name in ATTACKS if sum(p[name] <= ALPHA for p in found) > most_alarms(10)}
+    assert {"lira-online", "lira-offline"} <= often
+
+
+@pytest.mark.parametrize("references", [8, 16])
+def test_an_odd_balance_of_all_columns_together_never_ends_in_a_claim(references):
+    arrays = outputs(together=True, references=references, n=200, seed=4)
+    result = seepage.audit(outputs=arrays, origin="declared", attacks=["difficulty-calibration", "lira-online"])
+    assert result.verdict != "LEAK SHOWN"
+
+
+def alarms_after_correction(repetitions: int) -> int:
+    names = ["loss", "modified-entropy", "correctness", "attack-r", "lira-online", "lira-offline", "rmia-online"]
+    alarms = 0
+    for seed in range(repetitions):
+        evidence = evidence_from_outputs(outputs(seed=seed, n=100, population=40), origin="declared", access=None)
+        rows = np.flatnonzero(evidence.membership.audit)
+        scored = score(evidence, names, rows, Settings(), np.random.default_rng(seed))
+        alarms += min(scored.p_values_holm.values()) <= ALPHA
+    return alarms
+
+
+def test_the_best_of_many_attacks_alarms_at_the_stated_rate():
+    assert alarms_after_correction(200) <= most_alarms(200)
+
+
+def verdicts(repetitions: int, **sizes) -> list[str]:
+    found = []
+    for seed in range(repetitions):
+        arrays = outputs(seed=seed, **sizes)
+        attacks = ["loss", "lira-online"]
+        found.append(seepage.audit(outputs=arrays, origin="declared", attacks=attacks, rng=seed).verdict)
+    return found
+
+
+def test_whole_audits_of_nothing_seldom_end_in_a_claim_and_are_seldom_thrown_away():
+    found = verdicts(10, n=120, references=4, population=0)
+    assert found.count("LEAK SHOWN") <= most_alarms(10)
+    assert found.count("INVALID") <= 1
+    assert found.count("NO EVIDENCE") >= 6
+
+
+@pytest.mark.slow
+def test_over_many_whole_audits_of_nothing_the_rate_of_claims_is_the_stated_one():
+    found = verdicts(200, n=200, references=8, population=40)
+    assert found.count("LEAK SHOWN") <= most_alarms(200)
+    assert found.count("INVALID") <= 3
+
+
+@pytest.mark.slow
+def test_over_many_repetitions_no_attack_alarms_in_any_design():
+    for make in (noise_in_turns, noise_balanced_together):
+        found = [p_values(make(seed, n=150), seed) for seed in range(400)]
+        for name in ATTACKS:
+            for level in (0.01, ALPHA, 0.2):
+                assert sum(p[name] <= level for p in found) <= most_alarms(400, level), (make.__name__, name, level)

@@ -1,0 +1,401 @@
+"""A run gives the same models however it is spread, stopped and taken up again."""
+
+import functools
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+
+import seepage
+import seepage.signals.collect as collecting
+from seepage import CNN, MLP, SGD, Pool, Recipe
+from seepage.errors import InputError, StorageError, TrainingError
+from seepage.execution import Inline
+from seepage.models.batches import Records
+from seepage.models.engines import Single
+from seepage.signals.collect import collect, seed_of, training_keys
+from seepage.signals.queries import QUERIES
+
+RNG = np.random.default_rng(0)
+POOL = Pool(RNG.normal(size=(60, 6)).astype(np.float32), RNG.integers(0, 3, 60))
+COLUMNS = RNG.random((60, 6)) < np.array([0.3, 0.5, 0.5, 0.7, 0.4, 0.6])
+RECIPE = Recipe(functools.partial(MLP, hidden=(8,)), SGD(0.1), epochs=4, batch_size=8)
+DROPOUT = replace(RECIPE, model=functools.partial(MLP, hidden=(8,), dropout=0.2))
+TOLERANCE = 1e-5  # of logits of order one, between stacks of different size; measured 5e-7
+
+
+def own_model(input_shape, n_classes):
+    return MLP(input_shape, n_classes, hidden=(4,))
+
+
+def run(recipe=RECIPE, pool=POOL, columns=COLUMNS, **options):
+    return collect(recipe, pool, columns, **{"root_seed": 3, "engine": "stacked", "workers": 0, **options})
+
+
+def sha(logits):
+    return hashlib.sha256(np.ascontiguousarray(logits)).hexdigest()
+
+
+def units(folder):
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "units").glob("*.safetensors")}
+
+
+def manifest(folder):
+    return json.loads((folder / "manifest.json").read_text())
+
+
+@functools.cache
+def whole():
+    """The run in this process, in one stack: what every other way is compared with."""
+    return run()
+
+
+def test_logits_are_what_each_model_answers_about_every_record():
+    found = whole()
+    seeds = [seed_of(key) for key in training_keys(RECIPE, POOL, COLUMNS, 3)]
+    assert found.logits.shape == (60, 6, 1, 3)
+    assert found.logits.dtype == np.float32
+    assert found.columns is COLUMNS
+    assert found.n_resumed == 0
+    for model, seed in enumerate(seeds):
+        module = Single(RECIPE, Records.of(POOL), [np.flatnonzero(COLUMNS[:, model])], [seed]).run()[0]
+        with torch.no_grad():
+            expected = module(torch.from_numpy(POOL.inputs)).numpy()
+        np.testing.assert_allclose(found.logits[:, model, 0], expected, rtol=0, atol=TOLERANCE)
+
+
+def test_engines_and_chunks_give_the_same_models():
+    one_by_one, in_twos = run(engine="single"), run(workers=3, executor=Inline())
+    assert (whole().plan.chunk, one_by_one.plan.chunk, in_twos.plan.chunk) == (6, 1, 2)
+    np.testing.assert_allclose(one_by_one.logits, whole().logits, rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(in_twos.logits, whole().logits, rtol=0, atol=TOLERANCE)
+
+
+def test_the_order_of_columns_changes_no_model():
+    order = [4, 2, 5, 0, 1, 3]
+    turned = run(columns=COLUMNS[:, order])
+    np.testing.assert_allclose(turned.logits, whole().logits[:, order], rtol=0, atol=TOLERANCE)
+    one_by_one = [run(columns=columns, engine="single").logits for columns in (COLUMNS, COLUMNS[:, order])]
+    np.testing.assert_array_equal(one_by_one[1], one_by_one[0][:, order])
+
+
+def test_more_columns_change_no_model():
+    fewer = run(columns=COLUMNS[:, :2], engine="single")
+    np.testing.assert_array_equal(fewer.logits, run(engine="single").logits[:, :2])
+
+
+@pytest.mark.parametrize(("engine", "recipe"), [("single", DROPOUT), ("stacked", RECIPE)], ids=["single", "stacked"])
+def test_this_process_and_others_are_bit_identical(tmp_path, engine, recipe):
+    """The manifest fixes the units; then it does not matter who trains them."""
+    spread = run(recipe, engine=engine, workers=2, folder=tmp_path / "two")
+    assert len(units(tmp_path / "two")) == (6 if engine == "single" else 2)
+    for workers in (0, 1):
+        folder = tmp_path / str(workers)
+        folder.mkdir()
+        shutil.copy(tmp_path / "two" / "manifest.json", folder)
+        again = run(recipe, engine=engine, workers=workers, folder=folder)
+        assert again.n_resumed == 0
+        assert again.plan == replace(spread.plan, workers=workers)
+        assert sha(again.logits) == sha(spread.logits)
+        assert units(folder).keys() == units(tmp_path / "two").keys()
+
+
+def test_a_finished_run_is_read_and_not_trained_again(tmp_path, monkeypatch):
+    first = run(folder=tmp_path, engine="single")
+    before = units(tmp_path)
+    monkeypatch.setattr(collecting, "plan", None)
+    monkeypatch.setattr(collecting.TrainUnit, "__call__", None)
+    again = run(folder=tmp_path, engine="single")
+    assert again.n_resumed == 6
+    assert sha(again.logits) == sha(first.logits)
+    assert units(tmp_path) == before
+
+
+def test_only_missing_units_are_trained(tmp_path):
+    first = run(folder=tmp_path, engine="single")
+    before = units(tmp_path)
+    lost = sorted(before)[2]
+    (tmp_path / "units" / lost).rename(tmp_path / "units" / f"{lost}.77.part")
+    again = run(folder=tmp_path, engine="single")
+    assert again.n_resumed == 5
+    assert sha(again.logits) == sha(first.logits)
+    assert [name for name, when in units(tmp_path).items() if when != before[name]] == [lost]
+
+
+KILLED = """
+    import os, signal, sys
+    import numpy as np
+    import seepage
+    from seepage.signals.collect import TrainUnit, collect
+
+    folder, inputs, workers, deadly = sys.argv[1], np.load(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "deadly"
+
+    class Model(seepage.MLP):  # a class of the script's own, which no worker can import
+        pass
+
+    recipe = seepage.Recipe(Model, seepage.SGD(0.1), epochs=4, batch_size=8, version="1")
+    train = TrainUnit.__call__
+
+    def train_or_die(self, unit, report):
+        if deadly and unit["models"] == [3]:
+            os.kill(int(os.environ["PARENT"]), signal.SIGKILL)
+            signal.pause()
+        return train(self, unit, report)
+
+    os.environ["PARENT"] = str(os.getpid())
+    TrainUnit.__call__ = train_or_die
+    pool = seepage.Pool(inputs["inputs"], inputs["labels"])
+    found = collect(recipe, pool, inputs["columns"], root_seed=3, engine="single", workers=workers, folder=folder)
+    np.save(folder + "/logits.npy", found.logits)
+    print(found.n_resumed)
+"""
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_digest(tmp_path):
+    (tmp_path / "script.py").write_text(textwrap.dedent(KILLED))
+    np.savez(tmp_path / "data.npz", inputs=POOL.inputs, labels=POOL.labels, columns=COLUMNS)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OMP_NUM_THREADS": "1"}
+
+    def start(folder, deadly, workers=0):
+        command = [sys.executable, "script.py", folder, "data.npz", str(workers), "deadly" if deadly else "harmless"]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100)
+
+    assert start("killed", deadly=True).returncode == -signal.SIGKILL
+    before = units(tmp_path / "killed")
+    assert len(before) == 3
+    resumed = start("killed", deadly=False, workers=2)
+    assert (resumed.stdout, resumed.stderr) == ("3\n", "")
+    after = units(tmp_path / "killed")
+    assert {name: after[name] for name in before} == before
+    uninterrupted = start("whole", deadly=False)
+    assert uninterrupted.stdout == "0\n"
+    assert sha(np.load(tmp_path / "killed" / "logits.npy")) == sha(np.load(tmp_path / "whole" / "logits.npy"))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"recipe": replace(RECIPE, epochs=5)}, "recipe, trainings"),
+        ({"pool": Pool(POOL.inputs + 1, POOL.labels)}, "pool, trainings"),
+        ({"columns": ~COLUMNS}, "trainings"),
+        ({"columns": COLUMNS[:, :5]}, "trainings"),
+        ({"root_seed": 4}, "trainings, seed"),
+        ({"keep_weights": True}, "weights kept"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_folder_of_another_run_is_refused(tmp_path, change, named):
+    first = run(folder=tmp_path)
+    before = units(tmp_path)
+    with pytest.raises(StorageError, match=f"holds another run: its {named} differ"):
+        run(folder=tmp_path, **change)
+    assert units(tmp_path) == before
+    assert sha(run(folder=tmp_path).logits) == sha(first.logits)
+
+
+def test_another_version_of_this_package_is_another_run(tmp_path, monkeypatch):
+    run(folder=tmp_path)
+    monkeypatch.setattr(seepage, "__version__", "99")
+    with pytest.raises(StorageError, match="its version differ"):
+        run(folder=tmp_path)
+
+
+IMAGES = Pool(RNG.integers(0, 256, (30, 1, 6, 6), dtype=np.uint8), RNG.integers(0, 3, 30), scale=1 / 255)
+MEMBERS = RNG.random((30, 2)) < 0.5
+CONV = Recipe(functools.partial(CNN, widths=(3,)), SGD(0.05), epochs=2, batch_size=8)
+
+
+def test_every_query_is_answered_on_scaled_images(tmp_path):
+    found = run(CONV, IMAGES, MEMBERS, queries="flip-shift", engine="single", folder=tmp_path, keep_weights=True)
+    assert found.logits.shape == (30, 2, 18, 3)
+    module = CONV.build((1, 6, 6), 3, 0).eval()
+    for model in range(2):
+        weights = safetensors.numpy.load_file(tmp_path / "weights" / f"{model}.safetensors")
+        module.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
+        for place, query in enumerate(QUERIES["flip-shift"]):
+            asked = torch.from_numpy(np.ascontiguousarray(query(IMAGES.batch())))
+            with torch.no_grad():
+                answered = module(asked).numpy()
+            np.testing.assert_allclose(found.logits[:, model, place], answered, rtol=0, atol=1e-5)
+
+
+def test_large_pools_are_asked_in_parts(monkeypatch):
+    expected = run(CONV, IMAGES, MEMBERS, queries="flip", engine="single").logits
+    monkeypatch.setattr(collecting, "_EVALUATION_BATCH", 7)
+    np.testing.assert_allclose(run(CONV, IMAGES, MEMBERS, queries="flip", engine="single").logits, expected, atol=1e-6)
+
+
+def test_large_collections_lie_in_a_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(collecting, "_IN_MEMORY_BYTES", 100)
+    found = run(folder=tmp_path)
+    assert isinstance(found.logits, np.memmap)
+    np.testing.assert_array_equal(found.logits, whole().logits)
+
+
+def test_queries_that_the_records_do_not_allow_are_refused_before_training(monkeypatch):
+    monkeypatch.setattr(collecting, "plan", None)
+    with pytest.raises(InputError, match="augmented queries need images"):
+        run(queries="flip")
+    with pytest.raises(InputError, match="unknown query set"):
+        run(queries="flips")
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [COLUMNS[:-1], COLUMNS[:, 0], COLUMNS.astype(int), COLUMNS[:, :0]],
+    ids=["short", "one axis", "integers", "no model"],
+)
+def test_columns_must_be_masks_over_the_pool(columns):
+    with pytest.raises(InputError, match=r"columns must be bool of shape \(60, models\)"):
+        run(columns=columns)
+
+
+@pytest.mark.parametrize("engine", ["single", "stacked", None])
+@pytest.mark.parametrize("empty", [0, 4])
+def test_an_empty_column_is_refused(engine, empty):
+    columns = COLUMNS.copy()
+    columns[:, empty] = False
+    with pytest.raises(InputError, match="at least one member"):
+        run(columns=columns, engine=engine)
+
+
+@pytest.mark.parametrize("engine", ["single", "stacked"])
+def test_a_training_that_diverges_is_an_error(engine):
+    with pytest.raises(TrainingError, match="diverged"):
+        run(replace(RECIPE, optimiser=SGD(1e30)), columns=COLUMNS[:, :2], engine=engine)
+
+
+def test_a_model_of_ones_own_needs_a_version_in_a_lasting_folder(tmp_path):
+    own = Recipe(own_model, SGD(0.1), epochs=1, batch_size=8)
+    with pytest.raises(InputError, match=r"give Recipe\(..., version='1'\)"):
+        run(own, folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    unkept = run(own)
+    kept = run(replace(own, version="1"), folder=tmp_path / "run")
+    assert unkept.logits.shape == kept.logits.shape
+    with pytest.raises(StorageError, match="its recipe, trainings differ"):
+        run(replace(own, version="2"), folder=tmp_path / "run")
+
+
+def test_training_keys_depend_on_all_that_decides_a_model_and_on_nothing_else():
+    def keys(recipe=RECIPE, pool=POOL, columns=COLUMNS, seed=3):
+        return training_keys(recipe, pool, columns, seed)
+
+    base = keys()
+    own = Recipe(own_model, version="1")
+    flipped = COLUMNS.copy()
+    flipped[7, 0] ^= True
+    assert len(set(base)) == 6
+    for other in (
+        keys(recipe=replace(RECIPE, epochs=5)),
+        keys(recipe=replace(RECIPE, version="2")),
+        keys(pool=Pool(POOL.inputs, (POOL.labels + 1) % 3)),
+        keys(seed=4),
+        keys(recipe=own),
+        keys(recipe=replace(own, version="2")),
+    ):
+        assert not set(base) & set(other)
+    assert keys(columns=flipped)[0] != base[0]
+    assert keys(columns=flipped)[1:] == base[1:]
+    named = Pool(POOL.inputs, POOL.labels, ids=[f"p{k}" for k in range(60)], name="renamed")
+    assert keys(pool=named) == base
+    assert all(0 <= seed_of(key) < 2**62 for key in base)
+    assert len({seed_of(key) for key in base}) == 6
+
+
+def test_unit_keys_depend_on_engine_queries_weights_and_version_too(tmp_path, monkeypatch):
+    few = MEMBERS[:, :1]
+
+    def keys(name, **options):
+        run(CONV, IMAGES, few, folder=tmp_path / name, **{"engine": "single", **options})
+        return frozenset(units(tmp_path / name))
+
+    found = [
+        keys("base"),
+        keys("engine", engine="stacked"),
+        keys("queries", queries="flip"),
+        keys("weights", keep_weights=True),
+        keys("seed", root_seed=4),
+    ]
+    monkeypatch.setattr(seepage, "__version__", "99")
+    found.append(keys("version"))
+    assert len(set(found)) == len(found)
+    monkeypatch.undo()
+    assert keys("again") == found[0]
+
+
+def test_a_damaged_unit_is_named_and_made_anew_once_deleted(tmp_path):
+    first = run(folder=tmp_path, engine="single")
+    path = tmp_path / "units" / sorted(units(tmp_path))[0]
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(StorageError, match=f"{path.name} cannot be read .*delete it and run again"):
+        run(folder=tmp_path, engine="single")
+    path.unlink()
+    assert sha(run(folder=tmp_path, engine="single").logits) == sha(first.logits)
+
+
+def test_a_full_disk_stops_a_run_that_can_go_on(tmp_path, monkeypatch):
+    replaced, replace_file = [], os.replace
+
+    def until_full(source, target):
+        replaced.append(target)
+        if len(replaced) > 3:  # the manifest and two units
+            raise OSError(28, os.strerror(28))
+        replace_file(source, target)
+
+    monkeypatch.setattr(os, "replace", until_full)
+    with pytest.raises(StorageError, match=r"No space left.*free some space and run the same command again"):
+        run(folder=tmp_path, engine="single")
+    monkeypatch.undo()
+    assert len(units(tmp_path)) == 2
+    assert not list(tmp_path.rglob("*.part"))
+    resumed = run(folder=tmp_path, engine="single")
+    assert resumed.n_resumed == 2
+    assert sha(resumed.logits) == sha(run(engine="single").logits)
+
+
+def test_a_worker_that_dies_costs_its_unit_a_second_try(tmp_path):
+    fallen = tmp_path / "fallen"
+
+    class Mortal(MLP):
+        def __init__(self, input_shape, n_classes):
+            super().__init__(input_shape, n_classes, hidden=(4,))
+            if "worker" in getattr(sys.modules["__main__"], "__file__", "") and not fallen.exists():
+                fallen.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    mortal = Recipe(Mortal, SGD(0.1), epochs=2, batch_size=8)
+    with_death = run(mortal, engine="single", workers=2)
+    assert fallen.exists()
+    assert sha(with_death.logits) == sha(run(mortal, engine="single").logits)
+
+
+def test_nothing_is_left_of_a_run_without_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    run()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_counts_models(tmp_path, capfd):
+    run(folder=tmp_path, engine="single", progress=True, title="references")
+    shown = capfd.readouterr()
+    assert "references" in shown.err
+    assert "6/6" in shown.err
+    assert shown.out == ""
+
+
+def test_seconds_are_those_of_the_run():
+    start = time.perf_counter()
+    found = run()
+    assert 0 < found.seconds <= time.perf_counter() - start

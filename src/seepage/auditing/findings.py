@@ -158,7 +158,7 @@ def _histogram(scores: np.ndarray, members: np.ndarray) -> report.Histogram | No
     finite = scores[np.isfinite(scores)]
     if finite.size == 0 or finite.min() == finite.max():
         return None
-    low, high = np.quantile(finite, [0.005, 0.995])
+    low, high = np.quantile(finite, [0.02, 0.98])
     if low == high:
         low, high = finite.min(), finite.max()
     edges = np.linspace(low, high, 41)

@@ -118,15 +118,16 @@ def _best_stack(recipe, records, columns, limit: int, single_s: float | None, *,
     # On a CPU larger stacks have left the cache; on a GPU they fill it.
     most = min(limit, 512 if records.inputs.is_cuda else 32)
     sizes = [limit] if fixed else sorted({most, *(2**k for k in range(2, 10) if 2**k <= most)})
-    best: tuple[float, int] | None = None
+    times: dict[int, float] = {}
     for size in sizes:
-        seconds = _seconds_per_step(Stacked(recipe, records, columns[:size], range(size))) / size
-        if best is not None and seconds > 1.1 * best[0]:
+        times[size] = _seconds_per_step(Stacked(recipe, records, columns[:size], range(size))) / size
+        if times[size] > 1.1 * min(times.values()):
             break  # larger stacks have left the cache: they only get slower
-        best = min(best or (seconds, size), (seconds, size))
-        if single_s is not None and seconds > 1.3 * single_s:
+        if single_s is not None and times[size] > 1.3 * single_s:
             break  # a stack that loses by so much has kernels that do not stack, such as convolutions on a CPU
-    return best[1], best[0]
+    # The smallest that is as good as any: it leaves most of the cache to the other workers.
+    size = min(size for size in times if times[size] <= 1.05 * min(times.values()))
+    return size, times[size]
 
 
 def _seconds_per_step(training: Training) -> float:

@@ -1,0 +1,46 @@
+"""The controls of a whole audit: what they are judged by, and what they catch."""
+
+import numpy as np
+
+import seepage
+from seepage.auditing.controls import CONTROL_SHARE
+
+RECIPE = seepage.Recipe(seepage.MLP, optimiser=seepage.Adam(lr=1e-2), epochs=10, batch_size=32)
+
+
+def pool_of(n, rng, noisy):
+    """Two classes a line apart; `noisy` records have a label drawn by a coin."""
+    inputs = rng.normal(size=(n, 2)).astype(np.float32)
+    labels = (inputs[:, 0] > 0).astype(np.int64)
+    labels[noisy] = rng.integers(0, 2, noisy.sum())
+    return seepage.Pool(inputs, labels)
+
+
+def audited(noisy_side):
+    rng = np.random.default_rng(0)
+    members = rng.random(900) < 0.4
+    noisy = (~members if noisy_side else True) & (rng.random(900) < 0.6)
+    pool = pool_of(900, rng, noisy)
+    membership = seepage.Membership.fixed(
+        pool, members=members, origin="declared", population=150, references=4, rng=np.random.default_rng(1)
+    )
+    model = seepage.train(RECIPE, pool, membership.target, rng=np.random.default_rng(2))
+    result = seepage.audit(model, pool, membership, recipe=RECIPE, attacks=["loss", "attack-r"], rng=3)
+    return result, {gate.name: gate for gate in result.gates}
+
+
+def test_non_members_that_are_harder_are_no_leak_and_the_null_model_says_so():
+    """A model that saw no audited record finds the clean labels easier: the sides differ by more than training."""
+    result, gates = audited(noisy_side=True)
+    assert gates["null model"].status == "fail"
+    assert result.verdict == "INVALID"
+
+
+def test_sides_that_a_coin_drew_let_the_null_model_stay_silent():
+    result, gates = audited(noisy_side=False)
+    assert gates["null model"].status == "pass"
+    assert {control.name: control.expects for control in result.controls} == {
+        "null model": "nothing found",
+        "positive control": "leak found",
+    }
+    assert 0 < CONTROL_SHARE < 0.5

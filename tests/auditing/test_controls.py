@@ -5,7 +5,7 @@ import numpy as np
 import seepage
 from seepage.auditing.controls import CONTROL_SHARE
 
-RECIPE = seepage.Recipe(seepage.MLP, optimiser=seepage.Adam(lr=1e-2), epochs=10, batch_size=32)
+RECIPE = seepage.Recipe(seepage.MLP, optimiser=seepage.Adam(lr=1e-2), epochs=20, batch_size=32)
 
 
 def pool_of(n, rng, noisy):
@@ -18,11 +18,11 @@ def pool_of(n, rng, noisy):
 
 def audited(noisy_side):
     rng = np.random.default_rng(0)
-    members = rng.random(900) < 0.4
-    noisy = (~members if noisy_side else True) & (rng.random(900) < 0.6)
-    pool = pool_of(900, rng, noisy)
+    members = rng.random(2400) < 0.4
+    noisy = (~members if noisy_side else True) & (rng.random(2400) < 0.6)
+    pool = pool_of(2400, rng, noisy)
     membership = seepage.Membership.fixed(
-        pool, members=members, origin="declared", population=150, references=4, rng=np.random.default_rng(1)
+        pool, members=members, origin="declared", population=500, references=4, rng=np.random.default_rng(1)
     )
     model = seepage.train(RECIPE, pool, membership.target, rng=np.random.default_rng(2))
     result = seepage.audit(model, pool, membership, recipe=RECIPE, attacks=["loss", "attack-r"], rng=3)

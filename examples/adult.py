@@ -1,6 +1,6 @@
 """The three-line audit: a random forest and gradient-boosted trees on Adult, without reference models.
 
-    python examples/adult.py                        needs: pip install 'seepage[tabular]'
+python examples/adult.py                        needs: pip install 'seepage[tabular]'
 """
 
 import lightgbm

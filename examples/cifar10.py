@@ -1,7 +1,7 @@
 """Audit a recipe on CIFAR-10: 16 small CNNs, each in turn the target of the other 15.
 
-    python examples/cifar10.py                      about a quarter of an hour on two cores
-    python examples/cifar10.py --records 60000 --width 2 --epochs 100 --references 64     for a GPU
+python examples/cifar10.py                      about a quarter of an hour on two cores
+python examples/cifar10.py --records 60000 --width 2 --epochs 100 --references 64     for a GPU
 """
 
 import argparse

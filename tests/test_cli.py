@@ -122,7 +122,8 @@ def test_outputs_are_audited_and_the_verdict_comes_first(there):
     said = worked("audit", "--outputs", "leaking.npz", "--out", "new/folder")
     assert said.startswith("LEAK SHOWN")
     assert said.rstrip().endswith(f"Report: {Path('new/folder/report.html')}")
-    assert {path.name for path in Path("new/folder").iterdir()} == {"result.json", "report.html", "scores.npz"}
+    written = {path.name for path in Path("new/folder").iterdir()}
+    assert written == {"result.json", "report.html", "rows.npy", "scores.npz"}
     result = json.loads(Path("new/folder/result.json").read_text())
     assert result["verdict"] == "LEAK SHOWN"
     assert "lira-online" in {attack["name"] for attack in result["attacks"]}

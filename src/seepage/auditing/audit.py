@@ -200,7 +200,9 @@ def _writable(folder: Path) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:
-        raise StorageError(f"cannot write to {folder}: {error.strerror}; choose another folder with out=") from None
+        raise StorageError(
+            f"cannot write to the folder {folder}: {error.strerror}; choose another one (out=, --out)"
+        ) from None
 
 
 def _check_sides(members: np.ndarray, n_twins: int) -> None:
@@ -214,17 +216,16 @@ def _check_sides(members: np.ndarray, n_twins: int) -> None:
 
 
 def _write(folder: Path, result: report.AuditResult, scored: Scored, evidence: Evidence) -> None:
-    """`result.json`, `report.html` and `scores.npz` in the audit's folder."""
+    """`result.json`, `report.html`, `scores.npz` and `rows.npy` in the audit's folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         one = scored.members.shape[1] == 1
         arrays = {name: scores[:, 0] if one else scores for name, scores in scored.scores.items()}
         part = folder / "scores.npz.part"
         with open(part, "wb") as file:
-            np.savez_compressed(
-                file, **arrays, membership=scored.members[:, 0] if one else scored.members, index=scored.rows
-            )
+            np.savez_compressed(file, **arrays, membership=scored.members[:, 0] if one else scored.members)
         os.replace(part, folder / "scores.npz")
+        np.save(folder / "rows.npy", scored.rows)
         result.save(folder / "result.json")
         result.report(folder / "report.html")
     except OSError as error:

@@ -187,7 +187,7 @@ def reference_balance(evidence: Evidence, rows: np.ndarray, rng: np.random.Gener
     """Does the number of references that hold a record give its membership in the target away?"""
     name, question = "references balanced", "Is the number of references that hold a record free of the answer?"
     if not evidence.reference_models:
-        return Check(_passed(name, question, "no reference models, so nothing to balance"))
+        return Check(_not_run(name, question, "no reference models", "none needed: there is nothing to balance"))
     members = evidence.membership.targets[rows, 0]
     counts = [mask[rows].sum(axis=1) for mask in evidence.membership.reference_masks(0, rng=rng)]
     p_value = min(

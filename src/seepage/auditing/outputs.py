@@ -52,7 +52,10 @@ def evidence_from_outputs(
         raise InputError(
             f"outputs: the array named '{kinds[0]}' (the name, 'logits' or 'probs', says what it is): {error}"
         ) from None
-    labels = labels_from(arrays["labels"], n_classes=logits.shape[-1])
+    try:
+        labels = labels_from(arrays["labels"], n_classes=logits.shape[-1])
+    except InputError as error:
+        raise InputError(f"outputs: the array 'labels' must hold class numbers 0, 1, ...: {error}") from None
     columns = _mask("membership", arrays["membership"], logits.shape[:2])
     population = _mask("population", arrays.get("population", np.zeros(len(logits), bool)), logits.shape[:1])
     ids = None if "ids" not in arrays else np.asarray(arrays["ids"]).astype(str)

@@ -144,6 +144,9 @@ def _judged(
     scores: Float64[np.ndarray, " samples"], members: Bool[np.ndarray, " samples"], rng: np.random.Generator
 ) -> Bool[np.ndarray, " samples"]:
     """Whether each record is called rightly by the threshold of the half that it is not in."""
+    levels = np.unique(scores)
+    if len(levels) == 2:  # there is one threshold, so none is chosen
+        return (scores == levels[1]) == members
     first = random_half(members, rng)
     called = np.empty(len(scores), dtype=bool)
     for half in (first, ~first):

@@ -60,8 +60,11 @@ def key_figures(result: AuditResult) -> list[KeyFigure]:
             KeyFigure("Attacks run", count(len(result.attacks)), f"best: {lead.title}, AUC {with_interval(lead.auc)}"),
         ]
     shown = next((attack for attack in result.attacks if attack.name == lower.attack), lead)
-    figures = [KeyFigure("AUC at least", decimal(lower.auc), f"measured {with_interval(shown.auc)}; guessing: 0.5")]
-    if lower.fpr is not None and lower.tpr is not None:
+    figures = []  # a bound no better than guessing is none
+    if lower.auc > 0.5:
+        detail = f"measured {with_interval(shown.auc)}; guessing: 0.5"
+        figures.append(KeyFigure("AUC at least", decimal(lower.auc), detail))
+    if lower.fpr is not None and lower.tpr is not None and lower.tpr > lower.fpr:
         measured = _at(shown.tpr_at_fpr, lower.fpr)
         before = f"measured {with_interval(measured, as_rate=True)}; " if measured is not None else ""
         label = f"TPR at FPR {rate(lower.fpr)} at least"

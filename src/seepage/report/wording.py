@@ -130,10 +130,13 @@ def bound(result: AuditResult) -> str:
             f"The smallest leak that this audit finds in {rate(smallest.power)} of runs: AUC {decimal(smallest.auc)}, "
             f"or a TPR of {percent(smallest.tpr)} at FPR {rate(smallest.fpr)}."
         )
-    floor = f"With {rate(lower.confidence)} confidence the AUC is at least {decimal(lower.auc)} (guessing: 0.5)"
-    if lower.fpr is None or lower.tpr is None:
-        return floor + "."
-    return floor + f" and the TPR at FPR {rate(lower.fpr)} at least {percent(lower.tpr)}."
+    # A bound no better than guessing bounds nothing: the test may have found what this number does not measure.
+    floors = [f"the AUC is at least {decimal(lower.auc)} (guessing: 0.5)"] if lower.auc > 0.5 else []
+    if lower.fpr is not None and lower.tpr is not None and lower.tpr > lower.fpr:
+        floors.append(f"the TPR at FPR {rate(lower.fpr)} at least {percent(lower.tpr)}")
+    if not floors:
+        return "The leak is significant, but its size is not bounded: no interval here excludes guessing."
+    return f"With {rate(lower.confidence)} confidence {' and '.join(floors)}."
 
 
 def in_persons(result: AuditResult) -> str | None:

@@ -98,7 +98,7 @@ def files(tmp_path_factory):
     (folder / "broken.npz").write_bytes(b"PK\x03\x04 this is no archive")
     (folder / "broken.safetensors").write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{no header")
     (folder / "broken.json").write_text("{not json")
-    (folder / "other.json").write_text('{"schema": "seepage.audit/1"}')
+    (folder / "other.json").write_text('{"schema": "seepage.audit/2"}')
     (folder / "broken.yaml").write_text("data: [")
     return folder
 
@@ -368,9 +368,9 @@ REFUSED = {
     "an architecture that does not suit": (("audit", "--data", "pool.npz", "--architecture", "cnn"), "expects images"),
     "no epochs": (("audit", "--data", "pool.npz", "--epochs", "0"), "recipe.epochs"),
     "a missing result": (("report", "gone"), "no result at gone"),
-    "a corrupt result": (("report", "broken.json"), "is not a seepage.audit/1 result"),
-    "a result that lacks everything": (("report", "other.json"), "is not a seepage.audit/1 result: verdict"),
-    "a binary result": (("report", "in.npz"), "is not a seepage.audit/1 result"),
+    "a corrupt result": (("report", "broken.json"), "is not a seepage.audit/2 result"),
+    "a result that lacks everything": (("report", "other.json"), "is not a seepage.audit/2 result: verdict"),
+    "a binary result": (("report", "in.npz"), "is not a seepage.audit/2 result"),
     "a folder that was never a run": (("status", "gone"), "no run in gone"),
     "a folder that is a file": (("audit", "--outputs", "probs.npz", "--out", "in.npz/out"), "cannot write to"),
     "an example in no folder": (("init", "--out", "gone/audit.yaml"), "cannot write"),

@@ -107,7 +107,9 @@ class AuditConfig(Section):
     """One audit."""
 
     data: DataConfig | None = Field(None, description="the pool; with a recipe, or with a model and a membership")
-    membership: Path | None = Field(None, description="a .npz with 'members' (bool) and optional 'population' (bool)")
+    membership: Path | None = Field(
+        None, description="a .npz with 'members' (bool) and optional 'population' and 'known' (bool)"
+    )
     members: Path | None = Field(None, description="records that the model was trained on")
     nonmembers: Path | None = Field(None, description="records that it was not trained on")
     population: Path | None = Field(None, description="further records that no model was trained on")
@@ -118,9 +120,11 @@ class AuditConfig(Section):
     recipe: RecipeConfig | None = None
     references: int | None = Field(None, ge=0, description="with a recipe; default 64")
     every_model: bool = False
+    known: int | float = Field(0, ge=0, description="records whose membership the attacker knows: a count or a share")
     attacks: list[str] | None = Field(None, description="names from 'seepage attacks'; default: all that fit")
     access: Literal["label", "probabilities", "logits", "gradients", "weights"] | None = None
-    queries: Literal["none", "flip", "flip-shift"] = "none"
+    queries: str = Field("none", description="augmented copies of images: flip, flip-shift, rotate, translate")
+    layer: str | None = Field(None, description="whose output the features are; default: the penultimate")
     controls: bool = True
     alpha: float = Field(0.05, gt=0, lt=0.5)
     confidence: float = Field(0.95, gt=0, lt=1)
@@ -209,6 +213,7 @@ class AuditConfig(Section):
                 pool,
                 members=arrays["members"],
                 population=arrays.get("population", 0.0),
+                known=arrays.get("known", self.known),
                 references=(DEFAULT_REFERENCES if self.references is None else self.references) if self.recipe else 0,
                 origin=self.origin,
                 rng=np.random.default_rng([self.seed, 2]),
@@ -238,10 +243,12 @@ class AuditConfig(Section):
             recipe=self.recipe and self.recipe.recipe(),
             references=self.references,
             every_model=self.every_model,
+            known=0 if membership is not None else self.known,
             attacks=self.attacks,
             access=self.access,
             model_outputs=self.model and self.model.outputs,
             queries=self.queries,
+            layer=self.layer,
             origin=self.origin,
             controls=self.controls,
             settings=settings,
@@ -336,7 +343,8 @@ references: 64
 
 # attacks: [loss, lira-online, rmia-online]
 # access: probabilities     # what the attacker may ask; default: logits where the model gives them
-# queries: flip             # none, flip, flip-shift: augmented copies of images
+# known: 60                 # records whose membership the attacker knows, for few-shot attacks
+# queries: flip             # none, flip, flip-shift, rotate, translate: augmented copies of images
 alpha: 0.05                 # chance of a false alarm over all attacks together
 delta: 1.0e-5
 prior: 0.5                  # share of members among the records an attacker asks about

@@ -61,7 +61,9 @@ def rows_of(view: View, rows: np.ndarray) -> View:
         reference_out=view.reference_out[rows],
         population=view.population[rows],
         known=view.known[rows],
+        audited=view.audited[rows],
         gradient_norm=view.gradient_norm[rows],
+        outputs=view.outputs[rows],
     )
 
 

@@ -180,7 +180,7 @@ def test_everything_is_recorded(trained):
     assert trained.training.recipe["epochs"] == 30
     assert trained.provenance.data_fingerprint == records().fingerprint
     assert trained.provenance.settings["attacks"] == ATTACKS
-    assert json.loads(trained.to_json())["schema"] == "seepage.audit/1"
+    assert json.loads(trained.to_json())["schema"] == "seepage.audit/2"
 
 
 def test_a_generator_s_root_seed_is_recorded_and_repeats_the_audit():

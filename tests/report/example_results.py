@@ -237,7 +237,10 @@ def _attack(row, shared: np.ndarray, n_targets: int, rng) -> AttackResult:
             kind="epsilon_empirical", value=max(0.0, 4 * (auc - 0.5)), method="Clopper-Pearson on a split", delta=0.0,
             confidence=0.95, n=total, note="one ordinary model: the formula of a bound without its premise",
         ) if name != "correctness" else None,
-        p_value=p, p_value_holm=min(1.0, 8 * p), seconds=0.04 * len(needs) + 0.003,
+        p_value=p, p_value_holm=min(1.0, 8 * p), cost=schema.Cost(
+            references=64 if needs else 0, known=0, queries=2 * n, seconds=0.04 * len(needs) + 0.003,
+            training_seconds=74.3 if needs else 0.0,
+        ),
         roc=schema.RocCurve(fpr=grid.tolist(), tpr=curve.tolist(), low=np.clip(curve - half, 0, 1).tolist(),
                             high=np.clip(curve + half, 0, 1).tolist()),
         histogram=schema.Histogram(edges=edges.tolist(), members=np.histogram(mem, edges)[0].tolist(),
@@ -253,8 +256,9 @@ def _log_mia(found: int, n: int, allowed: int, chance: float) -> schema.LogMiaEs
     value = float(np.log(found + 1) / np.log(n + 1))
     estimate = _about(value, 0.12, 2 * n)
     return schema.LogMiaEstimate(
-        **estimate.model_dump(), chance=chance, true_positives=found, false_positives_allowed=allowed
-    )
+        **estimate.model_dump(), chance=chance, chance_corrected=(value - chance) / (1 - chance),
+        reading="some members can be named", true_positives=found, false_positives_allowed=allowed
+    )  # fmt: skip
 
 
 def _gates() -> list[schema.Gate]:

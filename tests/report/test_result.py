@@ -23,6 +23,6 @@ def test_a_result_survives_its_file(variant, tmp_path):
 def test_a_file_that_is_no_result_is_named(tmp_path):
     with pytest.raises(DataFileError, match="no result at"):
         AuditResult.load(tmp_path)
-    (tmp_path / "result.json").write_text('{"schema": "seepage.audit/1"}')
-    with pytest.raises(DataFileError, match=r"is not a seepage\.audit/1 result"):
+    (tmp_path / "result.json").write_text('{"schema": "seepage.audit/2"}')
+    with pytest.raises(DataFileError, match=r"is not a seepage\.audit/2 result"):
         AuditResult.load(tmp_path)

@@ -1,7 +1,13 @@
+import dataclasses
+
 import numpy as np
 import pytest
+import torch
 
+from seepage.attacks.base import NEEDS
+from seepage.data import Pool
 from seepage.errors import InputError
+from seepage.models.target import TargetModel
 from seepage.signals.functions import SIGNALS
 from seepage.signals.view import ScalarSignals, View
 
@@ -16,7 +22,7 @@ def test_columns_of_the_target_and_of_the_references():
     np.testing.assert_array_equal(view.target("loss"), loss[:, 2])
     np.testing.assert_array_equal(view.references("loss"), loss[:, [3, 0]])
     assert view.n_classes == 3
-    assert view.available == frozenset()
+    assert view.available == {"queries"}
     assert (view.known == -1).all()
     assert not view.population.any()
 
@@ -47,7 +53,10 @@ def test_scalar_signals_without_logits():
     np.testing.assert_array_equal(view.target("loss"), target)
     np.testing.assert_array_equal(view.references("loss"), references)
     np.testing.assert_array_equal(view.target("hinge"), target)
-    assert view.available == {"out-references"}
+    assert view.available == {"out-references", "queries"}
+    assert view.n_queries == 2
+    with pytest.raises(InputError, match=r"View\.from_logits"):
+        view.target_log_probabilities()
     with pytest.raises(InputError, match="did you mean 'hinge'"):
         view.target("hing")
 
@@ -63,9 +72,31 @@ def test_available_names_what_is_there():
         reference_in=is_in,
         reference_out=~is_in,
         population=np.arange(6) == 5,
+        known=[1, 0, -1, -1, -1, -1],
         gradient_norm=np.ones(6),
+        features=np.zeros((6, 3)),
+        records=Pool(np.zeros((6, 3)), LABELS),
+        model=TargetModel.wrap(torch.nn.Linear(3, 3)),
     )
-    assert view.available == {"in-references", "out-references", "population", "gradients"}
+    assert view.available == set(NEEDS)
+
+
+def test_the_population_and_known_records_are_not_audited():
+    view = View.from_logits(
+        LOGITS, LABELS, target_column=0, population=np.arange(6) == 5, known=[1, 0, -1, -1, -1, -1]
+    )
+    assert view.audited.tolist() == [False, False, True, True, True, False]
+    with pytest.raises(InputError, match="cannot be audited"):
+        dataclasses.replace(view, audited=np.ones(6, dtype=bool))
+    with pytest.raises(InputError, match="features of 6 samples"):
+        dataclasses.replace(view, features=np.zeros((5, 3)))
+
+
+def test_log_probabilities_are_those_of_each_model():
+    view = View.from_logits(LOGITS, LABELS, target_column=1, reference_columns=[3, 0])
+    for found, column in ((view.target_log_probabilities(), 1), (view.reference_log_probabilities(0), 3)):
+        expected = torch.from_numpy(LOGITS[:, column].astype(np.float64)).log_softmax(-1).numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ BY_DEFAULT = (
 
 
 def needs(attack: Attack) -> list[str]:
-    """What an attack needs beside the target: references, population, gradients."""
+    """What an attack needs beside the target's answers: references, population, known records and so on."""
     return sorted({"references" if need.endswith("-references") else need for need in attack.needs})
 
 
@@ -88,13 +88,16 @@ def find_attack(name: str) -> Attack:
     return ATTACKS[name]
 
 
-def default_attacks(available: Collection[str], access: Access | str, n_references: int = 2) -> list[str]:
+def default_attacks(
+    available: Collection[str], access: Access | str, n_references: int = 2, n_known: int = 0
+) -> list[str]:
     """The names in `BY_DEFAULT` that can run on what is at hand.
 
     Args:
-        available: what there is of "in-references", "out-references", "population", "gradients" (`View.available`).
+        available: what there is of the keys of `NEEDS` (`View.available`).
         access: the target's access level.
         n_references: how many references most records have on each side.
+        n_known: how many members, and as many non-members, the attacker knows.
 
     >>> default_attacks(set(), "probabilities")
     ['loss', 'entropy', 'modified-entropy', 'correctness']
@@ -102,7 +105,8 @@ def default_attacks(available: Collection[str], access: Access | str, n_referenc
     level, at_hand = Access.of(access), set(available)
 
     def fits(attack: Attack) -> bool:
-        return attack.access <= level and attack.needs <= at_hand and attack.least_references <= n_references
+        enough = attack.least_references <= n_references and attack.least_known <= n_known
+        return enough and attack.access <= level and attack.needs <= at_hand
 
     return [name for name in BY_DEFAULT if fits(ATTACKS[name])]
 
@@ -110,7 +114,7 @@ def default_attacks(available: Collection[str], access: Access | str, n_referenc
 def table() -> list[dict[str, str | bool | list[str] | None]]:
     """All attacks as data.
 
-    name, title, access; needs (of references, population, gradients) and, where references are needed, on which
+    name, title, access; needs (references and the other keys of `NEEDS`) and, where references are needed, on which
     side of their training sets a record must be; source; whether the attack runs by default.
     """
     return [

@@ -16,6 +16,11 @@ NEEDS = {
     "out-references": "reference models that were not trained on the records",
     "population": "a population of records that neither the target nor any reference was trained on",
     "gradients": "gradient norms, which only a model whose gradients can be computed gives",
+    "known": "records whose membership in the target the attacker knows (known=)",
+    "records": "the records themselves, not only what models answer about them",
+    "features": "penultimate features, which only a model whose layers can be read gives",
+    "model": "the live target, to ask it further questions",
+    "queries": "more than one query a record (queries=)",
 }
 
 
@@ -29,6 +34,8 @@ class Attack(ABC):
     access: ClassVar[Access] = Access.PROBABILITIES  # the least level it needs
     needs: ClassVar[frozenset[str]] = frozenset()  # keys of NEEDS
     least_references: ClassVar[int] = 0  # on each side, for most records; one is enough where `needs` says no more
+    most_references: ClassVar[int | None] = None  # where it makes use of no more
+    least_known: ClassVar[int] = 0  # known members, and as many known non-members
 
     @property
     @abstractmethod
@@ -42,14 +49,15 @@ class Attack(ABC):
 
     @final
     def score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
-        """Score every record of the view.
+        """Score the audited records of the view.
 
         Args:
             view: what the attack may see.
             rng: for attacks that draw random numbers.
 
         Returns:
-            (samples,) float64; higher means more likely a member. Infinities are possible, NaN is not.
+            (samples,) float64; higher means more likely a member. Infinities are possible; NaN only outside the
+            audited records, where an attack need not spend anything.
 
         Raises:
             InputError: the view lacks something that the attack needs, or the signals allow no score.
@@ -57,13 +65,19 @@ class Attack(ABC):
         missing = [NEEDS[need] for need in sorted(self.needs - view.available)]
         if missing:
             raise InputError(f"the attack '{self.title}' needs {' and '.join(missing)}: this audit has none")
+        known = min(int((view.known == side).sum()) for side in (0, 1))
+        if known < self.least_known:
+            raise InputError(
+                f"the attack '{self.title}' needs {self.least_known} known members and as many known non-members of "
+                f"the target: got {known}; audit with known={3 * self.least_known}, say"
+            )
         scores = self._score(view, rng=rng)
         if scores.shape != (view.n_samples,) or scores.dtype != np.float64:
             raise InputError(
                 f"the attack '{self.title}' must give float64 ({view.n_samples},): got {scores.dtype} {scores.shape}"
             )
-        if np.isnan(scores).any():
-            raise InputError(f"the attack '{self.title}' has no score for {np.isnan(scores).sum()} records (NaN)")
+        if lacking := int(np.isnan(scores[view.audited]).sum()):
+            raise InputError(f"the attack '{self.title}' has no score for {lacking} records (NaN)")
         return scores
 
     @abstractmethod

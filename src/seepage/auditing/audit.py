@@ -41,10 +41,12 @@ def audit(
     recipe: Recipe | None = None,
     references: int | None = None,
     every_model: bool = False,
+    known: int | float = 0,
     attacks: Sequence[str] | None = None,
     access: str | None = None,
     model_outputs: str | None = None,
     queries: str = "none",
+    layer: str | None = None,
     origin: str = "unknown",
     controls: bool = True,
     settings: Settings | None = None,
@@ -78,11 +80,15 @@ def audit(
         recipe: how references (and the target, where there is no model) are trained.
         references: number of reference models; 64 by default where a recipe is given.
         every_model: audit the recipe: all references in turn are targets.
+        known: how many records, drawn at random, the attacker knows the membership of (a count, or a share below
+            1); they are not audited. Few-shot attacks need some.
         attacks: names from `seepage.ATTACKS`; by default those that what is at hand allows.
         access: what the attacker may ask: "label", "probabilities", "logits", "gradients" or "weights". By
             default logits (or the most that the model gives below them).
         model_outputs: what a model returns: "logits", "probabilities" or "labels".
-        queries: "none", "flip" or "flip-shift": augmented copies of each image that are asked about too.
+        queries: a name from `seepage.signals.queries.QUERIES`: augmented copies of each image that are asked about
+            too.
+        layer: whose output the features are, by its name in the module; by default the penultimate ones.
         origin: how the members of a given model were chosen: "declared" at random, or "unknown".
         controls: train a null model and an overfitted model beside the references, to check the audit itself.
         settings: levels, rates and prior.
@@ -118,14 +124,16 @@ def audit(
     folder = None if out is None else _writable(Path(out))
     run = Run(recipe, root_seed, queries, folder, keep_weights, engine, workers, executor, progress)
     if outputs is not None:
-        lists = {"members": members, "nonmembers": nonmembers, "population": population}
-        refuse("outputs", model=model, pool=pool, membership=membership, recipe=recipe, **lists)
+        lists = {"members": members, "nonmembers": nonmembers, "population": population, "known": known or None}
+        refuse("outputs", model=model, pool=pool, membership=membership, recipe=recipe, layer=layer, **lists)
         refuse("outputs", every_model=every_model or None)
         evidence = evidence_from_outputs(outputs, origin=origin, access=access)
     else:
         if members is not None or nonmembers is not None:
             refuse("members and nonmembers", pool=pool, membership=membership, every_model=every_model or None)
-            pool, membership = pool_from_lists(members, nonmembers, population, recipe, references, origin, split_rng)
+            pool, membership = pool_from_lists(
+                members, nonmembers, population, recipe, references, known, origin, split_rng
+            )
         elif pool is None:
             raise InputError(
                 "audit: expected a model with members= and nonmembers=, a pool with a recipe, or outputs=; got none"
@@ -135,10 +143,20 @@ def audit(
         if membership is None:
             if model is not None:
                 raise InputError("audit: a model and a pool need a membership: which records was the model trained on?")
-            draw = Membership.every_model if every_model else Membership.split
-            membership = draw(pool, references=DEFAULT_REFERENCES if references is None else references, rng=split_rng)
-        evidence = evidence_from_pool(model, pool, membership, run, access, model_outputs, attacks)
-    names = list(dict.fromkeys(attacks or default_attacks(evidence.available, evidence.access, evidence.n_references)))
+            count = DEFAULT_REFERENCES if references is None else references
+            if every_model:
+                refuse("every_model", known=known or None)
+                membership = Membership.every_model(pool, references=count, rng=split_rng)
+            else:
+                membership = Membership.split(pool, references=count, known=known, rng=split_rng)
+        elif known and members is None:
+            raise InputError("audit: known= does not go with a membership: give it the known records")
+        evidence = evidence_from_pool(model, pool, membership, run, access, model_outputs, attacks, layer)
+    names = list(
+        dict.fromkeys(
+            attacks or default_attacks(evidence.available, evidence.access, evidence.n_references, evidence.n_known)
+        )
+    )
     _check_attacks(names, evidence.access)
     twins = gates.twins(evidence)
     audited = evidence.membership.audit & ~twins

@@ -8,8 +8,11 @@ import numpy as np
 from seepage.attacks import find_attack
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.findings import Scored, score
-from seepage.auditing.gather import Run
+from seepage.auditing.gather import Run, wrap_trained
 from seepage.auditing.settings import Settings
+from seepage.models.recipe import Recipe
+from seepage.models.target import TargetModel
+from seepage.signals.collect import Collection
 
 # The overfitted control is trained on this share of the records, for as many steps as the others.
 CONTROL_SHARE = 0.1
@@ -41,8 +44,8 @@ def run_controls(
     them apart in its answers is no training. The *positive control* is trained on a tenth of the audited
     records for as many steps as the references, so it overfits; its members are those.
     """
-    # A control's gradients are not kept, so attacks on gradients are not run on it.
-    attacks = [name for name in attacks if "gradients" not in find_attack(name).needs]
+    if not evidence.live:  # nothing but the outputs of a control can be had then
+        attacks = [name for name in attacks if not find_attack(name).needs & {"gradients", "features", "model"}]
     if not wanted or not attacks or evidence.training is None or not evidence.reference_models:
         why = "controls were switched off" if not wanted else "no reference models were trained by this audit"
         return Controls(None, None, why, why)
@@ -54,24 +57,33 @@ def run_controls(
 
 def _null(evidence: Evidence, run: Run) -> Evidence:
     """The evidence with a stranger in the place of the first target."""
-    made = run.train(evidence.records, evidence.membership.population[:, None], "null-model")
+    made, live = _train(evidence, run, evidence.membership.population, "null-model")
     logits = evidence.logits.copy()
     logits[:, evidence.target_models[0]] = made.logits[:, 0]
-    return replace(evidence, logits=logits, target_models=evidence.target_models[:1], gradient_norm=None)
+    return replace(evidence, logits=logits, target_models=evidence.target_models[:1], live=live)
+
+
+def _train(
+    evidence: Evidence, run: Run, members: np.ndarray, name: str, recipe: Recipe | None = None
+) -> tuple[Collection, list[TargetModel]]:
+    """One more model, and where the targets are live the model itself behind the same access."""
+    made = run.train(evidence.records, members[:, None], name, recipe, live=[0] if evidence.live else [])
+    n_asked = made.logits.shape[0] * made.logits.shape[2]
+    return made, [wrap_trained(module, evidence.access, n_asked) for module in made.modules.values()]
 
 
 def _overfitted(evidence: Evidence, run: Run, rows: np.ndarray, rng: np.random.Generator) -> Evidence:
     """The evidence with one more model, trained on few records for long."""
-    few = np.zeros(len(evidence.labels), dtype=bool)
+    few = evidence.membership.known & evidence.membership.targets[:, 0]  # whom the attacker knows to be members, stay
     few[rng.choice(rows, max(2, round(CONTROL_SHARE * len(rows))), replace=False)] = True
     # The others are trained on half of the records.
     recipe = replace(run.recipe, epochs=run.recipe.epochs * 0.5 / CONTROL_SHARE, stop=None)
-    made = run.train(evidence.records, few[:, None], "positive-control", recipe)
+    made, live = _train(evidence, run, few, "positive-control", recipe)
     return replace(
         evidence,
         logits=np.concatenate([made.logits, evidence.logits[:, evidence.reference_models]], axis=1),
         membership=replace(evidence.membership, targets=few[:, None], turns=False),
         target_models=[0],
         reference_models=list(range(1, 1 + len(evidence.reference_models))),
-        gradient_norm=None,
+        live=live,
     )

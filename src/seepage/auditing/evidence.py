@@ -1,7 +1,7 @@
 """What an audit has at hand, whichever way it was asked for: answers, labels, membership, records."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from seepage.data import Membership, Pool
 from seepage.models.access import Access
 from seepage.models.plan import Plan
+from seepage.models.recipe import Factory
+from seepage.models.target import TargetModel
 from seepage.signals.view import ScalarSignals, View
 
 
@@ -34,7 +36,12 @@ class Evidence:
         records: the pool, or None where nothing but outputs was given.
         access: what the attacker may ask of the target.
         kind: what the target is, in words.
-        n_queries: records sent to the target.
+        n_queries: records sent to the target for `logits`.
+        live: the targets themselves, in their order, where there are any to be asked further.
+        layer: whose output the features are; None for the penultimate ones.
+        features: (samples, features) of the one target, where somebody else computed them.
+        gradient_norm: (samples,) of every target, likewise.
+        architecture: what references are built with.
     """
 
     logits: Float32[np.ndarray, "samples models queries classes"]
@@ -46,7 +53,11 @@ class Evidence:
     kind: str
     n_queries: int
     records: Pool | None = None
+    live: Sequence[TargetModel] = ()
+    layer: str | None = None
+    features: Float32[np.ndarray, "samples features"] | None = None
     gradient_norm: Float64[np.ndarray, " samples"] | None = None
+    architecture: Factory | None = None
     fingerprint: str | None = None
     n_parameters: int | None = None
     training: Training | None = None
@@ -80,11 +91,30 @@ class Evidence:
         is_in, is_out = self._typical_counts
         there = {
             "population": self.membership.population.any(),
-            "gradients": self.gradient_norm is not None,
+            "gradients": self.gradient_norm is not None or self._gives(Access.GRADIENTS),
+            "known": self.membership.known.any(),
+            "records": self.records is not None,
+            "features": self.features is not None or self._gives(Access.WEIGHTS),
+            "model": bool(self.live),
+            "queries": self.logits.shape[2] > 1,
             "out-references": is_out >= 1,
             "in-references": is_in >= 1 and is_out >= 1,
         }
         return {name for name, is_there in there.items() if is_there}
+
+    @property
+    def n_known(self) -> int:
+        """How many members, and as many non-members, the attacker knows of every target."""
+        bits = self.membership.targets[self.membership.known][:, : len(self.target_models)]
+        return int(min(bits.sum(axis=0).min(initial=len(bits)), (~bits).sum(axis=0).min(initial=len(bits))))
+
+    @property
+    def n_asked(self) -> int:
+        """The most records that one target was sent, all attacks together."""
+        return max([self.n_queries, *(model.n_queries for model in self.live)])
+
+    def _gives(self, level: Access) -> bool:
+        return bool(self.live) and self.live[0].access >= level
 
     @functools.cached_property
     def _typical_counts(self) -> tuple[float, float]:
@@ -94,10 +124,28 @@ class Evidence:
         is_in, is_out = (np.median(mask[self.membership.audit].sum(axis=1)) for mask in masks)
         return is_in, is_out
 
-    def views(self, rng: np.random.Generator) -> Iterator[View]:
-        """What the attacker sees of each target, in order."""
+    def views(
+        self, rows: np.ndarray | None = None, needs: Collection[str] = (), *, rng: np.random.Generator
+    ) -> Iterator[View]:
+        """What the attacker sees of each target, in order.
+
+        Args:
+            rows: the audited records; by default all of the audit.
+            needs: what attacks ask for beyond outputs. Features and gradients are computed only for those who do.
+            rng: evens out the counts of references.
+        """
+        audited = self.membership.audit
+        if rows is not None:
+            audited = np.zeros(len(self.labels), dtype=bool)
+            audited[rows] = True
         for target, model in enumerate(self.target_models):
             is_in, is_out = self.membership.reference_masks(target, rng=rng)
+            live = self.live[target] if self.live else None
+            features, gradient_norm = self.features, self.gradient_norm
+            if "features" in needs and features is None and self._gives(Access.WEIGHTS):
+                features = live.features(self.records.batch(), self.layer)
+            if "gradients" in needs and gradient_norm is None and self._gives(Access.GRADIENTS):
+                gradient_norm = live.gradient_norm(self.records.batch(), self.labels)
             yield View(
                 self.signals,
                 self.labels,
@@ -108,6 +156,11 @@ class Evidence:
                 reference_out=is_out[:, [r for r, m in enumerate(self.reference_models) if m != model]],
                 population=self.membership.population,
                 known=self.membership.known_bits(target),
-                gradient_norm=self.gradient_norm,
+                audited=audited,
+                gradient_norm=gradient_norm,
+                features=features,
+                records=self.records,
+                model=live,
+                architecture=self.architecture,
                 n_classes=self.logits.shape[-1],
             )

@@ -4,15 +4,24 @@ import functools
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
 from seepage import metrics
-from seepage.attacks import find_attack, needs
+from seepage.attacks import Attack, find_attack, needs
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.settings import Settings
 from seepage.report import result as report
+
+
+@dataclass
+class Cost:
+    """What one attack took against all targets together."""
+
+    seconds: float = 0.0
+    n_queries: int = 0  # records sent to the targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +29,7 @@ class Scored:
     """The scores of some attacks on the audited records: attack -> (records, targets)."""
 
     scores: dict[str, Float64[np.ndarray, "records targets"]]
-    seconds: dict[str, float]
+    costs: dict[str, Cost]
     members: Bool[np.ndarray, "records targets"]
     rows: np.ndarray
     p_values: dict[str, float]
@@ -63,19 +72,21 @@ def score(
 ) -> Scored:
     """Run attacks against every target; `rows` are the audited records."""
     collected: dict[str, list[np.ndarray]] = {name: [] for name in attacks}
-    seconds = dict.fromkeys(attacks, 0.0)
+    costs = {name: Cost() for name in attacks}
+    needed = set().union(*(find_attack(name).needs for name in attacks))
     view_rng, attack_rng = rng.spawn(2)
-    for view in evidence.views(view_rng):
+    for view in evidence.views(rows, needed, rng=view_rng):
         for name in attacks:
-            start = time.perf_counter()
+            start, asked = time.perf_counter(), view.n_asked
             collected[name].append(find_attack(name).score(view, rng=attack_rng)[rows])
-            seconds[name] += time.perf_counter() - start
+            costs[name].seconds += time.perf_counter() - start
+            costs[name].n_queries += view.n_samples * view.n_queries + view.n_asked - asked
     scores = {name: np.stack(columns, axis=1) for name, columns in collected.items()}
     members = evidence.membership.targets[rows][:, : len(evidence.target_models)]
     p_values = {name: metrics.leak_p_value(columns, members) for name, columns in scores.items()}
     corrected = metrics.holm(list(p_values.values()))
     p_values_holm = dict(zip(p_values, map(float, corrected), strict=True))
-    return Scored(scores, seconds, members, rows, p_values, p_values_holm, settings)
+    return Scored(scores, costs, members, rows, p_values, p_values_holm, settings)
 
 
 def measure(name: str, scored: Scored, evidence: Evidence, settings: Settings, rng) -> report.AttackResult:
@@ -91,7 +102,7 @@ def measure(name: str, scored: Scored, evidence: Evidence, settings: Settings, r
         access=str(attack.access),
         needs=needs(attack),
         source=attack.source,
-        options={f.name: getattr(attack, f.name) for f in fields(attack)},
+        options={f.name: _option(getattr(attack, f.name)) for f in fields(attack)},
         n_members=float(members.sum(axis=0).mean()),
         n_nonmembers=float((~members).sum(axis=0).mean()),
         n_targets=members.shape[1],
@@ -109,14 +120,36 @@ def measure(name: str, scored: Scored, evidence: Evidence, settings: Settings, r
         epsilon=_epsilon(scores, members, evidence.membership.origin == "drawn", settings, rng),
         p_value=scored.p_values[name],
         p_value_holm=scored.p_values_holm[name],
-        seconds=scored.seconds[name],
+        cost=_cost(attack, scored.costs[name], evidence),
         roc=_roc(scores, members, level),
         histogram=_histogram(scores[:, 0], members[:, 0]),
     )
 
 
+def _cost(attack: Attack, cost: Cost, evidence: Evidence) -> report.Cost:
+    n_references = 0
+    if "references" in needs(attack):
+        n_references = len(evidence.reference_models) - evidence.membership.turns
+        n_references = min(n_references, attack.most_references or n_references)
+    trained = 0.0
+    if evidence.training is not None and n_references:
+        n_models = len(set(evidence.reference_models) | set(evidence.target_models))
+        trained = evidence.training.seconds * n_references / n_models
+    return report.Cost(
+        references=n_references,
+        known=int(evidence.membership.known.sum()) if "known" in attack.needs else 0,
+        queries=cost.n_queries,
+        seconds=cost.seconds,
+        training_seconds=trained,
+    )
+
+
 def estimate(value: metrics.Estimate) -> report.Estimate:
     return report.Estimate(**{f.name: getattr(value, f.name) for f in fields(metrics.Estimate)})
+
+
+def _option(value: Any) -> str | int | float | bool | None:
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
 def _key(rate: float) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from seepage.attacks import find_attack
 from seepage.auditing.evidence import Evidence, Training
@@ -37,7 +38,9 @@ class Run:
     executor: Executor | None
     progress: bool
 
-    def train(self, pool: Pool, columns: np.ndarray, name: str, recipe: Recipe | None = None) -> Collection:
+    def train(
+        self, pool: Pool, columns: np.ndarray, name: str, recipe: Recipe | None = None, live: Sequence[int] = ()
+    ) -> Collection:
         return collect(
             recipe or self.recipe,
             pool,
@@ -46,6 +49,7 @@ class Run:
             queries=self.queries,
             folder=None if self.folder is None else self.folder / "run" / name,
             keep_weights=self.keep_weights and recipe is None,
+            live=live,
             engine=self.engine,
             workers=self.workers,
             executor=self.executor,
@@ -68,7 +72,7 @@ def _pool_of(records: Arrays | Pool, name: str) -> Pool:
     return Pool(*records, name=name)
 
 
-def pool_from_lists(members, nonmembers, population, recipe, references, origin, rng) -> tuple[Pool, Membership]:
+def pool_from_lists(members, nonmembers, population, recipe, references, known, origin, rng) -> tuple[Pool, Membership]:
     """One pool and one membership from the lists of records."""
     if members is None or nonmembers is None:
         raise InputError("audit: members and nonmembers go together, got only one of them")
@@ -90,22 +94,19 @@ def pool_from_lists(members, nonmembers, population, recipe, references, origin,
         nonmembers=nonmember_rows,
         population=side[2] if len(side) > 2 else 0,
         references=n_references,
+        known=known,
         origin=origin,
         rng=rng,
     )
     return pool, membership
 
 
-def evidence_from_pool(model, pool, membership, run: Run, access, model_outputs, attacks) -> Evidence:
+def evidence_from_pool(model, pool, membership, run: Run, access, model_outputs, attacks, layer) -> Evidence:
     """Evidence from records: train what is to be trained, ask the model that is there."""
     if len(membership) != len(pool):
         raise InputError(f"audit: the membership has {len(membership)} records and the pool {len(pool)}")
     if model is None and run.recipe is None:
         raise InputError("audit: without a model, a recipe= is needed to train one")
-    if model is None and access is not None and Access.of(access) > Access.LOGITS:
-        raise InputError(
-            f"audit: access='{access}' needs the model itself: train it with seepage.train and give it to the audit"
-        )
     if model is not None and (membership.turns or membership.n_targets > 1):
         raise InputError(
             f"audit: one model was given, and the membership has {membership.n_targets} targets: leave the model out "
@@ -126,10 +127,15 @@ def evidence_from_pool(model, pool, membership, run: Run, access, model_outputs,
     columns = np.hstack([trained_targets, references])
     collection = None
     if columns.shape[1]:
-        collection = run.train(pool, columns, "models" if model is None else "references")
+        level = _level(access, attacks)
+        asks = level > Access.LOGITS or any("model" in find_attack(name).needs for name in attacks or ())
+        live = range(membership.n_targets) if model is None and asks else ()
+        collection = run.train(pool, columns, "models" if model is None else "references", live=live)
     n_trained = trained_targets.shape[1]
     membership = replace(membership, references=references)
-    common = {"labels": pool.labels, "records": pool}
+    common = {"labels": pool.labels, "records": pool, "layer": layer}
+    if run.recipe is not None:
+        common["architecture"] = run.recipe.model
     training = None
     if collection is not None:
         training = Training(run.recipe.describe(), collection.plan, collection.seconds)
@@ -137,21 +143,20 @@ def evidence_from_pool(model, pool, membership, run: Run, access, model_outputs,
         n = len(membership.targets.T)
         targets = list(range(n))
         reference_models = targets if membership.turns else list(range(n_trained, columns.shape[1]))
+        n_queries = len(pool) * collection.logits.shape[2]
         return Evidence(
             logits=collection.logits,
             membership=membership,
             target_models=targets,
             reference_models=reference_models,
-            access=Access.LOGITS if access is None else Access.of(access),
+            access=level,
             kind="trained by this audit",
-            n_queries=len(pool) * collection.logits.shape[2],
+            n_queries=n_queries,
+            live=[wrap_trained(collection.modules[at], level, n_queries) for at in live],
             training=training,
             **common,
         )
     logits = answers if collection is None else np.concatenate([answers, collection.logits], axis=1)
-    norms = None
-    if target.access >= Access.GRADIENTS:
-        norms = target.gradient_norm(pool.batch(), pool.labels)
     return Evidence(
         logits=logits,
         membership=membership,
@@ -160,7 +165,7 @@ def evidence_from_pool(model, pool, membership, run: Run, access, model_outputs,
         access=target.access,
         kind=f"{target.kind}: {target.name}" + (", from a file whose code was trusted" if target.trusted else ""),
         n_queries=target.n_queries,
-        gradient_norm=norms,
+        live=[target],
         fingerprint=target.fingerprint,
         n_parameters=target.n_parameters,
         training=training,
@@ -174,7 +179,21 @@ def _wrap(model: Any, access: str | None, model_outputs: str | None, attacks: Se
         return model
     target = TargetModel.wrap(model, access=access, outputs=model_outputs)
     if access is None:
-        target.access = min(target.access, max([Access.LOGITS, *(find_attack(name).access for name in attacks or ())]))
+        target.access = min(target.access, _level(None, attacks))
+    return target
+
+
+def _level(access: str | None, attacks: Sequence[str] | None) -> Access:
+    """What the attacker may ask: as said, or else logits and whatever the named attacks need."""
+    if access is not None:
+        return Access.of(access)
+    return max([Access.LOGITS, *(find_attack(name).access for name in attacks or ())])
+
+
+def wrap_trained(module: nn.Module, access: Access, n_asked: int) -> TargetModel:
+    """A model that was trained here, as a target that has already been asked `n_asked` times."""
+    target = TargetModel.wrap(module, access=access)
+    target.n_queries = n_asked
     return target
 
 

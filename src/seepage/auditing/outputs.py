@@ -13,7 +13,7 @@ from seepage.errors import InputError
 from seepage.models.access import Access
 from seepage.models.outputs import labels_from, logits_from
 
-_KEYS = ("logits", "probs", "labels", "membership", "population", "ids")
+_KEYS = ("logits", "probs", "labels", "membership", "population", "known", "features", "ids")
 
 
 def evidence_from_outputs(
@@ -24,7 +24,8 @@ def evidence_from_outputs(
     Args:
         outputs: `logits` or `probs`, (samples, models, classes), model 0 the target; `labels` (samples,);
             `membership` (samples, models) bool; optionally `population` (samples,) bool, records known to be
-            non-members of every model, and `ids` (samples,).
+            non-members of every model; `known` (samples,) bool, records whose membership in the target the
+            attacker knows, which are not audited; `features` (samples, features) of the target; and `ids` (samples,).
         origin: how membership came about: "declared" random or "unknown".
         access: what the attacker sees; by default "logits" or "probabilities", as given.
 
@@ -58,14 +59,23 @@ def evidence_from_outputs(
         raise InputError(f"outputs: the array 'labels' must hold class numbers 0, 1, ...: {error}") from None
     columns = _mask("membership", arrays["membership"], logits.shape[:2])
     population = _mask("population", arrays.get("population", np.zeros(len(logits), bool)), logits.shape[:1])
+    known = _mask("known", arrays.get("known", np.zeros(len(logits), bool)), logits.shape[:1])
+    features = _features(arrays["features"], len(logits)) if "features" in arrays else None
     ids = None if "ids" not in arrays else np.asarray(arrays["ids"]).astype(str)
     for name, values in (("labels", labels), ("ids", ids)):
         if values is not None and values.shape != logits.shape[:1]:
             raise InputError(f"outputs: '{name}' must be (samples,) = {logits.shape[:1]}, got shape {values.shape}")
     membership = Membership(
-        references=columns[:, 1:], targets=columns[:, :1], audit=~population, population=population, origin=origin
+        references=columns[:, 1:],
+        targets=columns[:, :1],
+        audit=~population & ~known,
+        known=known,
+        population=population,
+        origin=origin,
     )
     given = Access.LOGITS if kinds[0] == "logits" else Access.PROBABILITIES
+    if features is not None:  # whoever can read them has the weights
+        given = Access.WEIGHTS
     return Evidence(
         logits=logits[:, :, None],
         labels=labels,
@@ -75,8 +85,19 @@ def evidence_from_outputs(
         access=given if access is None else min(given, Access.of(access)),
         kind="outputs computed elsewhere",
         n_queries=len(logits),
+        features=features,
         ids=ids,
     )
+
+
+def _features(values: Any, n_samples: int) -> np.ndarray:
+    values = np.asarray(values)
+    if values.ndim != 2 or len(values) != n_samples or values.dtype.kind not in "fiu" or not np.isfinite(values).all():
+        raise InputError(
+            f"outputs: 'features' must be finite numbers of shape ({n_samples}, features), got {values.dtype} "
+            f"{values.shape}"
+        )
+    return values.astype(np.float32)
 
 
 def _mask(name: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:

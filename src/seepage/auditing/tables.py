@@ -129,7 +129,7 @@ def target(evidence: Evidence, rows: np.ndarray, settings: Settings) -> report.T
         kind=evidence.kind,
         access=str(evidence.access),
         n_targets=len(evidence.target_models),
-        n_queries=evidence.n_queries,
+        n_queries=evidence.n_asked,
         accuracy_members=_accuracy(correct, members, settings.confidence),
         accuracy_nonmembers=_accuracy(correct, ~members, settings.confidence),
         fingerprint=evidence.fingerprint or _outputs_digest(evidence.logits[:, evidence.target_models]),

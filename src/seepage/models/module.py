@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float32, Float64, Int64
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 
-from seepage.errors import InputError
+from seepage.errors import InputError, unknown_name
 from seepage.models.access import Access
 from seepage.models.adapters import Adapter
 from seepage.models.outputs import SMALLEST_PROBABILITY
@@ -83,6 +83,31 @@ class Module(Adapter):
                     torch.stack([self._squared_norm_alone(parameters, *pair) for pair in zip(x, y, strict=True)])
                 )
         return torch.cat(parts).sqrt().cpu().numpy()
+
+    def features(self, batch: np.ndarray, layer: str | None = None) -> Float32[np.ndarray, "samples features"]:
+        """What `layer` gives, one row a record; by default what the linear layer that was called last was given.
+
+        Raises:
+            InputError: there is no such layer, or no linear layer was called.
+        """
+        layers = dict(self.module.named_modules())
+        if layer is not None and layer not in layers:
+            raise unknown_name("layer", layer, [name for name in layers if name])
+        seen: list[Tensor] = []
+        if layer is None:
+            linear = [module for module in layers.values() if isinstance(module, nn.Linear)]
+            hooks = [module.register_forward_pre_hook(lambda _, given: seen.append(given[0])) for module in linear]
+        else:
+            hooks = [layers[layer].register_forward_hook(lambda _, given, made: seen.append(self._tensor(made)))]
+        try:
+            self.module(self._inputs(batch))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        if not seen:
+            wanted = "no linear layer was called" if layer is None else f"its layer '{layer}' was not called"
+            raise InputError(f"{self.name} has no features to read, {wanted}: name a layer that is (layer=)")
+        return seen[-1].detach().flatten(1).float().cpu().numpy()
 
     def fingerprint(self) -> str:
         """SHA-256 over names, dtypes, shapes and bytes of the state dict, in its order."""

@@ -138,7 +138,7 @@ with access='probabilities' if the attacker you have in mind would have it
 
     @property
     def module(self) -> nn.Module:
-        """The torch module itself.
+        """The torch module itself; what changes it changes the target, so copy it first.
 
         Raises:
             AccessError: the target does not give its weights.
@@ -176,6 +176,27 @@ with access='probabilities' if the attacker you have in mind would have it
         if self._adapter.outputs == "labels":
             return np.concatenate(self._ask(inputs, self._checked_labels))
         return np.concatenate(self._ask(inputs, lambda *answer: self._checked_logits(*answer).argmax(axis=1)))
+
+    def features(self, inputs: Any, layer: str | None = None) -> Float32[np.ndarray, "samples features"]:
+        """What a layer of the module gives for each record, flattened.
+
+        Args:
+            inputs: (samples, ...).
+            layer: a name from `module.named_modules()`; by default what the last linear layer is given (the
+                penultimate features).
+
+        Raises:
+            AccessError: the target does not give its weights.
+            InputError: there is no such layer, or the model cannot take the inputs.
+        """
+        self._need(Access.WEIGHTS, "features")
+        inputs = _array(inputs)
+        parts = []
+        with self._adapter.asked():
+            for start in range(0, len(inputs), self._batch_size):
+                batch = np.asarray(inputs[start : start + self._batch_size])
+                parts.append(self._call(self._adapter.features, batch, layer))
+        return np.concatenate(parts)
 
     def gradient_norm(self, inputs: Any, labels: ArrayLike) -> Float64[np.ndarray, "samples"]:
         """The L2 norm of the gradient of each record's cross-entropy, over all parameters, in eval mode.

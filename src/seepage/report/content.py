@@ -115,7 +115,14 @@ def _attacks(result: AuditResult) -> list:
     text = "The leading attack stands first. A dash is an undefined number; its note says why."
     if result.verdict in ("INVALID", "INCONCLUSIVE"):
         text += f" The verdict is {result.verdict}: these figures support no claim."
-    return [Paragraph(text), _main_table(attacks), Figures([_roc(result), _aucs(result)]), *_histograms(attacks)]
+    return [
+        Paragraph(text),
+        _main_table(attacks),
+        Figures([_roc(result), _aucs(result)]),
+        *_histograms(attacks),
+        _log_mia(attacks),
+        _costs(attacks),
+    ]
 
 
 def _main_table(attacks: Sequence[AttackResult]) -> Table:
@@ -130,6 +137,40 @@ def _main_table(attacks: Sequence[AttackResult]) -> Table:
         hoisted("Epsilon", [_epsilon(attack) for attack in attacks]),
     ]
     return Table("Every attack, with intervals", columns, style="wide")
+
+
+def _log_mia(attacks: Sequence[AttackResult]) -> Table:
+    """Log-MIA with what it counts, in figures and in words."""
+    columns = [words("Attack", [attack.title for attack in attacks])]
+    for regime in ("a", "b"):
+        found = [getattr(attack.log_mia, regime) for attack in attacks]
+        counted = [
+            f"{significant(one.true_positives)} of {significant(attack.n_members)}, "
+            f"{one.false_positives_allowed} false allowed"
+            for one, attack in zip(found, attacks, strict=True)
+        ]
+        name = regime.upper()
+        columns += [
+            estimates(f"Log-MIA {name}", found),
+            numbers(f"{name}, chance taken off", [decimal(one.chance_corrected) for one in found]),
+            words(f"{name}, counts", counted),
+            words(f"{name}, in words", [one.reading for one in found]),
+        ]
+    return Table("How many members can be named surely (Log-MIA)", columns, style="text")
+
+
+def _costs(attacks: Sequence[AttackResult]) -> Table:
+    """What each attacker needs: the price of a leak is part of the risk."""
+    costs = [attack.cost for attack in attacks]
+    columns = [
+        words("Attack", [attack.title for attack in attacks]),
+        numbers("Reference models", [count(cost.references) for cost in costs]),
+        numbers("Known records", [count(cost.known) for cost in costs]),
+        numbers("Queries of the target", [count(cost.queries) for cost in costs], "records sent"),
+        numbers("Scoring", [duration(cost.seconds) for cost in costs], "once the shared answers are there"),
+        numbers("With its references", [duration(cost.seconds + cost.training_seconds) for cost in costs]),
+    ]
+    return Table("What each attack takes", columns)
 
 
 def _rates(label: str, by_attack: Sequence[dict[str, Estimate]], rates: Sequence[float]) -> list[Column]:
@@ -365,7 +406,6 @@ def _method(result: AuditResult) -> list:
         words("Needs besides", [_needs(attack.needs) for attack in attacks]),
         words("Options", [_options(attack) for attack in attacks]),
         words("Source", [attack.source for attack in attacks]),
-        numbers("Time", [duration(attack.seconds) for attack in attacks]),
     ]
     kinds, unknown = zip(*wording.attacks_not_run(result), strict=True)
     missing = [words("Kind of attack", kinds), words("What stays unknown", unknown)]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from seepage.errors import DataFileError
 
-SCHEMA = "seepage.audit/1"
+SCHEMA = "seepage.audit/2"
 
 VerdictName = Literal["LEAK SHOWN", "NO EVIDENCE", "INCONCLUSIVE", "INVALID"]
 GateStatus = Literal["pass", "fail", "not run"]
@@ -36,6 +36,8 @@ class LogMiaEstimate(Estimate):
     """ln(TP + 1) / ln(P + 1) at a capped count of false positives, beside its chance value."""
 
     chance: float = Field(description="expected value under a random ranking, for the same counts")
+    chance_corrected: float = Field(0.0, description="(value - chance) / (1 - chance)")
+    reading: str = Field("", description="the value in words; the words are this project's, not the source's")
     true_positives: float = Field(description="TP at the cap (a mean where there are several targets)")
     false_positives_allowed: int
 
@@ -72,11 +74,21 @@ class Histogram(Part):
     nonmembers: list[int]
 
 
+class Cost(Part):
+    """What the attack took, against all targets together."""
+
+    references: int = Field(description="reference models it made use of")
+    known: int = Field(description="records whose membership in the target it was told")
+    queries: int = Field(description="records sent to the target, augmented copies included")
+    seconds: float = Field(description="of scoring, once the answers that all attacks share are there")
+    training_seconds: float = Field(description="of training the references that it made use of")
+
+
 class AttackResult(Part):
     name: str
     title: str
     access: str = Field(description="least access level the attack needs")
-    needs: list[str] = Field(description="of references, population, gradients: what it used beside the target")
+    needs: list[str] = Field(description="what it used beside the target's answers: references, population, known, ...")
     source: str
     options: dict[str, str | int | float | bool | None]
     n_members: float = Field(description="members scored (mean over targets)")
@@ -92,7 +104,7 @@ class AttackResult(Part):
     epsilon: Epsilon | None
     p_value: float = Field(description="one-sided, of no leak: twice the smaller of the AUC and the top-scores test")
     p_value_holm: float = Field(description="corrected for the number of attacks")
-    seconds: float
+    cost: Cost
     roc: RocCurve
     histogram: Histogram | None
 

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class Collection:
     plan: Plan
     seconds: float
     n_resumed: int
+    modules: dict[int, nn.Module] = field(default_factory=dict)  # those that were asked for (`live`)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class TrainUnit:
     device: str
     queries: str
     folder: Path
-    keep_weights: bool
+    kept: frozenset[int]  # the models whose weights are kept
 
     @functools.cached_property
     def records(self) -> Records:
@@ -78,8 +79,8 @@ class TrainUnit:
             logits = np.stack([answers(module, self.records, self.queries) for module in modules])
         folder = RunFolder(self.folder)
         seconds = time.perf_counter() - start
-        if self.keep_weights:
-            for model, module in zip(models, modules, strict=True):
+        for model, module in zip(models, modules, strict=True):
+            if model in self.kept:
                 weights = {name: tensor.cpu().numpy() for name, tensor in module.state_dict().items()}
                 folder.write_weights(model, weights)
         folder.write(unit["key"], {"logits": logits}, {"models": models, "seconds": seconds})
@@ -123,6 +124,7 @@ def collect(
     queries: str = "none",
     folder: str | os.PathLike | None = None,
     keep_weights: bool = False,
+    live: Sequence[int] = (),
     engine: str | None = None,
     workers: int | None = None,
     executor: Executor | None = None,
@@ -140,6 +142,7 @@ def collect(
         queries: name of the query set to ask (`seepage.signals.queries.QUERIES`).
         folder: where finished units are kept, so that a killed run goes on; None for a temporary one.
         keep_weights: keep each model's weights in the folder too.
+        live: models to give back as modules, by number; their weights are kept in the folder.
         engine, workers: fix a part of the plan instead of timing it.
         executor: where units run; by default in this process or in local processes, as planned.
         device: "cpu" or "cuda"; by default the GPU where there is one.
@@ -175,7 +178,7 @@ def collect(
             "trainings": digest(keys),
             "seed": root_seed,
             "queries": queries,
-            "weights kept": keep_weights,
+            "weights kept": True if keep_weights else sorted(live),
             "version": seepage.__version__,
         }
         manifest = folder.manifest()
@@ -189,7 +192,7 @@ def collect(
             chosen = replace(chosen, workers=workers)
         task = TrainUnit(
             recipe, pool, columns, tuple(map(seed_of, keys)), chosen.engine, chosen.device, queries,
-            folder.path.absolute(), keep_weights,
+            folder.path.absolute(), frozenset(range(len(keys)) if keep_weights else live),
         )  # fmt: skip
         missing = [unit for unit in units if not folder.has(unit["key"])]
         executor = executor or (Processes(chosen.workers) if chosen.workers > 1 and len(missing) > 1 else Inline())
@@ -197,7 +200,14 @@ def collect(
             for position, _ in executor.map(task, missing, watch.update):
                 watch.done(position)
         logits = _gather(folder, units, len(pool), len(keys))
-    return Collection(logits, columns, chosen, time.perf_counter() - start, len(units) - len(missing))
+        modules = {model: _rebuilt(recipe, pool, folder.read_weights(model), seed_of(keys[model])) for model in live}
+    return Collection(logits, columns, chosen, time.perf_counter() - start, len(units) - len(missing), modules)
+
+
+def _rebuilt(recipe: Recipe, pool: Pool, weights: dict[str, np.ndarray], seed: int) -> nn.Module:
+    module = recipe.build(tuple(pool.inputs.shape[1:]), pool.n_classes, seed)
+    module.load_state_dict({name: torch.from_numpy(values) for name, values in weights.items()})
+    return module.eval()
 
 
 def _units(keys: Sequence[str], plan: Plan, identity: dict[str, Any]) -> list[dict[str, Any]]:

@@ -50,6 +50,17 @@ def softplus(x: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
     return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
 
 
+def log_softmax(logits: Float[np.ndarray, "*outputs classes"]) -> Float64[np.ndarray, "*outputs classes"]:
+    """log p = l - logsumexp(l) over the last axis, in float64; a probability of zero counts as 1e-45.
+
+    Raises:
+        InputError: NaN or infinity among the logits.
+    """
+    wide = np.moveaxis(_finite(np.moveaxis(np.asarray(logits, dtype=np.float64), -1, 0)), 0, -1)
+    wide = wide - wide.max(axis=-1, keepdims=True)
+    return wide - np.log(np.exp(wide).sum(axis=-1, keepdims=True))
+
+
 def _of_outputs(statistic: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
     """Lift a statistic of float64 columns (classes, outputs) to whole arrays (samples, ..., classes).
 

@@ -93,6 +93,15 @@ class RunFolder:
                 f"the unit {self._unit(key)} cannot be read ({error}): delete it and run again, it is made anew"
             ) from None
 
+    def read_weights(self, model: int) -> dict[str, np.ndarray]:
+        path = self.path / "weights" / f"{model}.safetensors"
+        try:
+            return safetensors.numpy.load_file(path)
+        except (OSError, safetensors.SafetensorError) as error:
+            raise StorageError(
+                f"the weights {path} cannot be read ({error}): delete the folder {self.path} and run again"
+            ) from None
+
     def write_bytes(self, path: Path, content: bytes) -> None:
         """Write a file whole or not at all."""
         part = path.with_name(f"{path.name}.{os.getpid()}.part")

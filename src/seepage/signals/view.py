@@ -1,13 +1,20 @@
 """What one attack sees of one target model."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
 
 from seepage.errors import InputError, unknown_name
-from seepage.signals.functions import SIGNALS
+from seepage.signals.functions import SIGNALS, log_softmax
+
+if TYPE_CHECKING:  # an attack's view must not wait for torch
+    from seepage.data import Pool
+    from seepage.models.target import TargetModel
 
 
 class ScalarSignals(Mapping[str, np.ndarray]):
@@ -28,13 +35,13 @@ class ScalarSignals(Mapping[str, np.ndarray]):
         if logits.ndim != 4:
             raise InputError(f"expected logits (samples, models, queries, classes): got shape {logits.shape}")
         self.n_classes = logits.shape[-1]
-        self._logits = logits
+        self.logits = logits
         self._labels = labels
         self._values: dict[str, np.ndarray] = {}
 
     def __getitem__(self, name: str) -> Float64[np.ndarray, "samples models queries"]:
         if name not in self._values:
-            self._values[name] = SIGNALS[name](self._logits, self._labels)
+            self._values[name] = SIGNALS[name](self.logits, self._labels)
         return self._values[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -58,7 +65,14 @@ class View:
         population: (samples,), known non-members of the target and of every reference; never audited.
         known: (samples,), 1 known member of the target, 0 known non-member, -1 unknown (the default); known ones
             are never scored.
+        audited: (samples,), the records that will be judged; by default all that are neither population nor known.
+            An attack may leave the others without a score.
         gradient_norm: (samples,), norm of the loss's gradient at the target; None where it was not collected.
+        features: (samples, features), what the target's last layer sees; None where it was not collected.
+        outputs: (samples, models, queries, classes), logits or log-probabilities of all models.
+        records: the records themselves.
+        model: the live target behind its access level, which counts what it is asked.
+        architecture: (input shape, number of classes) -> module, what the references are built with.
         n_classes: largest label plus one unless given.
 
     Raises:
@@ -74,9 +88,15 @@ class View:
     reference_out: Bool[np.ndarray, "samples references"] | None = field(default=None, repr=False)
     population: Bool[np.ndarray, " samples"] | None = field(default=None, repr=False)
     known: Int[np.ndarray, " samples"] | None = field(default=None, repr=False)
+    audited: Bool[np.ndarray, " samples"] | None = field(default=None, repr=False)
     gradient_norm: Float[np.ndarray, " samples"] | None = field(default=None, repr=False)
+    features: Float[np.ndarray, "samples features"] | None = field(default=None, repr=False)
+    outputs: Float[np.ndarray, "samples models queries classes"] | None = field(default=None, repr=False)
+    records: Pool | None = field(default=None, repr=False)
+    model: TargetModel | None = field(default=None, repr=False)
+    architecture: Callable[[tuple[int, ...], int], Any] | None = field(default=None, repr=False)
     n_classes: int | None = None
-    _cache: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False)
+    _cache: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self):
         labels = np.asarray(self.labels, dtype=np.int64)
@@ -90,6 +110,10 @@ class View:
             "population": _shaped("population", self.population, samples, bool, False),
             "known": _shaped("known", self.known, samples, np.int8, -1),
         }
+        judged = ~whole["population"] & (whole["known"] == -1)
+        whole["audited"] = judged if self.audited is None else _shaped("audited", self.audited, samples, bool, False)
+        if self.outputs is None and isinstance(self.signals, ScalarSignals):
+            whole["outputs"] = self.signals.logits
         if self.gradient_norm is not None:
             whole["gradient_norm"] = _shaped("gradient_norm", self.gradient_norm, samples, np.float64, np.nan)
         if self.n_classes is None:
@@ -104,7 +128,7 @@ class View:
         logits: Float[np.ndarray, "samples models queries classes"],
         labels: Int[np.ndarray, " samples"],
         **arguments,
-    ) -> "View":
+    ) -> View:
         """A view of one target among `logits`; `arguments` are those of `View`.
 
         For several targets over the same outputs make one `ScalarSignals` and hand it to each view.
@@ -119,7 +143,7 @@ class View:
         *,
         labels: Int[np.ndarray, " samples"] | None = None,
         **arguments,
-    ) -> "View":
+    ) -> View:
         """A view of scalar signals that are already there: target (samples, queries), references (samples, references,
         queries). Without labels all records are of class 0. The other `arguments` are those of `View`."""
         references = references or {}
@@ -146,8 +170,23 @@ class View:
             "out-references": self.reference_out.any(),
             "population": self.population.any(),
             "gradients": self.gradient_norm is not None,
+            "known": (self.known == 1).any() and (self.known == 0).any(),
+            "records": self.records is not None,
+            "features": self.features is not None,
+            "model": self.model is not None,
+            "queries": self.n_queries > 1,
         }
         return frozenset(name for name, is_there in there.items() if is_there)
+
+    @property
+    def n_queries(self) -> int:
+        """How many queries a record the outputs hold."""
+        return next(iter(self.signals.values())).shape[2] if self.outputs is None else self.outputs.shape[2]
+
+    @property
+    def n_asked(self) -> int:
+        """How many records the live target has been sent so far."""
+        return 0 if self.model is None else self.model.n_queries
 
     def target(self, name: str) -> Float64[np.ndarray, "samples queries"]:
         """A signal of the target model."""
@@ -158,6 +197,19 @@ class View:
         if name not in self._cache:
             self._cache[name] = _columns(self._all(name), self.reference_columns)
         return self._cache[name]
+
+    def target_log_probabilities(self) -> Float64[np.ndarray, "samples queries classes"]:
+        """log p of every class at the target."""
+        return self._log_probabilities(self.target_column)
+
+    def reference_log_probabilities(self, reference: int) -> Float64[np.ndarray, "samples queries classes"]:
+        """log p of every class at one reference, given by its place among the masks' columns."""
+        return self._log_probabilities(int(self.reference_columns[reference]))
+
+    def _log_probabilities(self, column: int) -> np.ndarray:
+        if self.outputs is None:
+            raise InputError("expected a view with outputs, this one was made of scalar signals: use View.from_logits")
+        return log_softmax(self.outputs[:, column])
 
     def _all(self, name: str) -> np.ndarray:
         if name not in self.signals:
@@ -179,6 +231,14 @@ class View:
             raise InputError(
                 "the population must hold non-members only: some of it was used to train a reference model"
             )
+        if (self.audited & (self.population | (self.known != -1))).any():
+            raise InputError("the population and known records cannot be audited: the attacker knows the answer")
+        if self.outputs is not None and len(self.outputs) != self.n_samples:
+            raise InputError(f"expected outputs of {self.n_samples} samples: got {len(self.outputs)}")
+        for name in ("features", "records"):
+            value = getattr(self, name)
+            if value is not None and len(value) != self.n_samples:
+                raise InputError(f"expected {name} of {self.n_samples} samples: got {len(value)}")
         if (self.known[self.population] == 1).any():
             raise InputError("the population must hold non-members only: some of it is a known member of the target")
 

@@ -9,10 +9,15 @@ from seepage.attacks.base import Attack
 from seepage.attacks.calibration import DifficultyCalibration
 from seepage.attacks.gradient_norm import GradientNorm
 from seepage.attacks.lira import LiRA
+from seepage.attacks.multi_signal_lira import MultiSignalLiRA
+from seepage.attacks.nasr import OutputsNetwork
 from seepage.attacks.per_class import ClassThreshold
 from seepage.attacks.quantile import AttackP, AttackR
+from seepage.attacks.rank_only import RankOnly
 from seepage.attacks.rmia import RMIA
+from seepage.attacks.shadow_classifier import ShadowClassifier
 from seepage.attacks.threshold import GlobalThreshold
+from seepage.attacks.top_k import TopScores
 from seepage.errors import unknown_name
 from seepage.models.access import Access
 
@@ -42,6 +47,15 @@ ATTACKS: dict[str, Attack] = {
     "rmia-online": RMIA("online"),
     "rmia-offline": RMIA("offline"),
     "rmia-online-official": RMIA("online", gamma=2.0, signal="taylor-softmax", queries="majority"),
+    "lira-multi-signal-online": MultiSignalLiRA("online"),
+    "lira-multi-signal-offline": MultiSignalLiRA("offline"),
+    "shokri": ShadowClassifier(),
+    "shokri-global": ShadowClassifier(per_class=False),
+    "salem-top-3": TopScores(),
+    "nasr": OutputsNetwork(),
+    "nasr-known": OutputsNetwork("known"),
+    "nasr-per-class": OutputsNetwork(per_class=True),
+    "rank-only": RankOnly(),
 }
 
 # Every further attack costs power, for all are corrected together. Left out: what orders records as another attack

@@ -25,7 +25,7 @@ FOUND = {
     "confidence": 0.75,
     "entropy": 0.6,
     "modified-entropy": 0.75,
-    "correctness": 0.6,
+    "correctness": 0.55,
     "loss-per-class": 0.75,
     "confidence-per-class": 0.75,
     "entropy-per-class": 0.6,
@@ -52,12 +52,25 @@ FOUND = {
     "nasr": 0.74,
     "nasr-per-class": 0.74,
     "rank-only": 0.64,
+    "augmentation": 0.6,
+    "augmentation-learned": 0.6,
+    "label-only-aerni": 0.65,
 }
 # The least AUC where digits with wrong labels were learned by heart, and the loss finds 0.69.
 FOUND_TRAINED = {
     "nasr-known": 0.62,
+    "noise": 0.6,
+    "boundary": 0.6,
 }
-BLIND_TO_LOG_ODDS = {"correctness", "gradient-norm", "rmia-online-official", "rank-only"}
+BLIND_TO_LOG_ODDS = {
+    "correctness",
+    "gradient-norm",
+    "rmia-online-official",
+    "rank-only",
+    "augmentation",
+    "augmentation-learned",
+    "label-only-aerni",
+}
 # They fit something to random numbers of their own, so that a changed order of sums shows.
 FITTED = {"nasr-known"}
 VIEW, MEMBERS = planted(leak=2.0)
@@ -155,7 +168,7 @@ def test_unequal_counts_and_absent_references_give_a_score(name):
     view = dataclasses.replace(VIEW, reference_in=VIEW.reference_in & keep, reference_out=VIEW.reference_out & keep)
     scores = score(name, view)
     assert np.isfinite(scores).all()
-    assert auc(scores[AUDITED], MEMBERS[AUDITED]) > 0.6
+    assert auc(scores[AUDITED], MEMBERS[AUDITED]) > min(0.6, FOUND[name])
 
 
 @on_outputs
@@ -222,7 +235,7 @@ def test_the_table_is_data():
 def test_defaults_follow_access_and_what_is_at_hand():
     everything = set(NEEDS)
     assert default_attacks(everything, "weights", n_known=100) == list(BY_DEFAULT)
-    assert default_attacks(everything, "label") == ["correctness"]
+    assert default_attacks(everything, "label") == ["correctness", "label-only-aerni"]
     assert default_attacks(set(), Access.LOGITS) == ["loss", "entropy", "modified-entropy", "correctness"]
     assert "gradient-norm" not in default_attacks(everything, "logits")
     assert "rmia-offline" not in default_attacks({"out-references"}, "logits")

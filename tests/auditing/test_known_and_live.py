@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import seepage
-from seepage import Membership, TargetModel
+from seepage import Membership, Pool, TargetModel
 from seepage.attacks import ATTACKS, find_attack
 from seepage.attacks.base import Attack
 from seepage.errors import InputError
@@ -164,3 +164,18 @@ def test_attacks_say_their_needs_as_data():
     assert json.dumps(seepage.ATTACKS["lira-online"].least_known) == "0"
     assert find_attack("loss").most_references is None
     assert TargetModel.wrap(seepage.MLP((4,), 2)).features(np.zeros((3, 4))).shape == (3, 128)
+
+
+def test_a_target_that_gives_labels_alone_is_asked_all_queries():
+    pool = Pool(np.random.default_rng(0).random((120, 1, 6, 6)), np.arange(120) % 3, n_classes=3)
+    member = np.random.default_rng(1).random(120) < 0.5
+
+    def bright_left_half(images):
+        return (images[..., :3].mean(axis=(1, 2, 3)) > 0.5).astype(int)
+
+    result = seepage.audit(
+        bright_left_half, **lists(pool, member), model_outputs="labels", queries="flip", attacks=["augmentation"]
+    )
+    assert result.target.access == "label"
+    assert result.target.n_queries == 240
+    assert result.attacks[0].cost.queries == 240

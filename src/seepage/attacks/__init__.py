@@ -5,12 +5,16 @@ A new attack is a file here, a line in `ATTACKS`, and a line in `BY_DEFAULT` if 
 
 from collections.abc import Collection
 
+from seepage.attacks.augmentation import Augmentation, LearnedAugmentation
 from seepage.attacks.base import Attack
+from seepage.attacks.boundary import BoundaryDistance
 from seepage.attacks.calibration import DifficultyCalibration
 from seepage.attacks.gradient_norm import GradientNorm
+from seepage.attacks.label_regression import LabelRegression
 from seepage.attacks.lira import LiRA
 from seepage.attacks.multi_signal_lira import MultiSignalLiRA
 from seepage.attacks.nasr import OutputsNetwork
+from seepage.attacks.noise import NoiseRobustness
 from seepage.attacks.per_class import ClassThreshold
 from seepage.attacks.quantile import AttackP, AttackR
 from seepage.attacks.rank_only import RankOnly
@@ -56,6 +60,11 @@ ATTACKS: dict[str, Attack] = {
     "nasr-known": OutputsNetwork("known"),
     "nasr-per-class": OutputsNetwork(per_class=True),
     "rank-only": RankOnly(),
+    "augmentation": Augmentation(),
+    "augmentation-learned": LearnedAugmentation(),
+    "label-only-aerni": LabelRegression(),
+    "noise": NoiseRobustness(),
+    "boundary": BoundaryDistance(),
 }
 
 # Every further attack costs power, for all are corrected together. Left out: what orders records as another attack
@@ -76,6 +85,7 @@ BY_DEFAULT = (
     "lira-offline-fixed-variance",
     "rmia-online",
     "rmia-offline",
+    "label-only-aerni",
 )
 
 

@@ -20,6 +20,7 @@ class Statistic(NamedTuple):
     sign: int  # +1 where members have the higher signal
     access: Access
     source: str
+    asks_once: bool = False
 
 
 STATISTICS = {
@@ -30,7 +31,7 @@ STATISTICS = {
         "Modified entropy", "modified-entropy", -1, Access.PROBABILITIES, f"{SONG}, attack on modified entropy"
     ),
     "correctness": Statistic(
-        "Correctness (gap)", "correct", 1, Access.LABEL, f"{YEOM}, adversary for the zero-one loss"
+        "Correctness (gap)", "correct", 1, Access.LABEL, f"{YEOM}, adversary for the zero-one loss", asks_once=True
     ),
 }
 
@@ -43,7 +44,7 @@ class GlobalThreshold(Attack):
         confidence        s = log(p_y / (1 - p_y))
         entropy           s = -H(p)
         modified-entropy  s = -Mentr(p, y)
-        correctness       s = 1[argmax p = y]
+        correctness       s = 1[argmax p = y]    of the record as it is; of all queries it is the attack `augmentation`
 
     Confidence is compared as log-odds, the same order as p_y without its saturation at 1; for one query that is also
     the order of the loss. It is the "global threshold" of the LiRA code (s = mean phi), for which its README gives
@@ -69,4 +70,5 @@ class GlobalThreshold(Attack):
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
         statistic = STATISTICS[self.statistic]
-        return statistic.sign * view.target(statistic.signal).mean(axis=1)
+        values = view.target(statistic.signal)
+        return statistic.sign * (values[:, 0] if statistic.asks_once else values.mean(axis=1))

@@ -200,13 +200,11 @@ def wrap_trained(module: nn.Module, access: Access, n_asked: int) -> TargetModel
 def _ask(target: TargetModel, pool: Pool, queries: str) -> np.ndarray:
     """The target's answers (samples, 1, queries, classes)."""
     if target.access == Access.LABEL:
-        if queries != "none":
-            raise InputError(f"audit: queries='{queries}' needs more than labels from the target")
-        predicted = target.labels(pool.batch())
+        predicted = np.stack([target.labels(query(pool.batch())) for query in query_set(queries)], axis=1)
         n_classes = max(target.n_classes or 0, pool.n_classes, int(predicted.max()) + 1)
         # A label alone: all the weight on one class.
         logits = np.where(np.eye(n_classes, dtype=bool)[predicted], 0.0, -100.0).astype(np.float32)
-        return logits[:, None, None]
+        return logits[:, None]
     answers = [target.logits(query(pool.batch())) for query in query_set(queries)]
     return np.stack(answers, axis=1)[:, None]
 

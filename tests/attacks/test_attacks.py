@@ -61,6 +61,11 @@ FOUND_TRAINED = {
     "nasr-known": 0.62,
     "noise": 0.6,
     "boundary": 0.6,
+    "quantile-gaussian": 0.6,
+    "quantile-pinball": 0.6,
+    "loss-trajectory": 0.7,
+    "sequence": 0.7,
+    "transfer": 0.4,  # the target's labels of strangers tell next to nothing of its members: near chance
 }
 BLIND_TO_LOG_ODDS = {
     "correctness",

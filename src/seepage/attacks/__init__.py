@@ -12,16 +12,20 @@ from seepage.attacks.calibration import DifficultyCalibration
 from seepage.attacks.gradient_norm import GradientNorm
 from seepage.attacks.label_regression import LabelRegression
 from seepage.attacks.lira import LiRA
+from seepage.attacks.loss_trajectory import LossTrajectory
 from seepage.attacks.multi_signal_lira import MultiSignalLiRA
 from seepage.attacks.nasr import OutputsNetwork
 from seepage.attacks.noise import NoiseRobustness
 from seepage.attacks.per_class import ClassThreshold
 from seepage.attacks.quantile import AttackP, AttackR
+from seepage.attacks.quantile_regression import QuantileRegression
 from seepage.attacks.rank_only import RankOnly
 from seepage.attacks.rmia import RMIA
+from seepage.attacks.sequence import MetricSequence
 from seepage.attacks.shadow_classifier import ShadowClassifier
 from seepage.attacks.threshold import GlobalThreshold
 from seepage.attacks.top_k import TopScores
+from seepage.attacks.transfer import Transfer
 from seepage.errors import unknown_name
 from seepage.models.access import Access
 
@@ -65,6 +69,11 @@ ATTACKS: dict[str, Attack] = {
     "label-only-aerni": LabelRegression(),
     "noise": NoiseRobustness(),
     "boundary": BoundaryDistance(),
+    "transfer": Transfer(),
+    "quantile-gaussian": QuantileRegression("gaussian"),
+    "quantile-pinball": QuantileRegression("pinball"),
+    "loss-trajectory": LossTrajectory(),
+    "sequence": MetricSequence(),
 }
 
 # Every further attack costs power, for all are corrected together. Left out: what orders records as another attack

@@ -1,0 +1,73 @@
+"""Several metrics on the way, read as a sequence."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float64
+
+from seepage.attacks.base import Attack
+from seepage.errors import InputError
+from seepage.signals.view import View
+
+
+@dataclass(frozen=True)
+class MetricSequence(Attack):
+    """s(x) = f(m_1(x), ..., m_E(x), m(x)): m_e five metrics at a student of the target after pass e, m at the target.
+
+    The metrics are the loss, the highest probability, the entropy, the modified entropy and the standard deviation of
+    the probabilities. f is a recurrent network with attention (`recurrent.Attentive`), trained on a reference model,
+    its student and the records that it was and was not trained on. The students are those of `LossTrajectory`.
+
+    Options:
+        epochs, lr, batch_size: of the distillation, as there; 50 passes in the paper's code.
+        hidden: width of the states.
+        steps, attack_lr: of f, Adam on all rows at once, stopped on a quarter of them held out.
+        most_rows: records to train f on at most.
+
+    Deviations: metrics on scales without saturation (log-odds, logarithms of the entropies), standardised step by
+    step; a GRU; Adam for the students instead of SGD; both students start alike; f is small and is stopped
+    on held-out records of the reference; the records of the reference are the audited ones themselves.
+
+    Reference: Li et al. 2024 (arXiv 2407.15098).
+    """
+
+    epochs: int = 20
+    hidden: int = 16
+    steps: int = 150
+    attack_lr: float = 1e-2
+    lr: float = 3e-3
+    batch_size: int = 32
+    most_rows: int = 3_000
+
+    needs: ClassVar[frozenset[str]] = frozenset({"in-references", "population", "records"})
+    most_references: ClassVar[int | None] = 1
+    title = "Metric sequence"
+    source = "Li et al. 2024 (arXiv 2407.15098), SeqMIA"
+
+    def __post_init__(self):
+        if self.epochs < 0 or min(self.hidden, self.steps, self.most_rows) < 1:
+            raise InputError(
+                f"MetricSequence: expected epochs >= 0 and hidden, steps and most_rows >= 1, got {self.epochs}, "
+                f"{self.hidden}, {self.steps} and {self.most_rows}"
+            )
+
+    def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
+        from seepage.attacks import recurrent
+        from seepage.attacks.distillation import trajectories
+
+        seed = int(rng.integers(2**62))
+        options = {"epochs": self.epochs, "lr": self.lr, "batch_size": self.batch_size}
+        made = trajectories(view, **options, seed=seed)
+        log_odds = recurrent.fit(
+            made.reference[made.is_pair],
+            made.is_in[made.is_pair],
+            hidden=self.hidden,
+            steps=self.steps,
+            lr=self.attack_lr,
+            most_rows=self.most_rows,
+            rng=rng,
+        )
+        scores = np.full(view.n_samples, np.nan)
+        scores[made.rows] = log_odds(made.target)
+        return scores

@@ -118,7 +118,7 @@ def test_every_key_is_an_argument_of_the_audit_or_of_its_settings():
     renamed = {"data": "pool", "seed": "rng"}
     for name, field in AuditConfig.model_fields.items():
         name = renamed.get(name, name)
-        if name == "options":
+        if name in ("options", "canaries"):  # they make the pool and the membership
             continue
         if name in settings:
             assert settings[name] == (tuple(field.default) if isinstance(field.default, list) else field.default), name
@@ -236,3 +236,19 @@ def test_a_class_that_only_non_members_have_counts_for_the_architecture(tmp_path
         "out": tmp_path / "out",
     }
     assert AuditConfig.model_validate(values).run(progress=False, command="").attacks
+
+
+def test_canaries_are_planted_and_judged_alone(tmp_path):
+    flags = {"data.name": "digits", "data.limit": 200, "recipe.architecture": "mlp", "recipe.epochs": 2}
+    flags |= {"canaries.n": 40, "references": 4, "attacks": ["loss"], "controls": False, "out": tmp_path}
+    result = AuditConfig.read(None, flags).run(progress=False, command="seepage audit")
+    assert result.attacks[0].n_targets == 4
+    assert result.attacks[0].n_members + result.attacks[0].n_nonmembers == 40
+    assert result.provenance.settings["config"]["canaries"] == {"kind": "mislabelled", "n": 40}
+
+
+@pytest.mark.parametrize("wrong", [{"known": 20}, {"data": None, "outputs": "x.npz"}, {"recipe": None}])
+def test_canaries_go_with_data_and_a_recipe_alone(wrong):
+    values = {"data": {"name": "digits"}, "recipe": {}, "canaries": {"n": 40}} | wrong
+    with pytest.raises(InputError, match="canaries: need data: and recipe:"):
+        AuditConfig.model_validate(values).run(progress=False, command="")

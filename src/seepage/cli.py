@@ -67,6 +67,12 @@ def demo(out: Path, references: int, seed: int) -> None:
 @click.option("--epochs", type=float, help="Training epochs of the recipe.  [default: 50]")
 @click.option("--attacks", help="Names separated by commas.  [default: all that fit]")
 @click.option("--access", type=click.Choice(["label", "probabilities", "logits", "gradients", "weights"]))
+@click.option("--canaries", type=click.IntRange(4), help="Plant so many canaries and judge them alone.")
+@click.option(
+    "--canary-kind",
+    type=click.Choice(["clean", "mislabelled", "blank", "ood", "near-duplicates"]),
+    help="What the canaries are.  [default: mislabelled]",
+)
 @click.option("--known", type=click.IntRange(0), help="Records whose membership the attacker knows.  [default: 0]")
 @click.option("--queries", help="Augmented copies of images: none, flip, flip-shift, rotate, translate.")
 @click.option("--layer", help="Whose output the features are.  [default: the penultimate layer]")
@@ -114,7 +120,12 @@ def _renamed(flags: dict, *, trains: bool) -> dict:
         values["options.label"] = values.pop("label")
     if "model" in values:
         values["model.file"] = values.pop("model")
-    for flag, key in (("model_outputs", "model.outputs"), ("trust_code", "model.trust_code")):
+    for flag, key in (
+        ("model_outputs", "model.outputs"),
+        ("trust_code", "model.trust_code"),
+        ("canaries", "canaries.n"),
+        ("canary_kind", "canaries.kind"),
+    ):
         if flag in values:
             values[key] = values.pop(flag)
     if trains:
@@ -127,15 +138,58 @@ def _renamed(flags: dict, *, trains: bool) -> dict:
 
 
 @main.command()
+@click.argument("config", type=click.Path(path_type=Path), required=False)
+@click.option("--data", help="A named data set of images (cifar10, digits, ...) or a file of labelled images.")
+@click.option("--limit", type=click.IntRange(4), help="Use this many records, drawn at random.  [default: all]")
+@click.option("--architecture", help="What to train.  [default: cnn]")
+@click.option("--epochs", type=float, help="Training epochs.  [default: 50]")
+@click.option("--evaluated", type=click.IntRange(10), help="Records of each set, at most.  [default: 2500]")
+@click.option("--smoothing", type=float, help="Of the variant with label smoothing.  [default: 0.0083]")
+@click.option("--weight-decay", type=float, help="Of the L2 variant.  [default: 0.0003]")
+@click.option("--generator", help="gan (train one), none, or a .npz with 'images'.  [default: gan]")
+@click.option("--gan-steps", type=click.IntRange(1), help="Training steps of the generator.  [default: 10000]")
+@click.option("--far", help="Other data sets as non-members, with commas, or none.  [default: those in the cache]")
+@click.option("--doublings", type=click.IntRange(0, 60), help="Scale inputs up to 2^this; 0: not.  [default: 20]")
+@click.option("--prior", type=float, help="Share of members among the records asked about.  [default: 0.5]")
+@click.option("--workers", type=click.IntRange(0), help="Processes that train.  [default: planned]")
+@click.option("--seed", type=click.IntRange(0), help="Everything random derives from it.  [default: 0]")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for run, result and report.  [default: trust]")
+def trust(config: Path | None, **flags) -> None:
+    """Count who is wrongly called a member: calibrated models, far, generated and spoilt non-members.
+
+    \b
+    seepage trust --data cifar10 --out DIR
+    seepage trust --data digits --epochs 15 --gan-steps 300 --far none
+    seepage trust trust.yaml
+    """
+    from seepage.config import TrustConfig
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    if config is None and "data" not in given:
+        raise click.UsageError("nothing to study: give a CONFIG or --data")
+    if "far" in given:
+        given["far"] = [name.strip() for name in given["far"].split(",") if name.strip() not in ("", "none")]
+    given = _renamed(given, trains=False)
+    for flag, key in (("limit", "data.limit"), ("architecture", "recipe.architecture")):
+        if flag in given:
+            given[key] = given.pop(flag)
+    parsed = TrustConfig.read(config, given)
+    result = parsed.run(progress=sys.stderr.isatty(), command=shlex.join(["seepage", *sys.argv[1:]]))
+    click.echo(str(result))
+    click.echo(f"\nReport: {parsed.out / 'report.html'}")
+
+
+@main.command()
 @click.argument("result", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help=".html or .md; otherwise a summary is printed.")
 def report(result: Path, out: Path | None) -> None:
     """Render a saved RESULT (a result.json or its folder) again."""
+    from seepage.report.reading import load_result
     from seepage.report.result import AuditResult
 
-    loaded = AuditResult.load(result)
+    loaded = load_result(result)
     if out is None:
-        _show(loaded)
+        _show(loaded) if isinstance(loaded, AuditResult) else click.echo(str(loaded))
     else:
         click.echo(f"Report: {loaded.report(out)}")
 

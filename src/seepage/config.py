@@ -103,6 +103,13 @@ class RecipeConfig(Section):
         )
 
 
+class CanariesConfig(Section):
+    """Canaries: planted records, the only ones that are judged, every model in its turn."""
+
+    kind: Literal["clean", "mislabelled", "blank", "ood", "near-duplicates"] = "mislabelled"
+    n: int = Field(500, ge=4)
+
+
 class AuditConfig(Section):
     """One audit."""
 
@@ -120,6 +127,7 @@ class AuditConfig(Section):
     recipe: RecipeConfig | None = None
     references: int | None = Field(None, ge=0, description="with a recipe; default 64")
     every_model: bool = False
+    canaries: CanariesConfig | None = Field(None, description="plant canaries and judge them alone")
     known: int | float = Field(0, ge=0, description="records whose membership the attacker knows: a count or a share")
     attacks: list[str] | None = Field(None, description="names from 'seepage attacks'; default: all that fit")
     access: Literal["label", "probabilities", "logits", "gradients", "weights"] | None = None
@@ -147,16 +155,7 @@ class AuditConfig(Section):
             DataFileError: the file is missing or is not YAML.
             InputError: an unknown key or an unusable value.
         """
-        values: dict[str, Any] = {}
-        if path is not None:
-            try:
-                values = yaml.safe_load(Path(path).read_text()) or {}
-            except (OSError, UnicodeDecodeError) as error:
-                raise DataFileError(f"cannot read the configuration {path}: {error}") from None
-            except yaml.YAMLError as error:
-                raise DataFileError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
-            if not isinstance(values, dict):
-                raise InputError(f"{path}: expected keys and values, got {type(values).__name__}")
+        values = _from_yaml(path)
         if any(name.startswith("data.") for name in flags):
             values["data"] = {}  # other data than the file's, whose options do not suit them
         if "architecture" in (flags := dict(flags)):
@@ -175,7 +174,7 @@ class AuditConfig(Section):
 
         from seepage.auditing import Settings, audit
         from seepage.auditing.gather import DEFAULT_REFERENCES
-        from seepage.data import Membership
+        from seepage.data import Membership, plant
         from seepage.data.files import pools_from_files, read_arrays
         from seepage.models.files import load_model
 
@@ -217,6 +216,22 @@ class AuditConfig(Section):
                 references=(DEFAULT_REFERENCES if self.references is None else self.references) if self.recipe else 0,
                 origin=self.origin,
                 rng=np.random.default_rng([self.seed, 2]),
+            )
+        if self.canaries is not None:
+            if pool is None or self.recipe is None or self.model or membership is not None or self.known:
+                raise InputError(
+                    "canaries: need data: and recipe:, and neither a model, a membership nor known records"
+                )
+            rng = np.random.default_rng([self.seed, 3])
+            planted = plant(pool, self.canaries.kind, n=self.canaries.n, rng=rng)
+            pool = planted.pool
+            membership = Membership.canaries_in_turns(
+                pool,
+                canaries=planted.canaries,
+                keep=planted.companions,
+                models=DEFAULT_REFERENCES if self.references is None else self.references,
+                population=0.2,
+                rng=rng,
             )
         given = [pool] if pool is not None else list(records.values())
         input_shape = given[0].inputs.shape[1:] if given else None
@@ -263,6 +278,100 @@ class AuditConfig(Section):
         )
 
 
+class StudyRecipeConfig(RecipeConfig):
+    """How the plain models of a study are trained."""
+
+    architecture: str = "cnn"
+
+
+class TrustConfig(Section):
+    """One honesty study: how often score-based attacks accuse records that no model was trained on."""
+
+    data: DataConfig = Field(description="labelled images")
+    recipe: StudyRecipeConfig = StudyRecipeConfig()
+    smoothing: float = Field(0.0083, gt=0, lt=1, description="of the variant with label smoothing")
+    weight_decay: float = Field(3e-4, gt=0, description="of the L2 variant")
+    evaluated: int = Field(2500, ge=10, description="at most so many members, and records of each set")
+    generator: str = Field("gan", description="gan: train one; none; or a .npz with 'images', uint8")
+    gan_steps: int = Field(10_000, ge=1)
+    gan_width: int = Field(32, ge=1)
+    far: list[str] | None = Field(None, description="other data sets as non-members; default: those in the cache")
+    doublings: int = Field(20, ge=0, le=60, description="scale inputs up to 2^doublings; 0: not at all")
+    ray_records: int = Field(500, ge=1)
+    prior: float = Field(0.5, gt=0, lt=1)
+    confidence: float = Field(0.95, gt=0, lt=1)
+    engine: Literal["stacked", "single"] | None = None
+    workers: int | None = Field(None, ge=0)
+    seed: int = Field(0, ge=0)
+    out: Path = Path("trust")
+
+    @classmethod
+    def read(cls, path: Path | None, flags: dict[str, Any]) -> "TrustConfig":
+        """The configuration of a YAML file, with flags over it; raises what `AuditConfig.read` raises."""
+        values = _from_yaml(path)
+        if {"data.name", "data.file"} & set(flags):
+            values["data"] = {}  # other data than the file's, whose options do not suit them
+        for name, value in flags.items():
+            _set(values, name.split("."), value)
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise _readable(error, path or "the flags", cls) from None
+
+    def run(self, *, progress: bool, command: str):
+        """Carry out the study."""
+        from seepage.trust.nonmembers import as_images
+        from seepage.trust.study import Choices, study
+
+        data = self.data
+        if data.name == "digits":
+            data = data.model_copy(update={"options": {"flat": False, **data.options}})
+        pool = data.pool(self.seed)
+        if pool.labels is None:
+            raise InputError("data: the records have no labels: name their column with data: options: {label: ...}")
+        as_images(pool.subset([0]))
+        recipe = self.recipe
+        _check_architecture(recipe.architecture, recipe.options, pool.inputs.shape[1:], pool.n_classes, "recipe")
+        return study(
+            pool,
+            recipe=recipe.recipe(),
+            out=self.out,
+            choices=Choices(
+                smoothing=self.smoothing,
+                weight_decay=self.weight_decay,
+                evaluated=self.evaluated,
+                gan_steps=self.gan_steps,
+                gan_width=self.gan_width,
+                far=None if self.far is None else tuple(self.far),
+                doublings=self.doublings,
+                ray_records=self.ray_records,
+                prior=self.prior,
+                confidence=self.confidence,
+            ),
+            generator=None if self.generator == "none" else self.generator,
+            engine=self.engine,
+            workers=self.workers,
+            progress=progress,
+            command=command,
+            config=self.model_dump(mode="json"),
+            rng=self.seed,
+        )
+
+
+def _from_yaml(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        values = yaml.safe_load(Path(path).read_text()) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataFileError(f"cannot read the configuration {path}: {error}") from None
+    except yaml.YAMLError as error:
+        raise DataFileError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected keys and values, got {type(values).__name__}")
+    return values
+
+
 def _made(kind: type, options: dict[str, Any], where: str):
     known = list(kind.__dataclass_fields__)
     for name in options:
@@ -299,13 +408,13 @@ def _set(values: dict[str, Any], names: list[str], value: Any) -> None:
     values[names[-1]] = value
 
 
-def _readable(error: ValidationError, where: str | os.PathLike) -> InputError:
+def _readable(error: ValidationError, where: str | os.PathLike, kind: type[Section] = AuditConfig) -> InputError:
     """The first complaint in one sentence; an unknown key, which may be why another is missing, goes before the rest
     and names the closest known one."""
     first = min(error.errors(), key=lambda complaint: complaint["type"] != "extra_forbidden")
     path = [str(part) for part in first["loc"]]
     if first["type"] == "extra_forbidden":
-        section = AuditConfig
+        section = kind
         for name in path[:-1]:
             annotation = section.model_fields[name].annotation
             section = next(a for a in getattr(annotation, "__args__", (annotation,)) if a is not type(None))
@@ -330,6 +439,7 @@ recipe:
   batch_size: 64
 references: 64
 # every_model: true         # each reference takes its turn as the target: an audit of the recipe
+# canaries: {kind: mislabelled, n: 500}   # plant canaries and judge them alone, every model in its turn
 
 # 2. Or a trained model and two sets of records (instead of data and recipe).
 # model: {file: model.safetensors, architecture: mlp, options: {hidden: [128]}}

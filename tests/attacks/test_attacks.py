@@ -65,7 +65,8 @@ FOUND_TRAINED = {
     "quantile-pinball": 0.6,
     "loss-trajectory": 0.7,
     "sequence": 0.7,
-    "transfer": 0.4,  # the target's labels of strangers tell next to nothing of its members: near chance
+    "fes-mia-ss-outputs": 0.58,
+    "fes-mia-ls-outputs": 0.58,
 }
 BLIND_TO_LOG_ODDS = {
     "correctness",
@@ -76,16 +77,18 @@ BLIND_TO_LOG_ODDS = {
     "augmentation-learned",
     "label-only-aerni",
 }
+# At chance in that small world too: strangers' labels tell next to nothing of members (transfer), nor do the features
+# of 1 to 10 known records, whose classes differ more than members do. Each finds planted leaks in tests of its own.
+NO_POWER_TRAINED = {"transfer"} | {name for name in ATTACKS if name.startswith("fes-mia-")} - set(FOUND_TRAINED)
 # They fit something to random numbers of their own, so that a changed order of sums shows.
 FITTED = {"nasr-known"}
 VIEW, MEMBERS = planted(leak=2.0)
 AUDITED = ~VIEW.population
 every_attack = pytest.mark.parametrize("name", ATTACKS)
 # What needs no more than answers is tested where the answers are drawn, the rest on models that were trained.
-on_outputs = pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if attack.needs <= VIEW.available])
-on_trained = pytest.mark.parametrize(
-    "name", [name for name, attack in ATTACKS.items() if not attack.needs <= VIEW.available]
-)
+ON_OUTPUTS = [name for name, attack in ATTACKS.items() if attack.needs <= VIEW.available]
+on_outputs = pytest.mark.parametrize("name", ON_OUTPUTS)
+on_trained = pytest.mark.parametrize("name", [name for name in ATTACKS if name not in ON_OUTPUTS])
 
 
 def score(name: str, view: View = VIEW) -> np.ndarray:
@@ -110,9 +113,8 @@ def rows_of(view: View, rows: np.ndarray) -> View:
 
 
 def test_every_attack_has_its_row_in_the_world_that_has_what_it_needs():
-    assert set(FOUND) | set(FOUND_TRAINED) == set(ATTACKS)
-    assert all(ATTACKS[name].needs <= VIEW.available for name in FOUND)
-    assert not any(ATTACKS[name].needs <= VIEW.available for name in FOUND_TRAINED)
+    assert set(FOUND) | set(FOUND_TRAINED) | NO_POWER_TRAINED == set(ATTACKS)
+    assert set(FOUND) == set(ON_OUTPUTS)
 
 
 @on_outputs
@@ -128,7 +130,7 @@ def test_a_target_that_saw_nothing_gives_chance(name):
     assert abs(auc(score(name, view)[audited], members[audited]) - 0.5) < 0.055
 
 
-@on_trained
+@pytest.mark.parametrize("name", FOUND_TRAINED)
 def test_what_a_trained_model_learned_by_heart_is_found(name):
     view, members = trained()
     assert auc(score(name, view)[view.audited], members[view.audited]) > FOUND_TRAINED[name]
@@ -159,7 +161,8 @@ def test_the_order_of_the_records_plays_no_part(name):
     if name in FITTED:
         assert spearmanr(there, here).statistic > 0.99
     else:
-        np.testing.assert_allclose(there, here, rtol=1e-9, atol=1e-12)
+        # A record's place in a float32 batch shows in the last digits of what a tuned copy answers.
+        np.testing.assert_allclose(there, here, rtol=1e-9, atol=2e-6 if name.startswith("fes-mia-tt") else 1e-12)
 
 
 @on_outputs
@@ -240,6 +243,7 @@ def test_the_table_is_data():
 def test_defaults_follow_access_and_what_is_at_hand():
     everything = set(NEEDS)
     assert default_attacks(everything, "weights", n_known=100) == list(BY_DEFAULT)
+    assert "fes-mia-ss-outputs" not in default_attacks(everything, "weights", n_known=9)
     assert default_attacks(everything, "label") == ["correctness", "label-only-aerni"]
     assert default_attacks(set(), Access.LOGITS) == ["loss", "entropy", "modified-entropy", "correctness"]
     assert "gradient-norm" not in default_attacks(everything, "logits")

@@ -139,7 +139,7 @@ def test_counts_left_as_they_are_would_give_the_answer_away(monkeypatch):
     """What the two tests above look for does happen: without evening the counts out, attacks alarm on noise."""
     monkeypatch.setattr(Membership, "reference_masks", lambda self, at, rng: (self.references, ~self.references))
     found = [p_values(noise_balanced_together(seed, references=3, n=400), seed) for seed in range(10)]
-    often = {name for name in ATTACKS if sum(p[name] <= ALPHA for p in found) > most_alarms(10)}
+    often = {name for name in found[0] if sum(p[name] <= ALPHA for p in found) > most_alarms(10)}
     assert {"lira-online", "lira-offline"} <= often
 
 

@@ -123,12 +123,12 @@ def test_a_layer_by_name_and_one_that_is_not_there(spy):
 
 
 def test_too_few_known_records_are_refused_with_the_number_that_is_needed(spy):
-    with pytest.raises(InputError, match="needs 3 known members .* got 1; audit with known=9"):
-        membership = Membership.fixed(
-            240, members=coin(), known=[int(coin().argmax()), int((~coin()).argmax())], population=20,
-            origin="declared", rng=np.random.default_rng(0),
-        )  # fmt: skip
-        model = seepage.train(QUICK, records(), coin(), rng=np.random.default_rng(0))
+    one_a_side = [int(coin().argmax()), int((~coin()).argmax())]
+    membership = Membership.fixed(
+        240, members=coin(), known=one_a_side, population=20, origin="declared", rng=np.random.default_rng(0)
+    )
+    model = seepage.train(QUICK, records(), coin(), rng=np.random.default_rng(0))
+    with pytest.raises(InputError, match=r"needs 3 known members .* got 1; audit with known=9"):
         seepage.audit(model, records(), membership, attacks=["spy"])
 
 

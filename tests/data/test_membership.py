@@ -134,6 +134,81 @@ def test_canaries_are_always_audited():
     assert membership.audit[:50].all()
 
 
+@pytest.mark.parametrize("models", [2, 7, 16])
+def test_canaries_are_in_half_of_the_models_and_ordinary_records_in_all_or_none(models):
+    canaries = np.arange(500) % 5 == 0
+    membership = Membership.canaries_in_turns(
+        500, canaries=canaries, models=models, population=50, validation=0.1, rng=np.random.default_rng(models)
+    )
+    n_in = membership.targets.sum(axis=1)
+    assert set(n_in[canaries]) == {models // 2, models - models // 2}
+    np.testing.assert_array_equal(membership.audit, canaries)
+    np.testing.assert_array_equal(membership.canaries, canaries)
+    assert (membership.population.sum(), membership.validation.sum()) == (50, 50)
+    held_out = membership.population | membership.validation
+    assert not held_out[canaries].any()
+    assert (n_in[~canaries & ~held_out] == models).all()
+    assert (n_in[held_out] == 0).all()
+    assert (membership.turns, membership.origin, membership.n_targets) == (True, "drawn", models)
+
+
+def test_each_canary_draws_its_half_by_itself():
+    membership = Membership.canaries_in_turns(20_000, canaries=range(10_000), models=8, rng=np.random.default_rng(0))
+    columns = membership.targets[:10_000]
+    assert (np.abs(columns.sum(axis=0) - 5000) < 4 * 50).all()
+    assert len(set(columns.sum(axis=0))) > 1
+    agreement = (columns[1:] == columns[:-1]).mean(axis=0)
+    assert (np.abs(agreement - 0.5) < 4 * 0.005).all()
+
+
+@pytest.mark.parametrize(
+    ("train", "n_ordinary"), [(None, 70), (60, 62), (0.5, 36), (np.arange(40, 80), 42), (np.arange(100) >= 40, 62)]
+)
+def test_ordinary_records_are_all_a_share_or_those_of_a_list(train, n_ordinary):
+    membership = Membership.canaries_in_turns(
+        100, canaries=range(20), models=4, train=train, keep=[20, 21], population=10, rng=np.random.default_rng(0)
+    )
+    ordinary = membership.targets.all(axis=1)
+    assert ordinary.sum() == n_ordinary
+    assert ordinary[[20, 21]].all()
+    if np.ndim(train):
+        assert ordinary[train].all()
+    assert (membership.targets.any(axis=1) == (ordinary | membership.canaries)).all()
+    assert membership.population.sum() == 10
+
+
+def test_reference_masks_of_canaries_are_even_and_ordinary_records_are_in_no_pair():
+    membership = Membership.canaries_in_turns(
+        300, canaries=range(100), models=16, population=50, rng=np.random.default_rng(0)
+    )
+    for t in (0, 15):
+        is_in, is_out = membership.reference_masks(t, rng=np.random.default_rng(t))
+        assert (is_in[:100].sum(axis=1) == 7).all()
+        assert (is_out[:100].sum(axis=1) == 7).all()
+        ordinary = membership.targets.all(axis=1)
+        assert not (is_in | is_out)[ordinary].any()
+        assert (is_out.sum(axis=1)[membership.population] == 15).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"models": 1}, "at least 2 models"),
+        ({"keep": [3]}, "canaries and kept records to be disjoint, got 1"),
+        ({"train": [2, 3, 50]}, "ordinary training records to be disjoint, got 2"),
+        ({"train": 90}, "at most 80"),
+        ({"population": 0.9}, "leave records"),
+        ({"canaries": []}, "got 0 members of 0"),
+        ({"canaries": [100]}, "indices from 0 to 99"),
+    ],
+)
+def test_canaries_that_cannot_take_turns_are_refused(options, words):
+    with pytest.raises(InputError, match=words):
+        Membership.canaries_in_turns(
+            100, **{"canaries": range(20), "models": 4, "rng": np.random.default_rng(0), **options}
+        )
+
+
 def test_fixed_lists_become_the_target_and_references_stay_independent_of_them():
     pool = Pool(np.zeros((3000, 1)))
     membership = Membership.fixed(

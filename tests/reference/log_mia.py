@@ -1,5 +1,6 @@
 """Naive Log-MIA: a walk over thresholds, and its chance value in exact fractions."""
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -22,3 +23,12 @@ def chance(n_in, n_out, count):
         orders_after = math.comb(n_in - x + n_out - count - 1, n_in - x)
         total += float(Fraction(orders_before * orders_after, math.comb(n_in + n_out, n_in))) * math.log(x + 1)
     return total / math.log(n_in + 1)
+
+
+def tail(found, n_in, n_out, count):
+    """Share of all orders of members and others in which at least `found` members come before the one too many."""
+    hits, orders = 0, list(itertools.combinations(range(n_in + n_out), n_out))
+    for others in orders:
+        stop = others[count] if count < n_out else n_in + n_out
+        hits += stop - min(count, n_out) >= found
+    return hits / len(orders)

@@ -9,6 +9,7 @@ from seepage.attacks.augmentation import Augmentation, LearnedAugmentation
 from seepage.attacks.base import Attack
 from seepage.attacks.boundary import BoundaryDistance
 from seepage.attacks.calibration import DifficultyCalibration
+from seepage.attacks.few_shot import LaplacianShot, SimpleShot, TransductiveTuning
 from seepage.attacks.gradient_norm import GradientNorm
 from seepage.attacks.label_regression import LabelRegression
 from seepage.attacks.lira import LiRA
@@ -74,6 +75,20 @@ ATTACKS: dict[str, Attack] = {
     "quantile-pinball": QuantileRegression("pinball"),
     "loss-trajectory": LossTrajectory(),
     "sequence": MetricSequence(),
+    "fes-mia-ss-1-shot": SimpleShot(1),
+    "fes-mia-ss-5-shot": SimpleShot(5),
+    "fes-mia-ss-10-shot": SimpleShot(10),
+    "fes-mia-ss-outputs": SimpleShot(5, space="outputs"),
+    "fes-mia-ss-official": SimpleShot(5, "official"),
+    "fes-mia-ls-1-shot": LaplacianShot(1),
+    "fes-mia-ls-5-shot": LaplacianShot(5),
+    "fes-mia-ls-10-shot": LaplacianShot(10),
+    "fes-mia-ls-outputs": LaplacianShot(5, space="outputs"),
+    "fes-mia-ls-official": LaplacianShot(5, "official"),
+    "fes-mia-tt-1-shot": TransductiveTuning(1),
+    "fes-mia-tt-5-shot": TransductiveTuning(5),
+    "fes-mia-tt-10-shot": TransductiveTuning(10),
+    "fes-mia-tt-official": TransductiveTuning(5, "official"),
 }
 
 # Every further attack costs power, for all are corrected together. Left out: what orders records as another attack
@@ -95,6 +110,8 @@ BY_DEFAULT = (
     "rmia-online",
     "rmia-offline",
     "label-only-aerni",
+    "fes-mia-ss-outputs",
+    "fes-mia-ss-5-shot",
 )
 
 

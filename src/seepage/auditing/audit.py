@@ -12,6 +12,7 @@ import numpy as np
 from seepage.attacks import default_attacks, find_attack
 from seepage.auditing import gates, tables
 from seepage.auditing.controls import run_controls
+from seepage.auditing.ensemble import ensemble
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.findings import Scored, measure, score
 from seepage.auditing.gather import DEFAULT_REFERENCES, Arrays, Run, evidence_from_pool, pool_from_lists, refuse
@@ -112,7 +113,7 @@ def audit(
     settings = settings or Settings()
     root_seed = int(rng) if isinstance(rng, (int, np.integer)) else int(rng.integers(2**53))
     seeds = np.random.SeedSequence(root_seed)
-    split_rng, score_rng, measure_rng, gate_rng, control_rng = map(np.random.default_rng, seeds.spawn(5))
+    split_rng, score_rng, measure_rng, gate_rng, control_rng, ensemble_rng = map(np.random.default_rng, seeds.spawn(6))
     _check_attacks(attacks, access)
     query_set(queries)
     if references is not None and recipe is None:
@@ -186,6 +187,7 @@ def audit(
         smallest_detectable=smallest_leak(scored, settings),
         gates=[check.gate for check in checks],
         attacks=[measure(name, scored, evidence, settings, measure_rng) for name in scored.order],
+        ensemble=ensemble(scored, ensemble_rng),
         controls=tables.control_rows(control, settings, measure_rng),
         records=tables.exposed(scored, evidence, settings),
         classes=tables.slices(scored, evidence, evidence.labels, tables.class_names(evidence), measure_rng),

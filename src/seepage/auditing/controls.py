@@ -76,8 +76,8 @@ def _overfitted(evidence: Evidence, run: Run, rows: np.ndarray, rng: np.random.G
     """The evidence with one more model, trained on few records for long."""
     few = evidence.membership.known & evidence.membership.targets[:, 0]  # whom the attacker knows to be members, stay
     few[rng.choice(rows, max(2, round(CONTROL_SHARE * len(rows))), replace=False)] = True
-    # The others are trained on half of the records.
-    recipe = replace(run.recipe, epochs=run.recipe.epochs * 0.5 / CONTROL_SHARE, stop=None)
+    n_members = evidence.membership.references.sum(axis=0).mean()
+    recipe = replace(run.recipe, epochs=run.recipe.epochs * n_members / few.sum(), stop=None)
     made, live = _train(evidence, run, few, "positive-control", recipe)
     return replace(
         evidence,

@@ -79,6 +79,17 @@ class Evidence:
         """Whether each model's first answer (the record as it is) is its label."""
         return self.logits[:, :, 0].argmax(axis=-1) == self.labels[:, None]
 
+    def ordinary(self, rows: np.ndarray) -> np.ndarray:
+        """Which records show how accurate the models are: the audited `rows`, or, where canaries are planted, the rest.
+
+        A wrong label that is got right is no accuracy.
+        """
+        membership = self.membership
+        used = membership.targets.any(axis=1) | membership.population | membership.validation
+        used &= ~membership.canaries
+        inside = membership.targets[used].any(axis=1)
+        return np.flatnonzero(used) if membership.canaries.any() and 0 < inside.sum() < len(inside) else rows
+
     @property
     def n_references(self) -> int:
         """How many references half of the audited records, or more, have on each of the sides that there are."""

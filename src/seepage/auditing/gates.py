@@ -160,6 +160,7 @@ def reference_accuracy(evidence: Evidence, rows: np.ndarray) -> Check:
     if not evidence.reference_models:
         way_out = "give a recipe, so that references are trained the way the target was"
         return Check(_not_run(name, question, "no reference models", way_out))
+    rows = evidence.ordinary(rows)
     correct, membership = evidence.correct[rows], evidence.membership
     target = np.mean(
         [correct[~m, model].mean() for m, model in zip(membership.targets[rows].T, evidence.target_models, strict=True)]

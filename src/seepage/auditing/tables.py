@@ -123,6 +123,7 @@ def slices(scored: Scored, evidence: Evidence, part: np.ndarray, names: list[str
 
 
 def target(evidence: Evidence, rows: np.ndarray, settings: Settings) -> report.Target:
+    rows = evidence.ordinary(rows)
     correct = evidence.correct[np.ix_(rows, evidence.target_models)]
     members = evidence.membership.targets[rows]
     return report.Target(
@@ -155,7 +156,7 @@ def _accuracy(correct: np.ndarray, chosen: np.ndarray, confidence: float) -> rep
 def training(evidence: Evidence, rows: np.ndarray, settings: Settings) -> report.Training | None:
     if evidence.training is None:
         return None
-    plan = evidence.training.plan
+    plan, rows = evidence.training.plan, evidence.ordinary(rows)
     models = evidence.reference_models or evidence.target_models
     members = (evidence.membership.references if evidence.reference_models else evidence.membership.targets)[rows]
     correct = evidence.correct[np.ix_(rows, models)]

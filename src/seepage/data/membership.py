@@ -24,7 +24,9 @@ SUBSETS = ("audit", "known", "validation", "population")
 class Membership:
     """Bool columns over the samples of a pool; True means that the record was trained on (IN).
 
-    Records in none of the four subsets `audit`, `known`, `validation` and `population` take no part.
+    Records in none of the four subsets `audit`, `known`, `validation` and `population` are never judged. In the
+    columns that are drawn here no model sees them either, but for the ordinary records of `canaries_in_turns`, on
+    which every model is trained.
 
     Args:
         references: (samples, references); may have no column.
@@ -228,6 +230,57 @@ class Membership:
         subsets = _draw_subsets(np.zeros(n, dtype=bool), rng, population=population, validation=validation, known=0)
         columns = _balanced(subsets["audit"], references, rng)
         return cls(references=columns, targets=columns, origin="drawn", turns=True, **subsets)
+
+    @classmethod
+    def canaries_in_turns(
+        cls,
+        pool_or_n: Sized | int,
+        *,
+        canaries: ArrayLike,
+        models: int = 64,
+        train: ArrayLike | float | int | None = None,
+        population: float | int = 0.0,
+        validation: float | int = 0.0,
+        keep: ArrayLike | None = None,
+        rng: np.random.Generator,
+    ) -> "Membership":
+        """Canaries in half of the models, the same ordinary records in all of them, and every model a target in turn.
+
+        Only the canaries are audited, so the result is about records like them. As nothing else changes from model to
+        model, it is also about this very training set.
+
+        Args:
+            pool_or_n: the pool, or how many records it has.
+            canaries: mask or indices of the planted records. Each is IN half of the models (an odd number: one
+                fewer or more, by a coin), which half drawn afresh for each.
+            models: trained models, at least 2; every one is the target once and the others are its references.
+            train: the ordinary records that every model is trained on: a mask or indices, or a share or count of
+                those that are left, drawn at random; by default all that are left.
+            population, validation: records OUT of every model: a share of all records (float below 1) or a count.
+            keep: mask or indices of ordinary records that are trained on in any case (companions of canaries).
+
+        Reference: Aerni, Zhang and Tramèr (2024), arXiv 2404.17399, section 4. *Our deviation*: as many IN as OUT
+            references are used for each canary (see `reference_masks`); they use all of the others.
+        """
+        n = _n_records(pool_or_n)
+        if _count("models", models) < 2:
+            raise InputError(f"expected at least 2 models where each takes its turn as target, got {models}")
+        audit = _selection("canaries", canaries, n)
+        kept = np.zeros(n, dtype=bool) if keep is None else _selection("keep", keep, n)
+        if both := int((audit & kept).sum()):
+            raise InputError(f"expected canaries and kept records to be disjoint, got {both} in both")
+        fixed = None if train is None or np.ndim(train) == 0 else _selection("train", train, n) | kept
+        if fixed is not None and (both := int((audit & fixed).sum())):
+            raise InputError(f"expected canaries and ordinary training records to be disjoint, got {both} in both")
+        taken = audit | (kept if fixed is None else fixed)
+        subsets = _draw_subsets(taken, rng, population=population, validation=validation)
+        left = subsets.pop("audit") & ~taken
+        if fixed is None:
+            fixed = kept | (left if train is None else _some("train", train, left, rng))
+        columns = _balanced(audit, models, rng) | fixed[:, None]
+        return cls(
+            references=columns, targets=columns, audit=audit, canaries=audit, origin="drawn", turns=True, **subsets
+        )
 
     def reference_masks(
         self, target_index: int = 0, *, rng: np.random.Generator

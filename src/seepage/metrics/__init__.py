@@ -11,6 +11,7 @@ from seepage.metrics.exposure import benjamini_hochberg, exposure
 from seepage.metrics.intervals import Estimate, clopper_pearson, proportion
 from seepage.metrics.log_mia import LogMia, log_mia, log_mia_chance
 from seepage.metrics.operating_points import positive_predictive_value, roc_band, tnr_at_fnr, tpr_at_fpr
+from seepage.metrics.pooled import pooled_tpr_at_fpr
 from seepage.metrics.roc import Roc, auc, roc
 from seepage.metrics.separation import advantage, balanced_accuracy, roc_auc
 from seepage.metrics.significance import holm, leak_p_value, smallest_detectable
@@ -34,6 +35,7 @@ __all__ = [
     "leak_p_value",
     "log_mia",
     "log_mia_chance",
+    "pooled_tpr_at_fpr",
     "positive_predictive_value",
     "proportion",
     "roc",

@@ -8,17 +8,18 @@ import jinja2
 from markupsafe import Markup
 
 from seepage.errors import InputError, StorageError
-from seepage.report import content, wording
+from seepage.report import content, trust_content, wording
 from seepage.report.numbers import moment, printable
 from seepage.report.plots import PALETTE
 from seepage.report.result import AuditResult
 from seepage.report.svg import inline_svg
+from seepage.report.trust_result import TrustResult
 
 _PERCENT = re.compile(r"(?<=\d) %")  # never parted from its number at the end of a line
 TONES = {"LEAK SHOWN": "leak", "NO EVIDENCE": "none", "INCONCLUSIVE": "unsure", "INVALID": "void"}
 
 
-def write_report(result: AuditResult, path: str | os.PathLike) -> Path:
+def write_report(result: AuditResult | TrustResult, path: str | os.PathLike) -> Path:
     """Render `result` to `path` in one atomic step; the same result gives the same bytes.
 
     Args:
@@ -43,17 +44,31 @@ def write_report(result: AuditResult, path: str | os.PathLike) -> Path:
     return path
 
 
-def html(result: AuditResult) -> str:
-    return _HTML.get_template("report.html").render(_context(result)) + "\n"
+def html(result: AuditResult | TrustResult) -> str:
+    page, context = _page(result)
+    return _HTML.get_template(f"{page}.html").render(context) + "\n"
 
 
-def markdown(result: AuditResult) -> str:
-    text = _MARKDOWN.get_template("report.md").render(_context(result))
+def markdown(result: AuditResult | TrustResult) -> str:
+    page, context = _page(result)
+    text = _MARKDOWN.get_template(f"{page}.md").render(context)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def _context(result: AuditResult) -> dict[str, object]:
-    return {
+def _page(result: AuditResult | TrustResult) -> tuple[str, dict[str, object]]:
+    """The name of the templates of this kind of result, and what they print."""
+    if isinstance(result, TrustResult):
+        return "trust", {
+            "result": result,
+            "created": moment(result.provenance.created),
+            "tone": "lead",
+            "lead": trust_content.lead(result),
+            "not_meant": trust_content.NOT_MEANT,
+            "key_figures": trust_content.key_figures(result),
+            "sections": trust_content.sections(result),
+            "palette": PALETTE,
+        }
+    return "report", {
         "result": result,
         "verdict": wording.VERDICTS[result.verdict],
         "created": moment(result.provenance.created),

@@ -36,8 +36,8 @@ class LogMiaEstimate(Estimate):
     """ln(TP + 1) / ln(P + 1) at a capped count of false positives, beside its chance value."""
 
     chance: float = Field(description="expected value under a random ranking, for the same counts")
-    chance_corrected: float = Field(0.0, description="(value - chance) / (1 - chance)")
-    reading: str = Field("", description="the value in words; the words are this project's, not the source's")
+    chance_corrected: float = Field(description="(value - chance) / (1 - chance)")
+    reading: str = Field(description="the value in words; the words are this project's, not the source's")
     true_positives: float = Field(description="TP at the cap (a mean where there are several targets)")
     false_positives_allowed: int
 
@@ -213,6 +213,61 @@ class LowerBound(Part):
     tpr: float | None
 
 
+class Intersection(Part):
+    """Records that exactly these attacks find."""
+
+    attacks: list[str]
+    n_members: int
+    n_nonmembers: int = Field(description="false alarms")
+
+
+class Union(Part):
+    """Records that any attack finds, beside the best single attack at as many false alarms."""
+
+    n_members: int
+    n_nonmembers: int
+    fpr: float = Field(description="of the union: up to the number of attacks times the rate of each")
+    tpr: Estimate
+    best_attack: str = Field(description="finds most at the union's own FPR; chosen on the same records")
+    best_tpr: Estimate
+
+
+class Combination(Part):
+    """One score made of all attacks' scores, no record judged by what was learned from it."""
+
+    name: str
+    auc: Estimate
+    tpr: Estimate
+
+
+class BestAttack(Part):
+    """The best attack at one FPR: chosen on one half of the records and judged on the other, both ways round."""
+
+    fpr: float
+    chosen: list[str] = Field(description="on the first half, on the second half")
+    tpr: Estimate
+    naive_attack: str = Field(description="does best on all records, and is judged on the same ones")
+    naive_tpr: Estimate = Field(description="too large: the maximum of many noisy figures")
+
+
+class Ensemble(Part):
+    """All attacks together: which records each finds. Pairs of record and target, where there are several targets."""
+
+    fpr: float = Field(description="of every single attack, in every target")
+    flag: str | None = Field(None, description="why the figures are to be read with care")
+    n_members: int
+    n_nonmembers: int
+    n_targets: int
+    attacks: list[str]
+    intersections: list[Intersection] = Field(description="the largest; no record is in two")
+    rest: Intersection | None = Field(None, description="all smaller ones together; its attacks are empty")
+    n_rest: int = Field(0, description="how many smaller ones there are")
+    union: Union
+    agreement: list[list[float | None]] = Field(description="Cohen's kappa over the members; None: undefined")
+    combinations: list[Combination]
+    best: list[BestAttack]
+
+
 class AuditResult(Part):
     schema_: str = Field(SCHEMA, alias="schema")
     verdict: VerdictName
@@ -233,6 +288,7 @@ class AuditResult(Part):
     target: Target
     training: Training | None = Field(description="None where no reference model was trained")
     provenance: Provenance
+    ensemble: Ensemble | None = Field(None, description="with two attacks or more and enough records")
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, ser_json_inf_nan="null")
 

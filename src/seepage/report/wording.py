@@ -63,7 +63,10 @@ NEEDS = {
     "population": "a population of known non-members",
     "queries": "several queries per record",
     "gradients": "gradients",
-    "known": "some known members",
+    "known": "some records whose membership is known",
+    "records": "the records themselves",
+    "features": "features inside the target",
+    "model": "a live target to ask",
 }
 
 TERMS = [
@@ -76,7 +79,8 @@ TERMS = [
      "FNR of the members is ruled out wrongly."),
     ("Balanced accuracy", "mean of TPR and TNR at one threshold; 0.5 is guessing. Advantage is TPR - FPR there."),
     ("Log-MIA", "ln(TP + 1) / ln(P + 1) among P members: A allows no false positive, B at most ln d among d records. "
-     "Guessing does not give 0, so its value stands beside each."),
+     "Guessing does not give 0, so its value stands beside each, and a value with chance taken off: "
+     "(L - chance) / (1 - chance). The words are Seepage's own, not the source's."),
     ("PPV", "positive predictive value: of the records named, the share that are members, at a declared prior."),
     ("Epsilon", "a lower bound shows that the training cannot be differentially private with a smaller epsilon. It "
      "needs randomised membership. Without that the same formula is a heuristic and bounds nothing."),

@@ -1,0 +1,147 @@
+"""The network of transductive tuning: a copy of the target with two classes, and how it is tuned."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seepage.attacks.few_shot.support import select
+from seepage.errors import InputError
+from seepage.signals.view import View
+
+if TYPE_CHECKING:
+    from seepage.attacks.few_shot.transductive import TransductiveTuning
+
+BATCH_SIZE = 256
+EPSILON = 1e-7  # Adam's, as in Keras
+LEAST_PROBABILITY = 1e-10
+
+
+class TwoClasses(nn.Module):
+    """g(x) = A relu(h(x)) + b, h the module's logits or their softmax."""
+
+    def __init__(self, module: nn.Module, support: Float[Tensor, "2 shots ..."], on: str):
+        super().__init__()
+        self.module, self.on = copy.deepcopy(module), on
+        for parameter in self.module.parameters():
+            parameter.requires_grad_(True)
+        _to_eval(self)
+        with torch.no_grad():
+            rows = torch.stack([self.inner(side).mean(dim=0) for side in support])
+        rows = rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp(min=1e-6)
+        self.weight, self.bias = nn.Parameter(rows), nn.Parameter(torch.zeros_like(rows[:, 0]))
+
+    def inner(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch classes"]:
+        logits = self.module(x)
+        if not isinstance(logits, Tensor):
+            raise InputError(
+                f"{type(self.module).__name__} returned a {type(logits).__name__}, expected one tensor (n, classes): "
+                "wrap a module whose forward picks it out"
+            )
+        logits = logits.reshape(len(x), -1)
+        if logits.shape[1] == 1:
+            logits = torch.cat([-logits, logits], dim=1)
+        return F.relu(logits) if self.on == "logits" else logits.softmax(dim=1)
+
+    def forward(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch 2"]:
+        return F.linear(self.inner(x), self.weight, self.bias)
+
+
+def tuned_scores(
+    attack: TransductiveTuning,
+    view: View,
+    support: Int[np.ndarray, "2 shots"],
+    validation: Int[np.ndarray, "2 validation"],
+    unlabelled: Int[np.ndarray, " unlabelled"],
+    queries: Int[np.ndarray, " queries"],
+    *,
+    rng: np.random.Generator,
+) -> Float64[np.ndarray, " queries"]:
+    """s(x) of the queries, by the copy that finds most of the validation records' members."""
+    module = view.model.module
+    like = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(0))
+
+    def batch(rows: Int[np.ndarray, " rows"]) -> Tensor:
+        return torch.from_numpy(view.records.batch(rows)).to(like.device, like.dtype)
+
+    x_support, x_validation, x_unlabelled = batch(support.ravel()), batch(validation.ravel()), batch(unlabelled)
+    on = attack.head or ("probabilities" if attack.mode == "official" else "logits")
+    # dropout draws from torch's generators: from a seed of ours, and what was there before is put back
+    devices = [like.device] if like.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), torch.enable_grad():
+        torch.manual_seed(int(rng.integers(2**63)))
+        start = TwoClasses(module, x_support.reshape(*support.shape, *x_support.shape[1:]), on)
+        best, found = start, []
+        for temperature in attack.temperatures:
+            network = copy.deepcopy(start)
+            _tune(attack, network, temperature, x_support, x_validation, x_unlabelled)
+            found.append(_log_odds(network, x_validation).reshape(1, *validation.shape))
+            if select(np.stack(found), attack.mode)[0] == len(found) - 1:
+                best = network
+        parts = np.array_split(queries, -(-len(queries) // BATCH_SIZE))
+        return np.concatenate([_log_odds(best, batch(part)) for part in parts])
+
+
+def _tune(
+    attack: TransductiveTuning,
+    network: TwoClasses,
+    temperature: float,
+    support: Tensor,
+    validation: Tensor,
+    unlabelled: Tensor,
+) -> None:
+    corrected = attack.mode == "corrected"
+    if not corrected:
+        network.train()
+    optimiser = torch.optim.Adam(network.parameters(), lr=attack.learning_rate, eps=EPSILON)
+    best, kept, waited = float("inf"), None, 0
+    if corrected:
+        best, kept = _validation_loss(network, validation), copy.deepcopy(network.state_dict())
+    for _ in range(attack.epochs):
+        optimiser.zero_grad()
+        F.cross_entropy(network(support), _sides(support)).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        _entropy(network(unlabelled) / temperature).backward()
+        optimiser.step()
+        now = _validation_loss(network, validation)
+        waited += 1
+        if now < best:
+            best, waited = now, 0
+            kept = copy.deepcopy(network.state_dict()) if corrected else None
+        if waited >= attack.patience:
+            break
+    if kept is not None:
+        network.load_state_dict(kept)
+
+
+def _sides(x: Tensor) -> Tensor:
+    """The classes of the records of both sides, non-members first."""
+    return torch.arange(2, device=x.device).repeat_interleave(len(x) // 2)
+
+
+def _entropy(logits: Float[Tensor, "batch 2"]) -> Tensor:
+    p = logits.softmax(dim=1)
+    return -(p * p.clamp(min=LEAST_PROBABILITY).log()).sum(dim=1).mean()
+
+
+@torch.no_grad()
+def _validation_loss(network: TwoClasses, validation: Tensor) -> float:
+    return float(F.cross_entropy(network(validation), _sides(validation)))
+
+
+@torch.no_grad()
+def _log_odds(network: TwoClasses, x: Tensor) -> Float64[np.ndarray, " batch"]:
+    logits = network(x).double()
+    return (logits[:, 1] - logits[:, 0]).cpu().numpy()
+
+
+def _to_eval(network: nn.Module) -> None:
+    for module in network.modules():  # also those whose parent overrides train() and leaves them out
+        module.training = False

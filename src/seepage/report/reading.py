@@ -1,0 +1,23 @@
+"""A saved result of whatever kind, by the schema that it names."""
+
+import json
+import os
+from pathlib import Path
+
+from seepage.report.result import AuditResult
+from seepage.report.trust_result import TrustResult
+
+
+def load_result(path: str | os.PathLike) -> AuditResult | TrustResult:
+    """The result in a file, or in the folder that holds `result.json`.
+
+    Raises:
+        DataFileError: the file is missing, is not JSON, or follows no schema known here.
+    """
+    file = Path(path)
+    file = file / "result.json" if file.is_dir() else file
+    try:
+        schema = str(json.loads(file.read_text()).get("schema", ""))
+    except (OSError, ValueError, AttributeError):
+        schema = ""  # an audit's loader says what is wrong with it
+    return TrustResult.load(file) if schema.startswith("seepage.trust/") else AuditResult.load(file)

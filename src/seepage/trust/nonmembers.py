@@ -1,0 +1,253 @@
+"""Records that no model was trained on, from the target's own distribution to no picture at all.
+
+Near: made by a generator that was trained on a part of the same data which no model and no attack ever meets. Far:
+other people's pictures, drawn to the target's shape. Corrupted: the target's own non-members, spoilt; most of these
+are no valid images, so they show how an attack fails, not how often it would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+from torch.nn import functional as F
+
+from seepage.data import Pool, load
+from seepage.data.cache import Folder, cache_folder
+from seepage.data.catalogue import DATASETS
+from seepage.data.quickdraw import read_quickdraw
+from seepage.errors import DataFileError, InputError, unknown_name
+
+Images = UInt8[np.ndarray, "records channels height width"]
+Inputs = Float32[np.ndarray, "records channels height width"]
+
+BYTE_RANGE = 255.0
+LEAST_CONTRAST = 60.0  # mean difference of ink and paper, of 255
+
+
+@dataclass(frozen=True, eq=False)
+class Standard:
+    """Standardised channels, (x / 255 - mean) / deviation: what the models are given."""
+
+    mean: Float32[np.ndarray, " channels"]
+    deviation: Float32[np.ndarray, " channels"]
+
+    @classmethod
+    def of(cls, images: Images) -> Standard:
+        """Mean and deviation of every channel of these images."""
+        values = np.stack([np.bincount(images[:, c].ravel(), minlength=256) for c in range(images.shape[1])])
+        shares, level = values / values.sum(axis=1, keepdims=True), np.arange(256) / BYTE_RANGE
+        mean = shares @ level
+        deviation = np.sqrt(np.maximum(shares @ level**2 - mean**2, 0))
+        return cls(mean.astype(np.float32), np.maximum(deviation, 1e-3).astype(np.float32))
+
+    def __call__(self, images: Images) -> Inputs:
+        return (raw(images) - self.mean[:, None, None]) / self.deviation[:, None, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Nonmembers:
+    """One set of records to be wrongly accused.
+
+    Attributes:
+        kind: "same", "near", "far" or "corrupted".
+        inputs: as the models take them.
+        about: what they are, in words.
+        is_valid: whether they are pictures; a stress test otherwise.
+    """
+
+    name: str
+    title: str
+    kind: str
+    inputs: Inputs
+    about: str
+    is_valid: bool = True
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+def raw(images: Images) -> Inputs:
+    return images.astype(np.float32) / np.float32(BYTE_RANGE)
+
+
+def as_images(pool: Pool) -> Images:
+    """The records of a pool as bytes (records, channels, height, width).
+
+    Raises:
+        InputError: they are no images: another number of axes, or values outside [0, 1].
+    """
+    inputs = np.asarray(pool.inputs)
+    if inputs.ndim != 4:
+        raise InputError(
+            f"the study needs images (records, channels, height, width), and '{pool.name}' holds records of shape "
+            f"{inputs.shape[1:]}; where the data set has an option 'flat', set it to false"
+        )
+    if inputs.dtype == np.uint8:
+        return inputs
+    if inputs.min() < 0 or inputs.max() > 1:
+        raise InputError(
+            f"expected images with values from 0 to 1, or bytes: got {inputs.min():.3g} to {inputs.max():.3g}"
+        )
+    return np.round(inputs * BYTE_RANGE).astype(np.uint8)
+
+
+def to_shape(images: Images, shape: tuple[int, int, int]) -> Images:
+    """Other pictures as the target takes them: grey to every channel, colour to its mean, sides resized.
+
+    >>> to_shape(np.full((2, 1, 4, 4), 7, dtype=np.uint8), (3, 8, 8)).shape
+    (2, 3, 8, 8)
+    """
+    channels, height, width = shape
+    tensor = torch.from_numpy(images.astype(np.float32))
+    if tensor.shape[1] != channels:
+        tensor = tensor.mean(dim=1, keepdim=True).expand(-1, channels, -1, -1)
+    if tensor.shape[2:] != (height, width):
+        tensor = F.interpolate(tensor, (height, width), mode="bilinear", antialias=True, align_corners=False)
+    return tensor.round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def coloured(images: Images, *, rng: np.random.Generator) -> UInt8[np.ndarray, "records 3 height width"]:
+    """Grey drawings as ink of one random colour on paper of another: the look of house numbers without their content.
+
+    Colours whose brightness differs too little to read are drawn again.
+    """
+    colours = rng.uniform(0, 255, (len(images), 2, 3))
+    while (pale := np.abs(colours.mean(axis=2) @ [1.0, -1.0]) < LEAST_CONTRAST).any():
+        colours[pale] = rng.uniform(0, 255, (int(pale.sum()), 2, 3))
+    ink, paper = colours[:, 0, :, None, None], colours[:, 1, :, None, None]
+    share = images[:, :1].astype(np.float64) / BYTE_RANGE
+    return np.round(share * ink + (1 - share) * paper).astype(np.uint8)
+
+
+def _quickdraw(n: int) -> Pool:
+    folder = Folder(cache_folder() / "quickdraw")
+    return read_quickdraw(folder, per_class=max(1, -(-n // 300)))
+
+
+FAR = {
+    "fashion-mnist": ("Fashion-MNIST", "clothes, grey"),
+    "mnist-coloured": ("MNIST, coloured", "handwritten digits in random colours on random colours, like house numbers"),
+    "quickdraw": ("QuickDraw", "drawings of things, grey"),
+    "cifar100": ("CIFAR-100", "photographs of 100 other things"),
+    "mnist": ("MNIST", "handwritten digits, grey"),
+    "cifar10": ("CIFAR-10", "photographs of ten things"),
+    "digits": ("Digits", "handwritten digits at 8 x 8, grey"),
+}
+FAR_BY_DEFAULT = ("fashion-mnist", "mnist-coloured", "quickdraw", "cifar100")
+
+
+def far(name: str, shape: tuple[int, int, int], standard: Standard, n: int, *, rng: np.random.Generator) -> Nonmembers:
+    """At most `n` pictures of another data set, drawn to the target's shape.
+
+    Raises:
+        InputError: the name is not known.
+        DataFileError: its files are neither in the cache nor to be had.
+    """
+    if name not in FAR:
+        raise unknown_name("set of far non-members", name, FAR)
+    title, about = FAR[name]
+    if name == "quickdraw":
+        pool = _quickdraw(n)
+    else:
+        options = {"flat": False} if name == "digits" else {}
+        pool = load(source_of(name), **options)
+    chosen = np.sort(rng.choice(len(pool), min(n, len(pool)), replace=False))
+    images = as_images(pool.subset(chosen))
+    if name == "mnist-coloured":
+        images = coloured(images, rng=rng)
+    return Nonmembers(name, title, "far", standard(to_shape(images, shape)), about)
+
+
+def source_of(name: str) -> str:
+    return "mnist" if name == "mnist-coloured" else name
+
+
+def is_cached(name: str) -> bool:
+    """Whether the files of this set are on the machine, so that it may be used without being asked for."""
+    source = source_of(name)
+    files = DATASETS[source].files if source in DATASETS else ("drawings",)
+    folder = cache_folder() / source
+    return not files or (folder.is_dir() and any(folder.iterdir()))
+
+
+def corrupted(images: Images, standard: Standard, *, rng: np.random.Generator) -> list[Nonmembers]:
+    """The target's own non-members, spoilt four ways.
+
+    Reference: Hintersdorf et al. (2022), section 4.1, for the first three.
+    """
+    inputs = standard(images)
+    flat = inputs.reshape(*inputs.shape[:2], -1)
+    order = rng.permuted(np.tile(np.arange(flat.shape[2]), (len(flat), 1)), axis=1)
+    permuted = np.take_along_axis(flat, order[:, None], axis=2).reshape(inputs.shape)
+    noise = rng.uniform(0, 1, inputs.shape).astype(np.float32)
+    noise = (noise - standard.mean[:, None, None]) / standard.deviation[:, None, None]
+    return [
+        Nonmembers("permuted", "Permuted pixels", "corrupted", permuted,
+                   "own non-members, pixels in random order, the same in all channels of an image", False),
+        Nonmembers("scaled", "Scaled x 255", "corrupted", inputs * np.float32(BYTE_RANGE),
+                   "own non-members, the standardised values times 255: no valid image", False),
+        Nonmembers("unnormalised", "Not standardised", "corrupted", raw(images),
+                   "own non-members fed as values from 0 to 1, without the standardisation", False),
+        Nonmembers("noise", "Uniform noise", "corrupted", noise.astype(np.float32),
+                   "every value drawn from the whole range of a pixel", False),
+    ]  # fmt: skip
+
+
+def generated(
+    sample: Callable[[np.ndarray, np.random.Generator], np.ndarray],
+    n_classes: int,
+    shape: tuple[int, int, int],
+    standard: Standard,
+    n: int,
+    about: str,
+    *,
+    rng: np.random.Generator,
+) -> Nonmembers:
+    """Images of a generator, as many of each class."""
+    images = to_shape(sample(np.arange(n) % n_classes, rng), shape)
+    return Nonmembers("generated", "Generated", "near", standard(images), about)
+
+
+def from_file(images: np.ndarray, shape: tuple[int, int, int], standard: Standard, n: int, about: str) -> Nonmembers:
+    """A user's own generated images; the first `n`.
+
+    Raises:
+        InputError: they are not bytes (records, channels, height, width).
+    """
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3) or not len(images):
+        raise InputError(
+            f"expected generated images as uint8 (records, 1 or 3 channels, height, width), got {images.dtype} "
+            f"of shape {images.shape}"
+        )
+    return Nonmembers("generated", "Generated", "near", standard(to_shape(images[:n], shape)), about)
+
+
+def find_far(
+    names: tuple[str, ...] | None, own: str, shape: tuple[int, int, int], standard: Standard, n: int, *, rng
+) -> tuple[list[Nonmembers], dict[str, str]]:
+    """The far sets asked for or, by default, those whose files are here; and why others are left out.
+
+    Raises:
+        InputError, DataFileError: a set that was asked for by name cannot be had.
+    """
+    found, left_out = [], {}
+    for name in FAR_BY_DEFAULT if names is None else names:
+        draws = np.random.default_rng(rng.integers(2**62))
+        if name in FAR and source_of(name) == own:
+            if names is not None:
+                raise InputError(f"'{name}' is the target's own data set: its members would count as non-members")
+            continue
+        if names is None and not is_cached(name):
+            left_out[name] = f"not in the cache; ask for it by name (--far {name}) to have it downloaded"
+            continue
+        try:
+            found.append(far(name, shape, standard, n, rng=draws))
+        except DataFileError as error:
+            if names is not None:
+                raise
+            left_out[name] = str(error)
+    return found, left_out

@@ -1,0 +1,194 @@
+"""The whole study on a few hundred digits: parts apart, numbers kept and rendered, a stopped study goes on."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from seepage.cli import main
+from seepage.data import load
+from seepage.errors import DataFileError, InputError, StorageError
+from seepage.models.architectures import CNN
+from seepage.models.generators import from_callable
+from seepage.models.optimisers import Adam
+from seepage.models.recipe import Recipe
+from seepage.report.reading import load_result
+from seepage.report.render import html, markdown
+from seepage.report.schema import schema
+from seepage.report.trust_result import SCHEMA, TrustResult
+from seepage.trust import study
+from seepage.trust.findings import comparisons
+from seepage.trust.study import SHARES, Choices, split
+from seepage.trust.variants import VARIANTS, recipes
+
+FLAGS = ["trust", "--data", "digits", "--limit", "240", "--epochs", "1", "--gan-steps", "3", "--far", "none"]
+FLAGS += ["--workers", "1"]
+RECIPE = Recipe(CNN, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("trust")
+    done = CliRunner().invoke(main, [*FLAGS, "--out", str(out)])
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "Report: " in done.output
+    assert "Own distribution: " in done.output
+    return out
+
+
+@pytest.fixture(scope="module")
+def result(folder):
+    return TrustResult.load(folder)
+
+
+def test_parts_are_disjoint_and_all_records_are_used():
+    parts = split(103, rng=np.random.default_rng(0))
+    assert sorted(np.concatenate(list(parts.values()))) == list(range(103))
+    assert list(parts) == list(SHARES)
+    assert sum(share for share, _ in SHARES.values()) == pytest.approx(1)
+
+
+def test_every_variant_attack_and_set_has_its_numbers(result):
+    assert [variant.name for variant in result.variants] == list(VARIANTS)
+    assert {one.kind for one in result.sets} == {"same", "near", "corrupted"}
+    for variant in result.variants:
+        assert variant.test_accuracy.n == 24
+        assert sum(variant.reliability.counts) == 24
+        for attack in variant.attacks:
+            assert [accused.set for accused in attack.sets] == [one.name for one in result.sets]
+            assert all(accused.false_positive_rate.n == 24 for accused in attack.sets)
+    # temperature changes neither the likeliest class nor the order of the logits
+    tempered, plain = result.variant("temperature-10"), result.variant("standard")
+    assert tempered.test_accuracy == plain.test_accuracy
+    assert result.variant("laplace").options["prior variance"] >= 1
+    assert [ray.variant for ray in result.rays] == list(VARIANTS)
+    assert all(np.diff([estimate.value for estimate in ray.called]).min() >= 0 for ray in result.rays)
+
+
+def test_it_is_kept_and_read_again(result, folder, tmp_path):
+    assert result.schema_ == SCHEMA
+    assert TrustResult.load(result.save(tmp_path / "result.json")) == result
+    assert load_result(folder) == result
+    values = json.loads(result.to_json())
+    (tmp_path / "odd.json").write_text(json.dumps({**values, "surprise": 1}))
+    with pytest.raises(DataFileError, match="surprise"):
+        TrustResult.load(tmp_path / "odd.json")
+    (tmp_path / "old.json").write_text(json.dumps({**values, "schema": "seepage.trust/0"}))
+    with pytest.raises(DataFileError, match=r"seepage\.trust/0"):
+        TrustResult.load(tmp_path / "old.json")
+
+
+def test_the_published_schema_is_the_one_of_the_code():
+    published = Path(__file__).parents[2] / "docs" / "trust.schema.json"
+    assert published.read_text() == schema(TrustResult), (
+        "python -m seepage.report.schema trust > docs/trust.schema.json"
+    )
+
+
+def test_the_report_loads_nothing_and_says_what_the_numbers_say(result, folder):
+    page = (folder / "report.html").read_text()
+    assert page == html(result)
+    assert (folder / "report.md").read_text() == markdown(result)
+    assert not re.search(r'(src|href)="(?!#|data:)', page)
+    assert "<script" not in page
+    assert len(page) < 1_000_000
+    for text in (page, markdown(result)):
+        for one in result.sets:
+            assert one.title in text
+        for variant in result.variants:
+            assert variant.title in text
+    assert page.count("<svg") == 5
+
+
+def test_a_finished_study_is_not_trained_again_and_gives_the_same_numbers(result, folder):
+    before = {path: path.stat().st_mtime_ns for path in (folder / "run").rglob("*.safetensors")}
+    done = CliRunner().invoke(main, [*FLAGS, "--out", str(folder)])
+    assert done.exit_code == 0, done.output
+    units = {path: at for path, at in before.items() if "units" in path.parts}
+    assert units == {path: path.stat().st_mtime_ns for path in units}
+    again = TrustResult.load(folder)
+    assert again.variants == result.variants
+    assert again.rays == result.rays
+
+
+def test_another_study_does_not_mix_with_it(folder):
+    done = CliRunner().invoke(main, [*FLAGS, "--seed", "1", "--out", str(folder)])
+    assert done.exit_code == 2
+    assert "holds" in done.output
+
+
+def test_the_published_signs_are_read_off_the_numbers(result):
+    standard = result.variant("standard")
+    lead = standard.attack("max-score")
+
+    def with_rate(value):
+        rate = lead.on("same").false_positive_rate.model_copy(update={"value": value, "low": value, "high": value})
+        sets = [a.model_copy(update={"false_positive_rate": rate}) if a.set == "same" else a for a in lead.sets]
+        attacks = [lead.model_copy(update={"sets": sets}), *standard.attacks[1:]]
+        changed = [standard.model_copy(update={"attacks": attacks}), *result.variants[1:]]
+        return comparisons(changed, result.sets, result.rays)[0].holds
+
+    assert with_rate(0.45) == "yes"
+    assert with_rate(0.02) == "no"
+    assert comparisons(result.variants, result.sets, [])[-1].holds == "not run"
+
+
+def test_plain_must_be_plain():
+    trainings = recipes(RECIPE, smoothing=0.1, weight_decay=1e-3)
+    assert trainings["standard"] is RECIPE
+    assert trainings["l2"].optimiser.weight_decay == 1e-3
+    assert len({training.fingerprint for training in trainings.values()}) == 3
+    with pytest.raises(InputError, match="without weight decay"):
+        recipes(replace(RECIPE, optimiser=Adam(weight_decay=0.1)), smoothing=0.1, weight_decay=1e-3)
+
+
+def test_somebody_s_own_generator_and_files_of_images(tmp_path):
+    pool = load("digits", flat=False).subset(np.arange(200))
+    choices = Choices(far=(), doublings=0)
+    seen = []
+
+    def white(labels, rng):
+        seen.append(labels)
+        return np.full((len(labels), 3, 10, 10), 255, dtype=np.uint8)
+
+    made = study(
+        pool, recipe=RECIPE, out=tmp_path / "a", choices=choices, generator=from_callable(white), workers=1, rng=0
+    )
+    assert len(seen[0]) == 20
+    assert made.rays == []
+    np.savez(tmp_path / "images.npz", images=np.full((50, 1, 8, 8), 255, dtype=np.uint8))
+    file = study(
+        pool, recipe=RECIPE, out=tmp_path / "a", choices=choices, generator=tmp_path / "images.npz", workers=1, rng=0
+    )
+    rates = [r.variant("l2").attack("entropy").on("generated").false_positive_rate for r in (made, file)]
+    assert rates[0] == rates[1]  # white is white
+    none = study(pool, recipe=RECIPE, out=tmp_path / "a", choices=choices, generator=None, workers=1, rng=0)
+    assert "generated" in none.left_out
+    np.savez(tmp_path / "odd.npz", pictures=np.zeros(3))
+    with pytest.raises(InputError, match="array 'images'"):
+        study(pool, recipe=RECIPE, out=tmp_path / "a", choices=choices, generator=tmp_path / "odd.npz", rng=0)
+
+
+def test_mistakes_are_named(tmp_path):
+    pool = load("digits", flat=False)
+    with pytest.raises(InputError, match="too few records"):
+        study(pool.subset(np.arange(60)), recipe=RECIPE, out=tmp_path, generator=None, rng=0)
+    with pytest.raises(InputError, match="prior must be between"):
+        Choices(prior=1.0)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot write"):
+        study(pool, recipe=RECIPE, out=tmp_path / "file", generator=None, rng=0)
+    for flags, expected in (
+        (["trust"], "give a CONFIG or --data"),
+        (["trust", "--data", "digits", "--far", "digits", "--out", tmp_path / "b"], "own data set"),
+    ):
+        done = CliRunner().invoke(main, list(map(str, flags)))
+        assert done.exit_code == 2, done.output
+        assert expected in done.output
+    (tmp_path / "trust.yaml").write_text("data: {name: digits}\nsmothing: 0.1\n")
+    done = CliRunner().invoke(main, ["trust", str(tmp_path / "trust.yaml")])
+    assert "did you mean 'smoothing'" in done.output

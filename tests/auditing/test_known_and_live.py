@@ -42,9 +42,7 @@ def spy(monkeypatch):
 
 
 def test_known_records_are_told_and_never_scored(spy, tmp_path):
-    result = seepage.audit(
-        None, records(), recipe=QUICK, references=2, known=30, attacks=["spy"], out=tmp_path, **HERE
-    )
+    result = seepage.audit(None, records(), recipe=QUICK, references=2, known=30, attacks=["spy"], out=tmp_path, **HERE)
     first = spy[0]
     rows = np.load(tmp_path / "rows.npy")
     assert (first.known >= 0).sum() == 30

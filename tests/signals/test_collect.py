@@ -26,6 +26,7 @@ from seepage.models.batches import Records
 from seepage.models.engines import Single
 from seepage.signals.collect import collect, seed_of, training_keys
 from seepage.signals.queries import QUERIES
+from seepage.signals.store import RunFolder
 
 RNG = np.random.default_rng(0)
 POOL = Pool(RNG.normal(size=(60, 6)).astype(np.float32), RNG.integers(0, 3, 60))
@@ -399,3 +400,11 @@ def test_seconds_are_those_of_the_run():
     start = time.perf_counter()
     found = run()
     assert 0 < found.seconds <= time.perf_counter() - start
+
+
+def test_a_resumed_run_counts_what_its_units_took_before(tmp_path):
+    run(folder=tmp_path, engine="single", workers=1)
+    kept = units(tmp_path)
+    again = run(folder=tmp_path, engine="single", workers=1)
+    assert again.n_resumed == len(kept) == 6
+    assert again.seconds > sum(RunFolder(tmp_path).about(unit.removesuffix(".safetensors"))["seconds"] for unit in kept)

@@ -82,9 +82,7 @@ def test_available_names_what_is_there():
 
 
 def test_the_population_and_known_records_are_not_audited():
-    view = View.from_logits(
-        LOGITS, LABELS, target_column=0, population=np.arange(6) == 5, known=[1, 0, -1, -1, -1, -1]
-    )
+    view = View.from_logits(LOGITS, LABELS, target_column=0, population=np.arange(6) == 5, known=[1, 0, -1, -1, -1, -1])
     assert view.audited.tolist() == [False, False, True, True, True, False]
     with pytest.raises(InputError, match="cannot be audited"):
         dataclasses.replace(view, audited=np.ones(6, dtype=bool))

@@ -51,8 +51,9 @@ def run_controls(
         return Controls(None, None, why, why)
     null, why_no_null = None, "the population is too small to train a model on"
     if evidence.membership.population.sum() >= 2 * evidence.logits.shape[-1]:
-        null = score(_null(evidence, run), attacks, rows, settings, rng)
-    return Controls(null, score(_overfitted(evidence, run, rows, rng), attacks, rows, settings, rng), why_no_null)
+        null = score(_null(evidence, run), attacks, rows, settings, rng, run.progress)
+    positive = score(_overfitted(evidence, run, rows, rng), attacks, rows, settings, rng, run.progress)
+    return Controls(null, positive, why_no_null)
 
 
 def _null(evidence: Evidence, run: Run) -> Evidence:

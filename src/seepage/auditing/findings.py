@@ -14,6 +14,7 @@ from seepage.attacks import Attack, find_attack, needs
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.settings import Settings
 from seepage.report import result as report
+from seepage.signals.progress import Steps
 
 
 @dataclass
@@ -68,19 +69,26 @@ class Scored:
 
 
 def score(
-    evidence: Evidence, attacks: Sequence[str], rows: np.ndarray, settings: Settings, rng: np.random.Generator
+    evidence: Evidence,
+    attacks: Sequence[str],
+    rows: np.ndarray,
+    settings: Settings,
+    rng: np.random.Generator,
+    progress: bool = False,
 ) -> Scored:
     """Run attacks against every target; `rows` are the audited records."""
     collected: dict[str, list[np.ndarray]] = {name: [] for name in attacks}
     costs = {name: Cost() for name in attacks}
     needed = set().union(*(find_attack(name).needs for name in attacks))
     view_rng, attack_rng = rng.spawn(2)
-    for view in evidence.views(rows, needed, rng=view_rng):
-        for name in attacks:
-            start, asked = time.perf_counter(), view.n_asked
-            collected[name].append(find_attack(name).score(view, rng=attack_rng)[rows])
-            costs[name].seconds += time.perf_counter() - start
-            costs[name].n_queries += view.n_samples * view.n_queries + view.n_asked - asked
+    with Steps(len(evidence.target_models) * len(attacks), "scores", show=progress) as steps:
+        for view in evidence.views(rows, needed, rng=view_rng):
+            for name in attacks:
+                steps.begin(f"scoring {name}")
+                start, asked = time.perf_counter(), view.n_asked
+                collected[name].append(find_attack(name).score(view, rng=attack_rng)[rows])
+                costs[name].seconds += time.perf_counter() - start
+                costs[name].n_queries += view.n_samples * view.n_queries + view.n_asked - asked
     scores = {name: np.stack(columns, axis=1) for name, columns in collected.items()}
     members = evidence.membership.targets[rows][:, : len(evidence.target_models)]
     p_values = {name: metrics.leak_p_value(columns, members) for name, columns in scores.items()}

@@ -1,7 +1,7 @@
 """The published JSON schemas of results.
 
-    python -m seepage.report.schema > docs/result.schema.json
-    python -m seepage.report.schema trust > docs/trust.schema.json
+python -m seepage.report.schema > docs/result.schema.json
+python -m seepage.report.schema trust > docs/trust.schema.json
 """
 
 import json

@@ -46,7 +46,7 @@ class Collection:
     logits: Float32[np.ndarray, "samples models queries classes"]
     columns: Bool[np.ndarray, "samples models"]
     plan: Plan
-    seconds: float
+    seconds: float  # of all trainings: those of this call, and what resumed ones took in theirs
     n_resumed: int
     modules: dict[int, nn.Module] = field(default_factory=dict)  # those that were asked for (`live`)
 
@@ -195,13 +195,15 @@ def collect(
             folder.path.absolute(), frozenset(range(len(keys)) if keep_weights else live),
         )  # fmt: skip
         missing = [unit for unit in units if not folder.has(unit["key"])]
+        before = sum(folder.about(unit["key"])["seconds"] for unit in units if unit not in missing)
         executor = executor or (Processes(chosen.workers) if chosen.workers > 1 and len(missing) > 1 else Inline())
         with Watch(title, units, missing, show=progress) as watch:
             for position, _ in executor.map(task, missing, watch.update):
                 watch.done(position)
         logits = _gather(folder, units, len(pool), len(keys))
         modules = {model: _rebuilt(recipe, pool, folder.read_weights(model), seed_of(keys[model])) for model in live}
-    return Collection(logits, columns, chosen, time.perf_counter() - start, len(units) - len(missing), modules)
+    seconds = time.perf_counter() - start + before / max(1, chosen.workers)
+    return Collection(logits, columns, chosen, seconds, len(units) - len(missing), modules)
 
 
 def _rebuilt(recipe: Recipe, pool: Pool, weights: dict[str, np.ndarray], seed: int) -> nn.Module:

@@ -1,9 +1,44 @@
-"""The progress bar of a run: models trained, time left."""
+"""The progress bars of a run: what is done, time left."""
 
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+def _bar(of: str, show: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(f"{of},"),
+        TimeElapsedColumn(),
+        TextColumn("gone,"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=Console(stderr=True),
+        disable=not show,
+    )
+
+
+class Steps:
+    """Follows steps that come one after another, each with a name; prints to standard error."""
+
+    def __init__(self, n_steps: int, of: str, *, show: bool):
+        self.bar, self.done = _bar(of, show), 0
+        self.task = self.bar.add_task("", total=n_steps)
+
+    def __enter__(self) -> "Steps":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.bar.update(self.task, completed=self.done)
+        self.bar.stop()
+
+    def begin(self, name: str) -> None:
+        self.bar.update(self.task, description=name, completed=self.done)
+        self.done += 1
 
 
 class Watch:
@@ -14,18 +49,7 @@ class Watch:
         self.total = sum(len(unit["models"]) for unit in units)
         self.before = self.total - sum(self.sizes)
         self.fractions = [0.0] * len(missing)
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("models,"),
-            TimeElapsedColumn(),
-            TextColumn("gone,"),
-            TimeRemainingColumn(),
-            TextColumn("left"),
-            console=Console(stderr=True),
-            disable=not show,
-        )
+        self.bar = _bar("models", show)
         self.task = self.bar.add_task(title, total=self.total, completed=self.before)
 
     def __enter__(self) -> "Watch":

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors
 import safetensors.numpy
 
 from seepage.errors import StorageError
@@ -89,9 +90,20 @@ class RunFolder:
         try:
             return safetensors.numpy.load_file(self._unit(key))
         except (OSError, safetensors.SafetensorError) as error:
-            raise StorageError(
-                f"the unit {self._unit(key)} cannot be read ({error}): delete it and run again, it is made anew"
-            ) from None
+            raise self._unreadable(key, error) from None
+
+    def _unreadable(self, key: str, error: Exception) -> StorageError:
+        return StorageError(
+            f"the unit {self._unit(key)} cannot be read ({error}): delete it and run again, it is made anew"
+        )
+
+    def about(self, key: str) -> dict[str, Any]:
+        """What was said about a unit when it was written."""
+        try:
+            with safetensors.safe_open(self._unit(key), framework="numpy") as file:
+                return json.loads(file.metadata()["about"])
+        except (OSError, safetensors.SafetensorError) as error:
+            raise self._unreadable(key, error) from None
 
     def read_weights(self, model: int) -> dict[str, np.ndarray]:
         path = self.path / "weights" / f"{model}.safetensors"

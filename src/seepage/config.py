@@ -321,7 +321,8 @@ class TrustConfig(Section):
     def run(self, *, progress: bool, command: str):
         """Carry out the study."""
         from seepage.trust.nonmembers import as_images
-        from seepage.trust.study import Choices, study
+        from seepage.trust.study import study
+        from seepage.trust.world import Choices
 
         data = self.data
         if data.name == "digits":

@@ -22,8 +22,8 @@ from seepage.report.schema import schema
 from seepage.report.trust_result import SCHEMA, TrustResult
 from seepage.trust import study
 from seepage.trust.findings import comparisons
-from seepage.trust.study import SHARES, Choices, split
 from seepage.trust.variants import VARIANTS, recipes
+from seepage.trust.world import SHARES, Choices, split
 
 FLAGS = ["trust", "--data", "digits", "--limit", "240", "--epochs", "1", "--gan-steps", "3", "--far", "none"]
 FLAGS += ["--workers", "1"]

@@ -141,21 +141,13 @@ def _main_table(attacks: Sequence[AttackResult]) -> Table:
 
 
 def _log_mia(attacks: Sequence[AttackResult]) -> Table:
-    """Log-MIA with what it counts, in figures and in words."""
+    """What the Log-MIA of the main table says in words, counts included."""
     columns = [words("Attack", [attack.title for attack in attacks])]
-    for regime in ("a", "b"):
+    for regime, about in (("a", "no false positive"), ("b", "few false positives")):
         found = [getattr(attack.log_mia, regime) for attack in attacks]
-        counted = [
-            f"{significant(one.true_positives)} of {significant(attack.n_members)}, "
-            f"{one.false_positives_allowed} false allowed"
-            for one, attack in zip(found, attacks, strict=True)
-        ]
-        name = regime.upper()
         columns += [
-            estimates(f"Log-MIA {name}", found),
-            numbers(f"{name}, chance taken off", [decimal(one.chance_corrected) for one in found]),
-            words(f"{name}, counts", counted),
-            words(f"{name}, in words", [one.reading for one in found]),
+            numbers(f"Log-MIA {regime.upper()}", [decimal(one.chance_corrected) for one in found], "chance taken off"),
+            words(f"At {about}", [one.reading for one in found]),
         ]
     return Table("How many members can be named surely (Log-MIA)", columns, style="text")
 

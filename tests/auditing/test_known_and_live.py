@@ -1,6 +1,7 @@
 """What attacks may have beside outputs: records whose membership is known, features, and the live target."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -86,9 +87,25 @@ def test_gradients_of_a_target_trained_here():
 def test_a_killed_run_goes_on_with_its_live_target(spy, tmp_path):
     arguments = dict(recipe=QUICK, references=2, known=30, attacks=["spy"], controls=False, out=tmp_path, **HERE)
     first = seepage.audit(None, records(), **arguments)
+    shutil.rmtree(tmp_path / "run" / "scores")
     again = seepage.audit(None, records(), **arguments)
     assert first.attacks[0].auc == again.attacks[0].auc
     np.testing.assert_array_equal(spy[0].features, spy[1].features)
+
+
+def test_an_attack_that_is_done_is_not_run_again(spy, tmp_path, monkeypatch):
+    arguments = dict(recipe=QUICK, references=2, known=30, controls=False, out=tmp_path, **HERE)
+    first = seepage.audit(None, records(), attacks=["loss", "spy"], **arguments)
+    again = seepage.audit(None, records(), attacks=["spy", "loss"], **arguments)
+    assert len(spy) == 1
+    for name in ("spy", "loss"):
+        assert first.attack(name).auc == again.attack(name).auc
+        assert first.attack(name).cost == again.attack(name).cost
+    assert first.target.n_queries == again.target.n_queries
+    monkeypatch.setattr(Spy, "__repr__", lambda self: "Spy(other options)")
+    seepage.audit(None, records(), attacks=["spy"], **arguments)
+    seepage.audit(None, records(), attacks=["spy"], **(arguments | {"rng": 1, "out": tmp_path / "other"}))
+    assert len(spy) == 3
 
 
 def test_every_model_in_its_turn_is_live(spy, monkeypatch):

@@ -163,7 +163,7 @@ def audit(
     audited = evidence.membership.audit & ~twins
     rows = np.flatnonzero(audited)
     _check_sides(evidence.membership.targets[rows], int(twins.sum()))
-    scored = score(evidence, names, rows, settings, score_rng, progress)
+    scored = score(evidence, names, rows, settings, score_rng, folder=folder, progress=progress)
     control = run_controls(evidence, run, names, rows, settings, control_rng, wanted=controls)
     checks = [
         gates.overlap(evidence, int(twins.sum())),

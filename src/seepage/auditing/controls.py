@@ -49,10 +49,11 @@ def run_controls(
     if not wanted or not attacks or evidence.training is None or not evidence.reference_models:
         why = "controls were switched off" if not wanted else "no reference models were trained by this audit"
         return Controls(None, None, why, why)
+    kept = {"folder": run.folder, "progress": run.progress}
     null, why_no_null = None, "the population is too small to train a model on"
     if evidence.membership.population.sum() >= 2 * evidence.logits.shape[-1]:
-        null = score(_null(evidence, run), attacks, rows, settings, rng, run.progress)
-    positive = score(_overfitted(evidence, run, rows, rng), attacks, rows, settings, rng, run.progress)
+        null = score(_null(evidence, run), attacks, rows, settings, rng, **kept)
+    positive = score(_overfitted(evidence, run, rows, rng), attacks, rows, settings, rng, **kept)
     return Controls(null, positive, why_no_null)
 
 

@@ -4,6 +4,7 @@ import functools
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from jaxtyping import Bool, Float64
 from seepage import metrics
 from seepage.attacks import Attack, find_attack, needs
 from seepage.auditing.evidence import Evidence
+from seepage.auditing.kept import Done, Kept
 from seepage.auditing.settings import Settings
 from seepage.report import result as report
 from seepage.signals.progress import Steps
+from seepage.signals.store import digest
+from seepage.signals.view import View
 
 
 @dataclass
@@ -74,27 +78,47 @@ def score(
     rows: np.ndarray,
     settings: Settings,
     rng: np.random.Generator,
+    *,
+    folder: Path | None = None,
     progress: bool = False,
 ) -> Scored:
-    """Run attacks against every target; `rows` are the audited records."""
+    """Run attacks against every target; `rows` are the audited records.
+
+    Each attack draws from a generator of its own, so its scores do not depend on which others run. With a folder the
+    scores of every finished attack are kept there, and an audit that was killed goes on with the next.
+    """
+    view_rng, attack_rng = rng.spawn(2)
+    seed = int(attack_rng.integers(2**62))
+    kept = None if folder is None else Kept(folder, evidence, rows, seed)
     collected: dict[str, list[np.ndarray]] = {name: [] for name in attacks}
     costs = {name: Cost() for name in attacks}
     needed = set().union(*(find_attack(name).needs for name in attacks))
-    view_rng, attack_rng = rng.spawn(2)
     with Steps(len(evidence.target_models) * len(attacks), "scores", show=progress) as steps:
-        for view in evidence.views(rows, needed, rng=view_rng):
+        for target, view in enumerate(evidence.views(rows, needed, rng=view_rng)):
             for name in attacks:
                 steps.begin(f"scoring {name}")
-                start, asked = time.perf_counter(), view.n_asked
-                collected[name].append(find_attack(name).score(view, rng=attack_rng)[rows])
-                costs[name].seconds += time.perf_counter() - start
-                costs[name].n_queries += view.n_samples * view.n_queries + view.n_asked - asked
+                done = kept and kept.read(name, target)
+                if done is None:
+                    done = _run(name, view, rows, np.random.default_rng([seed, int(digest(name)[:15], 16), target]))
+                    if kept is not None:
+                        kept.write(name, target, done)
+                elif view.model is not None:
+                    view.model.n_queries += done.n_asked
+                collected[name].append(done.scores)
+                costs[name].seconds += done.seconds
+                costs[name].n_queries += view.n_samples * view.n_queries + done.n_asked
     scores = {name: np.stack(columns, axis=1) for name, columns in collected.items()}
     members = evidence.membership.targets[rows][:, : len(evidence.target_models)]
     p_values = {name: metrics.leak_p_value(columns, members) for name, columns in scores.items()}
     corrected = metrics.holm(list(p_values.values()))
     p_values_holm = dict(zip(p_values, map(float, corrected), strict=True))
     return Scored(scores, costs, members, rows, p_values, p_values_holm, settings)
+
+
+def _run(name: str, view: View, rows: np.ndarray, rng: np.random.Generator) -> Done:
+    start, asked = time.perf_counter(), view.n_asked
+    scores = find_attack(name).score(view, rng=rng)[rows]
+    return Done(scores, time.perf_counter() - start, view.n_asked - asked)
 
 
 def measure(name: str, scored: Scored, evidence: Evidence, settings: Settings, rng) -> report.AttackResult:

@@ -1,0 +1,52 @@
+"""Scores of the attacks that are done, so that an audit that was killed goes on with the next."""
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+import seepage
+from seepage.attacks import find_attack
+from seepage.auditing.evidence import Evidence
+from seepage.signals.store import RunFolder, digest
+
+
+class Done(NamedTuple):
+    """What one attack found on one target, and what it took."""
+
+    scores: Float64[np.ndarray, " records"]
+    seconds: float
+    n_asked: int  # records that the live target was sent
+
+
+class Kept:
+    """A folder of scores, each under a key that names all that it depends on."""
+
+    def __init__(self, folder: Path, evidence: Evidence, rows: np.ndarray, seed: int):
+        self._folder = RunFolder(folder / "run" / "scores")
+        arrays = [evidence.logits, evidence.labels, rows, evidence.features, evidence.gradient_norm]
+        self._rest = [
+            seepage.__version__,
+            [None if array is None else hashlib.sha256(np.ascontiguousarray(array)).hexdigest() for array in arrays],
+            evidence.membership.fingerprint,
+            None if evidence.records is None else evidence.records.fingerprint,
+            str(evidence.access),
+            evidence.layer,
+            seed,
+        ]
+
+    def read(self, name: str, target: int) -> Done | None:
+        key = self._key(name, target)
+        if not self._folder.has(key):
+            return None
+        about = self._folder.about(key)
+        return Done(self._folder.read(key)["scores"], about["seconds"], about["n_asked"])
+
+    def write(self, name: str, target: int, done: Done) -> None:
+        about = {"attack": name, "target": target, "seconds": done.seconds, "n_asked": done.n_asked}
+        self._folder.write(self._key(name, target), {"scores": done.scores}, about)
+
+    def _key(self, name: str, target: int) -> str:
+        return digest([name, repr(find_attack(name)), target, *self._rest])[:32]

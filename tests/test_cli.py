@@ -123,7 +123,7 @@ def test_outputs_are_audited_and_the_verdict_comes_first(there):
     assert said.startswith("LEAK SHOWN")
     assert said.rstrip().endswith(f"Report: {Path('new/folder/report.html')}")
     written = {path.name for path in Path("new/folder").iterdir()}
-    assert written == {"result.json", "report.html", "rows.npy", "scores.npz"}
+    assert written == {"result.json", "report.html", "rows.npy", "scores.npz", "run"}
     result = json.loads(Path("new/folder/result.json").read_text())
     assert result["verdict"] == "LEAK SHOWN"
     assert "lira-online" in {attack["name"] for attack in result["attacks"]}
@@ -256,7 +256,8 @@ def test_attacks_are_listed_with_what_they_need_and_where_they_come_from(there):
     for row in rows:
         assert {"name", "access", "needs", "source"} <= set(row)
         assert row["access"] in ("label", "probabilities", "logits", "gradients", "weights")
-        assert set(row["needs"]) <= {"references", "population", "queries", "gradients"}
+        needs = {"references", "population", "queries", "gradients", "known", "records", "features", "model"}
+        assert set(row["needs"]) <= needs
         assert row["source"]
     said = worked("attacks")
     assert all(f"\n{name}" in f"\n{said}" for name in ATTACKS)

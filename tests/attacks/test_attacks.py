@@ -237,7 +237,7 @@ def test_the_table_is_data():
     assert [row["name"] for row in rows] == list(ATTACKS)
     assert all(row["title"] and row["source"] for row in rows)
     assert len({row["title"] for row in rows}) == len(rows)
-    assert {row["access"] for row in rows} == {"label", "probabilities", "logits", "gradients"}
+    assert {row["access"] for row in rows} == {"label", "probabilities", "logits", "gradients", "weights"}
 
 
 def test_defaults_follow_access_and_what_is_at_hand():

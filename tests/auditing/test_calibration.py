@@ -1,6 +1,6 @@
 """Where there is no leak, nobody alarms more often than stated: every attack, every design of the references."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -23,6 +23,10 @@ from tests.auditing.worlds import outputs
 
 ALPHA = 0.05
 RECIPE = Recipe(partial(MLP, hidden=(12,)))
+# They fit networks to every target's references: a tenth of a second where the others take a thousandth.
+LEARNED = {name for name in ATTACKS if name.startswith(("shokri", "salem", "nasr", "rank-only", "augmentation-l"))}
+QUICK = [name for name in ATTACKS if name not in LEARNED]
+FEW = 4
 # They fine-tune, distil or query, and take a second where the others take a hundredth.
 EXPENSIVE = {name for name in ATTACKS if name.startswith(("fes-mia-tt", "loss-trajectory", "sequence", "quantile-"))}
 
@@ -94,15 +98,22 @@ def strangers_answers(seed: int, n: int = 150) -> Evidence:
     )
 
 
-def p_values(evidence: Evidence, seed: int, names: Sequence[str] = tuple(ATTACKS)) -> dict[str, float]:
+def p_values(evidence: Evidence, seed: int, names: Iterable[str] = tuple(ATTACKS)) -> dict[str, float]:
     rows = np.flatnonzero(evidence.membership.audit)
     fitting = [name for name in names if ATTACKS[name].needs <= evidence.available]
     return score(evidence, fitting, rows, Settings(), np.random.default_rng([3, seed])).p_values
 
 
+def each(*groups: list[dict[str, float]]) -> Iterator[tuple[str, np.ndarray]]:
+    """(attack, its p-values) of groups of repetitions, each of the same attacks."""
+    for group in groups:
+        for name in group[0]:
+            yield name, np.array([p[name] for p in group])
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 def test_no_attack_alarms_more_than_stated_on_a_live_stranger(name):
-    repetitions = 4 if name in EXPENSIVE else 20
+    repetitions = 4 if name in EXPENSIVE else 8 if name in LEARNED else 20
     found = [p_values(strangers_answers(seed), seed, [name])[name] for seed in range(repetitions)]
     assert sum(p <= ALPHA for p in found) <= most_alarms(repetitions)
 
@@ -119,26 +130,25 @@ def test_hundred_null_audits_of_every_attack():
 
 @pytest.mark.parametrize("references", [7, 8])
 def test_no_attack_alarms_more_than_stated_where_every_model_takes_its_turn(references):
-    repetitions = 30
-    found = [p_values(noise_in_turns(seed, references=references), seed) for seed in range(repetitions)]
-    for name in found[0]:
-        assert sum(p[name] <= ALPHA for p in found) <= most_alarms(repetitions), name
+    found = [p_values(noise_in_turns(seed, references=references), seed, QUICK) for seed in range(30)]
+    learned = [p_values(noise_in_turns(seed, references=references), seed, LEARNED) for seed in range(FEW)]
+    for name, p in each(found, learned):
+        assert sum(p <= ALPHA) <= most_alarms(len(p)), name
 
 
 @pytest.mark.parametrize("references", [5, 7])
 def test_no_attack_alarms_more_than_stated_where_the_target_was_balanced_with_the_references(references):
-    repetitions = 60
-    found = [p_values(noise_balanced_together(seed, references=references), seed) for seed in range(repetitions)]
-    for name in found[0]:
-        alarms = sum(p[name] <= ALPHA for p in found)
-        assert alarms <= most_alarms(repetitions), name
-        assert sum(p[name] <= 0.5 for p in found) <= most_alarms(repetitions, 0.5), name
+    found = [p_values(noise_balanced_together(seed, references=references), seed, QUICK) for seed in range(60)]
+    learned = [p_values(noise_balanced_together(seed, references=references), seed, LEARNED) for seed in range(2 * FEW)]
+    for name, p in each(found, learned):
+        assert sum(p <= ALPHA) <= most_alarms(len(p)), name
+        assert sum(p <= 0.5) <= most_alarms(len(p), 0.5), name
 
 
 def test_counts_left_as_they_are_would_give_the_answer_away(monkeypatch):
     """What the two tests above look for does happen: without evening the counts out, attacks alarm on noise."""
     monkeypatch.setattr(Membership, "reference_masks", lambda self, at, rng: (self.references, ~self.references))
-    found = [p_values(noise_balanced_together(seed, references=3, n=400), seed) for seed in range(10)]
+    found = [p_values(noise_balanced_together(seed, references=3, n=400), seed, QUICK) for seed in range(10)]
     often = {name for name in found[0] if sum(p[name] <= ALPHA for p in found) > most_alarms(10)}
     assert {"lira-online", "lira-offline"} <= often
 

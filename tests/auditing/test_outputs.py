@@ -29,7 +29,13 @@ def audit(arrays, **options):
 
 
 def test_the_folder_holds_result_report_and_scores_and_nothing_half_written(leaky):
-    assert {path.name for path in leaky[2].iterdir()} == {"result.json", "report.html", "rows.npy", "scores.npz"}
+    assert {path.name for path in leaky[2].iterdir()} == {
+        "result.json",
+        "report.html",
+        "rows.npy",
+        "scores.npz",
+        "run",
+    }
 
 
 def test_result_has_the_published_keys(leaky):

@@ -24,6 +24,7 @@ from seepage.errors import SeepageError, StorageError, TrainingError
 from seepage.execution.executor import Progress, Task, Unit
 
 ATTEMPTS = 3
+LAST_LINES_S = 5.0  # how long what an ended worker said last may take to be read
 
 # One thread a process: OpenMP's threads spin when processes share the cores. Blocks of memory are kept,
 # because handing gradients back to the system after each step costs a page fault for each page of them.
@@ -52,7 +53,8 @@ class _Worker:
             start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends its workers
             text=True,
         )
-        threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
+        self.listener = threading.Thread(target=self._listen, args=(inbox,), daemon=True)
+        self.listener.start()
 
     def _listen(self, inbox: queue.Queue) -> None:
         for line in self.process.stdout:
@@ -74,6 +76,7 @@ class _Worker:
     def end(self) -> None:
         self.process.kill()
         self.process.wait()
+        self.listener.join(LAST_LINES_S)  # it may not have begun to read yet
         self.process.stdin.close()
         self.process.stdout.close()
         self.log.close()

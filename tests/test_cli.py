@@ -123,7 +123,7 @@ def test_outputs_are_audited_and_the_verdict_comes_first(there):
     assert said.startswith("LEAK SHOWN")
     assert said.rstrip().endswith(f"Report: {Path('new/folder/report.html')}")
     written = {path.name for path in Path("new/folder").iterdir()}
-    assert written == {"result.json", "report.html", "rows.npy", "scores.npz", "run"}
+    assert written == {"result.json", "report.html", "rows.npy", "scores.npz", "together.npz", "run"}
     result = json.loads(Path("new/folder/result.json").read_text())
     assert result["verdict"] == "LEAK SHOWN"
     assert "lira-online" in {attack["name"] for attack in result["attacks"]}

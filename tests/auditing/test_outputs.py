@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
 import seepage
@@ -34,6 +35,7 @@ def test_the_folder_holds_result_report_and_scores_and_nothing_half_written(leak
         "report.html",
         "rows.npy",
         "scores.npz",
+        "together.npz",
         "run",
     }
 
@@ -285,3 +287,19 @@ def test_the_true_negative_rate_is_the_true_positive_rate_with_the_sides_swapped
         found, count = scores[attack["name"]], int(0.1 * members.sum())
         naive = naive_roc.tpr_at_count([-s for s in found], [not m for m in members], count)
         assert attack["tnr_at_fnr"]["0.1"]["value"] == pytest.approx(naive)
+
+
+def test_the_attacks_together_are_kept_record_by_record(tmp_path):
+    result = seepage.audit(
+        outputs=outputs(leak=3.0, n=200), origin="declared", attacks=["loss", "lira-online", "entropy"], out=tmp_path
+    )
+    with np.load(tmp_path / "scores.npz") as scores, np.load(tmp_path / "together.npz") as together:
+        names = [name for name in scores if name != "membership"]
+        ranks = np.mean([rankdata(scores[name]) for name in names], axis=0) / len(scores["loss"])
+        np.testing.assert_allclose(together["rank_average"], ranks)
+        rows = np.load(tmp_path / "rows.npy").astype(str).tolist()
+        for record in result.records:
+            place = rows.index(record.id)
+            assert record.rank_average == pytest.approx(ranks[place])
+            assert record.n_found == together["n_found"][place]
+    assert max(record.n_found for record in result.records) > 1

@@ -287,6 +287,7 @@ def _record(at: int, *, found: bool = True, values: list[float] | None = None) -
     return schema.ExposedRecord(
         id=f"digits-{(at * 7919) % 1797:04d}", label=str(at % 10), group=None, score=14.2 / (1 + 0.2 * at),
         p_value=(1 + at // 3) / 899, q_value=min(1.0, 0.008 * (at + 1)) if found else 0.9, values=values,
+        rank_average=1 - 0.01 * at, n_found=max(0, 6 - at),
     )  # fmt: skip
 
 

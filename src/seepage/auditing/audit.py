@@ -12,7 +12,7 @@ import numpy as np
 from seepage.attacks import default_attacks, find_attack
 from seepage.auditing import gates, tables
 from seepage.auditing.controls import run_controls
-from seepage.auditing.ensemble import ensemble
+from seepage.auditing.ensemble import ensemble, per_record
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.findings import Scored, measure, score
 from seepage.auditing.gather import DEFAULT_REFERENCES, Arrays, Run, evidence_from_pool, pool_from_lists, refuse
@@ -236,15 +236,16 @@ def _check_sides(members: np.ndarray, n_twins: int) -> None:
 
 
 def _write(folder: Path, result: report.AuditResult, scored: Scored, evidence: Evidence) -> None:
-    """`result.json`, `report.html`, `scores.npz` and `rows.npy` in the audit's folder."""
+    """`result.json`, `report.html`, `scores.npz`, `together.npz` and `rows.npy` in the audit's folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         one = scored.members.shape[1] == 1
-        arrays = {name: scores[:, 0] if one else scores for name, scores in scored.scores.items()}
-        part = folder / "scores.npz.part"
-        with open(part, "wb") as file:
-            np.savez_compressed(file, **arrays, membership=scored.members[:, 0] if one else scored.members)
-        os.replace(part, folder / "scores.npz")
+        files = {"scores": {**scored.scores, "membership": scored.members}, "together": per_record(scored)}
+        for name, arrays in files.items():
+            part = folder / f"{name}.npz.part"
+            with open(part, "wb") as file:
+                np.savez_compressed(file, **{key: array[:, 0] if one else array for key, array in arrays.items()})
+            os.replace(part, folder / f"{name}.npz")
         np.save(folder / "rows.npy", scored.rows)
         result.save(folder / "result.json")
         result.report(folder / "report.html")

@@ -83,3 +83,14 @@ def _intersection(row: together.Intersection) -> report.Intersection:
 
 def _sum(rows: list[together.Intersection]) -> together.Intersection:
     return together.Intersection((), sum(row.n_members for row in rows), sum(row.n_nonmembers for row in rows))
+
+
+def per_record(scored: Scored) -> dict[str, np.ndarray]:
+    """What all attacks together say of each record and target, (records, targets).
+
+    `rank_average`: mean over attacks of the record's rank, in (0, 1]; `n_found`: how many attacks name it at the
+    audit's rate.
+    """
+    fpr = scored.supported_rate or max(scored.settings.rates)
+    named = [together.found(scores, scored.members, fpr) for scores in scored.scores.values()]
+    return {"rank_average": together.rank_average(scored.scores), "n_found": np.sum(named, axis=0)}

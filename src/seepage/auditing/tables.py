@@ -13,6 +13,7 @@ from scipy.stats import t as student
 import seepage
 from seepage import metrics
 from seepage.auditing.controls import Controls
+from seepage.auditing.ensemble import per_record
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.findings import Scored, estimate
 from seepage.auditing.settings import Settings
@@ -61,6 +62,7 @@ def exposed(scored: Scored, evidence: Evidence, settings: Settings) -> list[repo
     order = np.lexsort((-mean_score, combined))[: settings.show_records]
     names, pool = evidence.names, evidence.records
     classes = class_names(evidence)
+    together = {name: array.max(axis=1) for name, array in per_record(scored).items()}
     exposed = []
     for place in order:
         row = int(scored.rows[records[place]])
@@ -75,6 +77,8 @@ def exposed(scored: Scored, evidence: Evidence, settings: Settings) -> list[repo
                 score=float(np.nan_to_num(mean_score[place])),
                 p_value=float(combined[place]),
                 q_value=float(q_values[place]),
+                rank_average=float(together["rank_average"][records[place]]),
+                n_found=int(together["n_found"][records[place]]),
                 values=values,
             )
         )

@@ -383,6 +383,8 @@ def _records(result: AuditResult) -> list:
         numbers("Score", [significant(record.score) for record in records]),
         numbers("p", [p_value(record.p_value) for record in records], "conformal"),
         numbers("q", [p_value(record.q_value) for record in records], "false discovery"),
+        numbers("Named by", [count(record.n_found) for record in records], f"of {count(len(result.attacks))} attacks"),
+        numbers("Mean rank", [decimal(record.rank_average) for record in records], "over all attacks"),
         words("Values", [_values(record.values) for record in records]),
     ]
     empty = {"Group"} if all(record.group is None for record in records) else set()

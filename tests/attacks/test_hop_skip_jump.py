@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seepage.attacks.hop_skip_jump import _directions, hop_skip_jump
+from seepage.attacks.label_only.hop_skip_jump import _directions, hop_skip_jump
 from tests.reference.hop_skip_jump import distance
 
 N = 25

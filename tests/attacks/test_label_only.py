@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from seepage.attacks.augmentation import Augmentation, LearnedAugmentation
-from seepage.attacks.boundary import BoundaryDistance
-from seepage.attacks.label_regression import LabelRegression, logistic_regressions
-from seepage.attacks.live import in_own_order, is_binary, value_range
-from seepage.attacks.noise import NoiseRobustness
+from seepage.attacks.label_only.augmentation import Augmentation, LearnedAugmentation
+from seepage.attacks.label_only.boundary import BoundaryDistance
+from seepage.attacks.label_only.label_regression import LabelRegression, logistic_regressions
+from seepage.attacks.label_only.live import in_own_order, is_binary, value_range
+from seepage.attacks.label_only.noise import NoiseRobustness
 from seepage.data import Pool
 from seepage.errors import InputError
 from seepage.models.access import Access

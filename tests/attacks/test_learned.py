@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from seepage.attacks import classifier, learned
-from seepage.attacks.classifier import fit
-from seepage.attacks.nasr import OutputsNetwork, inputs_of
-from seepage.attacks.rank_only import RankOnly, features_of_ranks
-from seepage.attacks.shadow_classifier import ShadowClassifier
-from seepage.attacks.top_k import TopScores, top_scores
+from seepage.attacks.learned import classifier, pairs
+from seepage.attacks.learned.classifier import fit
+from seepage.attacks.learned.nasr import OutputsNetwork, inputs_of
+from seepage.attacks.learned.rank_only import RankOnly, features_of_ranks
+from seepage.attacks.learned.shadow_classifier import ShadowClassifier
+from seepage.attacks.learned.top_k import TopScores, top_scores
 from seepage.errors import InputError
 from seepage.signals.view import View
 from tests.attacks.planted import auc, planted
@@ -94,8 +94,8 @@ def test_scores_are_finite_and_the_same_every_time(name):
 @pytest.mark.parametrize("most", [20_000, 700])
 def test_the_order_of_the_records_plays_no_part(name, most, monkeypatch):
     # with 700 pairs at most some are drawn
-    monkeypatch.setattr(learned, "MOST_ROWS", most)
-    monkeypatch.setattr(learned, "MOST_OF_A_CLASS", most // 4)
+    monkeypatch.setattr(pairs, "MOST_ROWS", most)
+    monkeypatch.setattr(pairs, "MOST_OF_A_CLASS", most // 4)
     order = np.random.default_rng(1).permutation(VIEW.n_samples)
     np.testing.assert_allclose(score(name, rows_of(VIEW, order)), score(name)[order], rtol=1e-10, atol=1e-10)
 
@@ -187,7 +187,7 @@ def test_features_agree_with_the_naive_ones():
     outputs, labels = rng.normal(0, 4, (20, 2, 5)), rng.integers(0, 5, 20)
     outputs[0, 0] = [50.0, -60.0, 0.0, 0.0, -700.0]
     for row, logits in enumerate(outputs.tolist()):
-        np.testing.assert_allclose(learned.log_odds(outputs)[row], [naive.log_odds(q) for q in logits], rtol=1e-9)
+        np.testing.assert_allclose(pairs.log_odds(outputs)[row], [naive.log_odds(q) for q in logits], rtol=1e-9)
         for k in (1, 3, 5, 9):
             np.testing.assert_allclose(top_scores(outputs, k)[row], naive.top_scores(logits, k), rtol=1e-9)
         expected = naive.network_inputs(logits, labels[row])
@@ -214,7 +214,7 @@ def test_features_of_ranks_agree_with_the_naive_ones(monkeypatch):
 
 @pytest.mark.parametrize("most", [20_000, 700])
 def test_only_the_ranking_counts(most, monkeypatch):
-    monkeypatch.setattr(learned, "MOST_ROWS", most)
+    monkeypatch.setattr(pairs, "MOST_ROWS", most)
     rng = np.random.default_rng(6)
     # an increasing function of its own for every record, model and query: other values in the same order
     values = np.cumsum(rng.lognormal(0, 2, VIEW.outputs.shape), axis=-1) - rng.uniform(0, 50, (640, 5, 2, 1))
@@ -239,10 +239,10 @@ def test_a_class_with_few_pairs_takes_the_classifier_of_all(monkeypatch):
     monkeypatch.setattr(classifier, "fit", counting)
     scores = score("shokri", view)
     assert np.isfinite(scores).all()
-    pairs = learned.reference_pairs(view)
-    counts = [int((labels[pairs.rows] == label).sum()) for label in range(3)]
-    assert trained_on == [*counts, pairs.rows.size]
-    assert not VIEW.population[pairs.rows].any()
+    made = pairs.reference_pairs(view)
+    counts = [int((labels[made.rows] == label).sum()) for label in range(3)]
+    assert trained_on == [*counts, made.rows.size]
+    assert not VIEW.population[made.rows].any()
 
 
 # --- the network ---
@@ -350,8 +350,8 @@ def test_what_cannot_be_learned_from_is_refused():
 
 def test_weights_balance_members_within_each_label():
     labels, members = np.array([0, 0, 0, 0, 1, 1, 2]), np.array([1, 0, 0, 0, 1, 0, 1], dtype=bool)
-    np.testing.assert_allclose(learned.balanced(labels, members), [2, 2 / 3, 2 / 3, 2 / 3, 1, 1, 0])
-    np.testing.assert_array_equal(learned.balanced(np.array([0, 1]), np.array([True, False])), [1, 1])
+    np.testing.assert_allclose(pairs.balanced(labels, members), [2, 2 / 3, 2 / 3, 2 / 3, 1, 1, 0])
+    np.testing.assert_array_equal(pairs.balanced(np.array([0, 1]), np.array([True, False])), [1, 1])
 
 
 def test_options_are_checked():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from seepage.attacks import regression
-from seepage.attacks.quantile_regression import QuantileRegression, conformal, exceedance
+from seepage.attacks.trained import regression
+from seepage.attacks.trained.quantile_regression import QuantileRegression, conformal, exceedance
 from seepage.data import Pool
 from seepage.errors import InputError
 from seepage.models.architectures import MLP

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.special import expit, log_expit
 
-from seepage.attacks import distillation, population, recurrent
-from seepage.attacks.loss_trajectory import LossTrajectory
-from seepage.attacks.sequence import MetricSequence
+from seepage.attacks.trained import distillation, population, recurrent
+from seepage.attacks.trained.loss_trajectory import LossTrajectory
+from seepage.attacks.trained.sequence import MetricSequence
 from seepage.errors import InputError
 from tests.attacks.planted import auc
 from tests.attacks.trained import trained

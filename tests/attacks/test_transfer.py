@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from seepage.attacks.transfer import Transfer
+from seepage.attacks.trained.transfer import Transfer
 from seepage.data import Pool
 from seepage.errors import InputError
 from seepage.models.access import Access

@@ -5,28 +5,28 @@ A new attack is a file here, a line in `ATTACKS`, and a line in `BY_DEFAULT` if 
 
 from collections.abc import Collection
 
-from seepage.attacks.augmentation import Augmentation, LearnedAugmentation
 from seepage.attacks.base import Attack
-from seepage.attacks.boundary import BoundaryDistance
 from seepage.attacks.calibration import DifficultyCalibration
 from seepage.attacks.few_shot import LaplacianShot, SimpleShot, TransductiveTuning
 from seepage.attacks.gradient_norm import GradientNorm
-from seepage.attacks.label_regression import LabelRegression
+from seepage.attacks.label_only.augmentation import Augmentation, LearnedAugmentation
+from seepage.attacks.label_only.boundary import BoundaryDistance
+from seepage.attacks.label_only.label_regression import LabelRegression
+from seepage.attacks.label_only.noise import NoiseRobustness
+from seepage.attacks.learned.nasr import OutputsNetwork
+from seepage.attacks.learned.rank_only import RankOnly
+from seepage.attacks.learned.shadow_classifier import ShadowClassifier
+from seepage.attacks.learned.top_k import TopScores
 from seepage.attacks.lira import LiRA
-from seepage.attacks.loss_trajectory import LossTrajectory
 from seepage.attacks.multi_signal_lira import MultiSignalLiRA
-from seepage.attacks.nasr import OutputsNetwork
-from seepage.attacks.noise import NoiseRobustness
 from seepage.attacks.per_class import ClassThreshold
 from seepage.attacks.quantile import AttackP, AttackR
-from seepage.attacks.quantile_regression import QuantileRegression
-from seepage.attacks.rank_only import RankOnly
 from seepage.attacks.rmia import RMIA
-from seepage.attacks.sequence import MetricSequence
-from seepage.attacks.shadow_classifier import ShadowClassifier
 from seepage.attacks.threshold import GlobalThreshold
-from seepage.attacks.top_k import TopScores
-from seepage.attacks.transfer import Transfer
+from seepage.attacks.trained.loss_trajectory import LossTrajectory
+from seepage.attacks.trained.quantile_regression import QuantileRegression
+from seepage.attacks.trained.sequence import MetricSequence
+from seepage.attacks.trained.transfer import Transfer
 from seepage.errors import unknown_name
 from seepage.models.access import Access
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from seepage.attacks import classifier
-from seepage.attacks.top_k import top_scores
+from seepage.attacks.learned import classifier
+from seepage.attacks.learned.top_k import top_scores
 from seepage.errors import InputError
 
 LogProbabilities = Float64[np.ndarray, "records classes"]

@@ -53,8 +53,8 @@ class MetricSequence(Attack):
             )
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
-        from seepage.attacks import recurrent
-        from seepage.attacks.distillation import trajectories
+        from seepage.attacks.trained import recurrent
+        from seepage.attacks.trained.distillation import trajectories
 
         seed = int(rng.integers(2**62))
         options = {"epochs": self.epochs, "lr": self.lr, "batch_size": self.batch_size}

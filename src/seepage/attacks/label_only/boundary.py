@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from seepage.attacks.base import Attack
-from seepage.attacks.hop_skip_jump import hop_skip_jump
-from seepage.attacks.live import in_own_order, value_range
+from seepage.attacks.label_only.hop_skip_jump import hop_skip_jump
+from seepage.attacks.label_only.live import in_own_order, value_range
 from seepage.errors import InputError
 from seepage.models.access import Access
 from seepage.signals.view import View

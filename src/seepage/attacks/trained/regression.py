@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor, nn
 
-from seepage.attacks import population
+from seepage.attacks.trained import population
 from seepage.models.architectures import CNN, MLP
 from seepage.models.optimisers import Adam
 from seepage.models.recipe import Recipe

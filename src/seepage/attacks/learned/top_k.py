@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float, Float64
 
-from seepage.attacks import classifier, learned
 from seepage.attacks.base import Attack
+from seepage.attacks.learned import classifier, pairs
 from seepage.errors import InputError
 from seepage.signals.view import View
 
@@ -20,7 +20,7 @@ def top_scores(outputs: Float[np.ndarray, "rows queries classes"], k: int = 3) -
     >>> top_scores(outputs, k=2).round(4)
     array([[ 0.8473, -1.3863]])
     """
-    ordered = -np.sort(-learned.log_odds(outputs), axis=-1)
+    ordered = -np.sort(-pairs.log_odds(outputs), axis=-1)
     return ordered[..., :k].mean(axis=-2)
 
 
@@ -56,8 +56,8 @@ class TopScores(Attack):
         return f"Shadow classifier on the top {self.k} scores"
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
-        outputs = learned.answers(view)
-        return learned.score_by_references(
+        outputs = pairs.answers(view)
+        return pairs.score_by_references(
             view,
             lambda rows, models: top_scores(outputs[rows, models], self.k),
             functools.partial(classifier.fit, hidden=self.hidden),

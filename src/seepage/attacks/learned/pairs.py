@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from seepage.attacks.classifier import MOST_ROWS
+from seepage.attacks.learned.classifier import MOST_ROWS
 from seepage.errors import InputError
 from seepage.signals.functions import log_softmax
 from seepage.signals.view import View

@@ -74,7 +74,7 @@ class QuantileRegression(Attack):
         return f"Quantile regression, {self.head}"
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
-        from seepage.attacks import population
+        from seepage.attacks.trained import population
 
         s = view.target(self.signal).mean(axis=1)
         known, held = population.in_order(view, view.population), np.empty(0, dtype=np.int64)
@@ -95,7 +95,7 @@ class QuantileRegression(Attack):
 
     def _against(self, view: View, s: np.ndarray, known: np.ndarray, rows: np.ndarray, rng: np.random.Generator):
         """The head's score of `rows`, by what s is on the known ones."""
-        from seepage.attacks import regression
+        from seepage.attacks.trained import regression
 
         finite = s[known][np.isfinite(s[known])]
         if finite.size == 0 or finite.std() <= STILL * np.abs(finite).max():

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from scipy.stats import rankdata
 
-from seepage.attacks import classifier, learned
 from seepage.attacks.base import Attack
+from seepage.attacks.learned import classifier, pairs
 from seepage.signals.functions import row_blocks
 from seepage.signals.view import View
 
@@ -46,7 +46,7 @@ class RankOnly(Attack):
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
         table = features_of_ranks(view)
-        return learned.score_by_references(
+        return pairs.score_by_references(
             view,
             lambda rows, models: table[rows, models],
             functools.partial(classifier.fit, hidden=self.hidden),
@@ -59,7 +59,7 @@ class RankOnly(Attack):
 
 def features_of_ranks(view: View) -> Float64[np.ndarray, "samples models features"]:
     """The five features of every record beside every model."""
-    outputs = learned.answers(view)
+    outputs = pairs.answers(view)
     n_samples, n_models, n_queries, n_classes = outputs.shape
     masks = np.zeros((2, n_samples, n_models), dtype=bool)
     masks[0][:, view.reference_columns], masks[1][:, view.reference_columns] = view.reference_out, view.reference_in

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from seepage.attacks.base import Attack
-from seepage.attacks.live import in_own_order, is_binary, value_range
+from seepage.attacks.label_only.live import in_own_order, is_binary, value_range
 from seepage.data import Pool
 from seepage.errors import InputError
 from seepage.models.access import Access

@@ -6,8 +6,8 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float64
 
-from seepage.attacks import learned
 from seepage.attacks.base import Attack
+from seepage.attacks.learned import pairs
 from seepage.errors import InputError
 from seepage.models.access import Access
 from seepage.signals.functions import scaled_logit
@@ -45,12 +45,12 @@ class Transfer(Attack):
             raise InputError(f"Transfer: expected epochs >= 1, got {self.epochs}")
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
-        from seepage.attacks import population
+        from seepage.attacks.trained import population
         from seepage.models.optimisers import Adam
         from seepage.models.recipe import Recipe
 
         known = population.in_order(view, view.population)
-        answered = learned.answers(view)[known, view.target_column, 0]
+        answered = pairs.answers(view)[known, view.target_column, 0]
         architecture, inputs = population.copied(view, known)
         recipe = Recipe(architecture, Adam(self.lr), epochs=self.epochs, batch_size=self.batch_size)
         surrogate = population.train(

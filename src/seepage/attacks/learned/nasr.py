@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from seepage.attacks import classifier, learned
 from seepage.attacks.base import Attack, check_option
+from seepage.attacks.learned import classifier, pairs
 from seepage.errors import InputError
 from seepage.signals.functions import softplus
 from seepage.signals.view import View
@@ -61,7 +61,7 @@ class OutputsNetwork(Attack):
         return 20 if self.train_on == "known" else 0
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
-        outputs = learned.answers(view)
+        outputs = pairs.answers(view)
         k = outputs.shape[-1]
         branches = [(slice(0, k), (32, 16)), (slice(k, 2 * k), (16,)), (slice(2 * k, 2 * k + 1), (16,))]
         fit = functools.partial(classifier.fit, branches=branches, hidden=(32, 16))
@@ -70,12 +70,12 @@ class OutputsNetwork(Attack):
             return inputs_of(outputs[rows, models], view.labels[rows])
 
         if self.train_on == "references":
-            return learned.score_by_references(
+            return pairs.score_by_references(
                 view, features, fit, per_class=self.per_class, by_label=not self.per_class, rng=rng
             )
         known = np.flatnonzero(view.known != -1)
         members = view.known[known] == 1
-        weights = learned.balanced(view.labels[known], members)
+        weights = pairs.balanced(view.labels[known], members)
         target = np.full(view.n_samples, view.target_column)
         classify = fit(features(known, target[known]), members, weights=weights, rng=rng)
         return classify(features(np.arange(view.n_samples), target))
@@ -83,9 +83,9 @@ class OutputsNetwork(Attack):
 
 def inputs_of(outputs: np.ndarray, labels: np.ndarray) -> Float64[np.ndarray, "rows inputs"]:
     """log p, one-hot label and log loss of outputs (rows, queries, classes), mean over queries."""
-    log_odds = learned.log_odds(outputs)
+    log_odds = pairs.log_odds(outputs)
     phi = np.take_along_axis(log_odds, labels[:, None, None], axis=-1)
     log_loss = np.log(np.maximum(softplus(-phi), TINY))
     log_p = -softplus(-log_odds)
-    hot = learned.one_hot(labels, outputs.shape[-1])
+    hot = pairs.one_hot(labels, outputs.shape[-1])
     return np.concatenate([log_p.mean(axis=1), hot, log_loss.mean(axis=1)], axis=1)

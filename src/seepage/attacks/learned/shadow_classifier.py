@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float64
 
-from seepage.attacks import classifier, learned
 from seepage.attacks.base import Attack
+from seepage.attacks.learned import classifier, pairs
 from seepage.signals.view import View
 
 
@@ -41,15 +41,15 @@ class ShadowClassifier(Attack):
         return f"Shadow classifier{', per class' if self.per_class else ''}"
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
-        outputs = learned.answers(view)
+        outputs = pairs.answers(view)
 
         def features(rows: np.ndarray, models: np.ndarray) -> np.ndarray:
-            vector = learned.log_odds(outputs[rows, models]).mean(axis=1)
+            vector = pairs.log_odds(outputs[rows, models]).mean(axis=1)
             if self.per_class:
                 return vector
-            return np.concatenate([vector, learned.one_hot(view.labels[rows], vector.shape[1])], axis=1)
+            return np.concatenate([vector, pairs.one_hot(view.labels[rows], vector.shape[1])], axis=1)
 
         fit = functools.partial(classifier.fit, hidden=self.hidden)
-        return learned.score_by_references(
+        return pairs.score_by_references(
             view, features, fit, per_class=self.per_class, by_label=not self.per_class, rng=rng
         )

@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float64
 
-from seepage.attacks import classifier, learned
 from seepage.attacks.base import Attack
+from seepage.attacks.learned import classifier, pairs
 from seepage.models.access import Access
 from seepage.signals.view import View
 
@@ -61,7 +61,7 @@ class LearnedAugmentation(Attack):
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
         correct = view.signals["correct"]
-        return learned.score_by_references(
+        return pairs.score_by_references(
             view,
             lambda rows, models: correct[rows, models],
             functools.partial(classifier.fit, hidden=self.hidden),

@@ -6,8 +6,8 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float64
 
-from seepage.attacks import classifier
 from seepage.attacks.base import Attack, check_option
+from seepage.attacks.learned import classifier
 from seepage.errors import InputError
 from seepage.signals.functions import softplus
 from seepage.signals.view import View
@@ -51,7 +51,7 @@ class LossTrajectory(Attack):
             raise InputError(f"LossTrajectory: expected epochs >= 0, got {self.epochs}")
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
-        from seepage.attacks.distillation import METRICS, trajectories
+        from seepage.attacks.trained.distillation import METRICS, trajectories
 
         seed = int(rng.integers(2**62))
         options = {"epochs": self.epochs, "lr": self.lr, "batch_size": self.batch_size}

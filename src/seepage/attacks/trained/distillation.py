@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor, nn
 
-from seepage.attacks import learned, population
+from seepage.attacks.learned import pairs
+from seepage.attacks.trained import population
 from seepage.errors import InputError
 from seepage.models.optimisers import Adam
 from seepage.models.recipe import Recipe
@@ -90,7 +91,7 @@ def _reference(view: View) -> int:
 def _followed(view: View, rows: np.ndarray, column: int, epochs: int, lr: float, batch_size: int, seed: int):
     taught, labels = population.in_order(view, view.population), view.labels[rows]
     architecture, inputs = population.copied(view, taught)
-    steps, asked, outputs = [], inputs(rows), learned.answers(view)
+    steps, asked, outputs = [], inputs(rows), pairs.answers(view)
 
     def after_epoch(student: nn.Module) -> None:
         steps.append(metrics(population.answers(student, asked), labels))

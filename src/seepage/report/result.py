@@ -4,22 +4,16 @@
 `docs/result.schema.json`; a change that removes or renames a field raises the number in `SCHEMA`.
 """
 
-import os
-from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from seepage.errors import DataFileError
+from seepage.report.saved import Part, Saved
 
 SCHEMA = "seepage.audit/2"
 
 VerdictName = Literal["LEAK SHOWN", "NO EVIDENCE", "INCONCLUSIVE", "INVALID"]
 GateStatus = Literal["pass", "fail", "not run"]
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
 
 
 class Estimate(Part):
@@ -270,7 +264,10 @@ class Ensemble(Part):
     best: list[BestAttack]
 
 
-class AuditResult(Part):
+class AuditResult(Saved):
+    SCHEMA: ClassVar[str] = SCHEMA
+    WRITTEN_BY: ClassVar[str] = "seepage audit"
+
     schema_: str = Field(SCHEMA, alias="schema")
     verdict: VerdictName
     claim: Literal["causal", "association"] = Field(
@@ -292,48 +289,11 @@ class AuditResult(Part):
     provenance: Provenance
     ensemble: Ensemble | None = Field(None, description="with two attacks or more and enough records")
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, ser_json_inf_nan="null")
-
     def attack(self, name: str) -> AttackResult:
         for attack in self.attacks:
             if attack.name == name:
                 return attack
         raise KeyError(name)
-
-    def to_json(self) -> str:
-        return self.model_dump_json(by_alias=True, indent=1)
-
-    def save(self, path: str | os.PathLike) -> Path:
-        """Write the JSON to `path` in one atomic step."""
-        path = Path(path)
-        part = path.with_name(path.name + ".part")
-        part.write_text(self.to_json())
-        os.replace(part, path)
-        return path
-
-    @classmethod
-    def load(cls, path: str | os.PathLike) -> "AuditResult":
-        """Read a saved result; `path` is the file or the folder that holds `result.json`.
-
-        Raises:
-            DataFileError: the file is missing, is not JSON, or follows another schema.
-        """
-        path = Path(path)
-        path = path / "result.json" if path.is_dir() else path
-        try:
-            return cls.model_validate_json(path.read_text())
-        except FileNotFoundError:
-            raise DataFileError(f"no result at {path}: expected a result.json that 'seepage audit' wrote") from None
-        except (ValidationError, UnicodeDecodeError) as error:
-            first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-            where = ".".join(map(str, first["loc"])) or "the file"
-            raise DataFileError(f"{path} is not a {SCHEMA} result: {where}: {first['msg']}") from None
-
-    def report(self, path: str | os.PathLike) -> Path:
-        """Render the result to `path`; the suffix chooses .html or .md."""
-        from seepage.report.render import write_report
-
-        return write_report(self, path)
 
     def __str__(self) -> str:
         from seepage.report.terminal import summary

@@ -4,14 +4,12 @@ Its JSON schema is published as `docs/trust.schema.json`; a change that removes 
 `SCHEMA`.
 """
 
-import os
-from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from seepage.errors import DataFileError
-from seepage.report.result import Estimate, Part, Provenance
+from seepage.report.result import Estimate, Provenance
+from seepage.report.saved import Part, Saved
 
 SCHEMA = "seepage.trust/1"
 
@@ -127,7 +125,10 @@ class Comparison(Part):
     holds: Literal["yes", "no", "not run"]
 
 
-class TrustResult(Part):
+class TrustResult(Saved):
+    SCHEMA: ClassVar[str] = SCHEMA
+    WRITTEN_BY: ClassVar[str] = "seepage trust"
+
     schema_: str = Field(SCHEMA, alias="schema")
     headline: str
     conclusions: list[Finding] = Field(description="sentences made from the numbers below")
@@ -143,51 +144,11 @@ class TrustResult(Part):
     recipe: dict[str, object]
     provenance: Provenance
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, ser_json_inf_nan="null")
-
     def variant(self, name: str) -> VariantResult:
         for variant in self.variants:
             if variant.name == name:
                 return variant
         raise KeyError(name)
-
-    def to_json(self) -> str:
-        return self.model_dump_json(by_alias=True, indent=1)
-
-    def save(self, path: str | os.PathLike) -> Path:
-        """Write the JSON to `path` in one atomic step."""
-        path = Path(path)
-        part = path.with_name(path.name + ".part")
-        part.write_text(self.to_json())
-        os.replace(part, path)
-        return path
-
-    @classmethod
-    def load(cls, path: str | os.PathLike) -> "TrustResult":
-        """Read a saved result; `path` is the file or the folder that holds `result.json`.
-
-        Raises:
-            DataFileError: the file is missing, is not JSON, or follows another schema.
-        """
-        path = Path(path)
-        path = path / "result.json" if path.is_dir() else path
-        try:
-            result = cls.model_validate_json(path.read_text())
-        except FileNotFoundError:
-            raise DataFileError(f"no result at {path}: expected a result.json that 'seepage trust' wrote") from None
-        except (ValidationError, UnicodeDecodeError) as error:
-            first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-            where = ".".join(map(str, first["loc"])) or "the file"
-            raise DataFileError(f"{path} is not a {SCHEMA} result: {where}: {first['msg']}") from None
-        if result.schema_ != SCHEMA:
-            raise DataFileError(f"{path} follows {result.schema_}, expected {SCHEMA}")
-        return result
-
-    def report(self, path: str | os.PathLike) -> Path:
-        """Render the result to `path`; the suffix chooses .html or .md."""
-        from seepage.report.render import write_report
-
-        return write_report(self, path)
 
     def __str__(self) -> str:
         return "\n".join([self.headline, *(f"- {found.about}: {found.sentence}" for found in self.conclusions)])

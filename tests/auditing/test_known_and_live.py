@@ -194,3 +194,12 @@ def test_a_target_that_gives_labels_alone_is_asked_all_queries():
     assert result.target.access == "label"
     assert result.target.n_queries == 240
     assert result.attacks[0].cost.queries == 240
+
+
+def test_the_training_of_the_references_is_shared_out_by_their_number():
+    arguments = dict(recipe=QUICK, references=3, attacks=["loss", "lira-offline-fixed-variance"], controls=False)
+    result = seepage.audit(None, records(), **arguments, **HERE)
+    assert result.attack("loss").cost.training_seconds == 0
+    cost = result.attack("lira-offline-fixed-variance").cost
+    assert cost.references == 3
+    assert cost.training_seconds == pytest.approx(result.training.seconds * 3 / 4)  # the target was trained too

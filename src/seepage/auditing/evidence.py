@@ -22,6 +22,7 @@ class Training:
     recipe: dict
     plan: Plan
     seconds: float
+    n_models: int
 
 
 @dataclass(frozen=True, eq=False)

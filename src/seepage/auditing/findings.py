@@ -166,9 +166,8 @@ def _cost(attack: Attack, cost: Cost, evidence: Evidence) -> report.Cost:
         n_references = len(evidence.reference_models) - evidence.membership.turns
         n_references = min(n_references, attack.most_references or n_references)
     trained = 0.0
-    if evidence.training is not None and n_references:
-        n_models = len(set(evidence.reference_models) | set(evidence.target_models))
-        trained = evidence.training.seconds * n_references / n_models
+    if evidence.training is not None:
+        trained = evidence.training.seconds * n_references / evidence.training.n_models
     return report.Cost(
         references=n_references,
         known=int(evidence.membership.known.sum()) if "known" in attack.needs else 0,

@@ -138,7 +138,7 @@ def evidence_from_pool(model, pool, membership, run: Run, access, model_outputs,
         common["architecture"] = run.recipe.model
     training = None
     if collection is not None:
-        training = Training(run.recipe.describe(), collection.plan, collection.seconds)
+        training = Training(run.recipe.describe(), collection.plan, collection.seconds, columns.shape[1])
     if model is None:
         n = len(membership.targets.T)
         targets = list(range(n))

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seepage.report import ensemble_plot, plots, wording
+from seepage.report import ensemble_content, plots, wording
 from seepage.report.blocks import (
     Cell,
     Code,
@@ -26,6 +26,7 @@ from seepage.report.numbers import (
     decimal,
     duration,
     epsilon_kind,
+    listed,
     moment,
     p_value,
     percent,
@@ -33,7 +34,7 @@ from seepage.report.numbers import (
     significant,
     with_interval,
 )
-from seepage.report.result import AttackResult, AuditResult, BestAttack, Control, Ensemble, Estimate, Gate, Slice
+from seepage.report.result import AttackResult, AuditResult, Control, Estimate, Gate, Slice
 
 MOST_SLICES = 12  # a longer table of classes moves to the appendix
 MOST_VALUES = 16
@@ -51,7 +52,7 @@ def key_figures(result: AuditResult) -> list[KeyFigure]:
     lower, smallest, lead = result.lower_bound, result.smallest_detectable, result.attacks[0]
     if result.verdict == "INVALID":
         failed = [gate.name for gate in result.gates if gate.status == "fail"]
-        return [KeyFigure("Failed gates", _listed(failed) or UNDEFINED, "what to do about each stands under Gates")]
+        return [KeyFigure("Failed gates", listed(failed) or UNDEFINED, "what to do about each stands under Gates")]
     if lower is None:
         power = f"found in {rate(smallest.power)} of audits like this one, at level {rate(smallest.alpha)}"
         return [
@@ -78,7 +79,7 @@ def sections(result: AuditResult) -> list[Section]:
     parts = [
         Section("gates", "Gates", _gates(result.gates)),
         Section("attacks", "Attacks", _attacks(result)),
-        *([Section("together", "Attacks together", _together(result))] if result.ensemble else []),
+        *([Section("together", "Attacks together", ensemble_content.blocks(result))] if result.ensemble else []),
         Section("consequences", "What an attacker could claim", _consequences(result)),
         Section("controls", "Controls", _controls(result)),
         Section("records", "Most exposed records", _records(result)),
@@ -193,7 +194,7 @@ def _roc(result: AuditResult) -> Figure:
     read = ", ".join(
         f"{with_interval(lead.tpr_at_fpr[at], as_rate=True, n=False)} at FPR {rate(float(at))}" for at in rates
     )
-    others = f", and {_listed([attack.title for attack in rest[:3]])}" if rest else ""
+    others = f", and {listed([attack.title for attack in rest[:3]])}" if rest else ""
     return Figure(
         "roc",
         "ROC on logarithmic axes, which show the few and sure accusations. Band: pointwise, of the leading attack. "
@@ -221,94 +222,6 @@ def _histograms(attacks: Sequence[AttackResult]) -> list[Figures]:
         for at, attack in enumerate([attack for attack in attacks if attack.histogram is not None][:2])
     ]
     return [Figures(figures)] if figures else []
-
-
-def _together(result: AuditResult) -> list:
-    ensemble, union = result.ensemble, result.ensemble.union
-    titles = {attack.name: attack.title for attack in result.attacks}
-    what = "records" if ensemble.n_targets == 1 else f"pairs of record and target ({count(ensemble.n_targets)} targets)"
-    read_with_care = f" Mind: {ensemble.flag}." if ensemble.flag else ""
-    blocks = [
-        Paragraph(
-            f"Each attack at FPR {rate(ensemble.fpr)}, {what}.{read_with_care} All attacks together name "
-            f"{count(union.n_members)} of {count(ensemble.n_members)} members, and wrongly {count(union.n_nonmembers)} "
-            f"of {count(ensemble.n_nonmembers)} non-members. The union's false alarms add up, so it is judged beside "
-            "the best single attack at the same number of them."
-        )
-    ]
-    if ensemble.intersections:
-        blocks.append(Figures([_upset(result, titles)]))
-    rows = [
-        (f"any of {count(len(ensemble.attacks))} attacks", union.fpr, union.tpr),
-        (
-            f"{titles.get(union.best_attack, union.best_attack)}, the best single attack there",
-            union.fpr,
-            union.best_tpr,
-        ),
-        *((f"{one.name} of all scores", ensemble.fpr, one.tpr) for one in ensemble.combinations),
-    ]
-    blocks.append(Table("Members found by more than one attack at a time", [
-        words("Rule", [name for name, *_ in rows]),
-        numbers("FPR", [percent(at) for _, at, _ in rows]),
-        estimates("TPR", [tpr for *_, tpr in rows], as_rate=True),
-        estimates("AUC", [None, None, *(one.auc for one in ensemble.combinations)]),
-    ]))  # fmt: skip
-    if ensemble.best:
-        blocks += [Paragraph(_CHOSEN), _best(ensemble.best, titles)]
-    return [*blocks, _agreement(ensemble, titles)]
-
-
-_CHOSEN = (
-    "The best of many attacks looks better than it is, for the maximum picks the luckiest. Here it is chosen on one "
-    "half of the records and judged on the other, both ways round. Beside it stands the attack that does best on all "
-    "records, judged on those very records."
-)
-
-
-def _best(best: Sequence[BestAttack], titles: dict[str, str]) -> Table:
-    chosen = [_listed([titles.get(name, name) for name in dict.fromkeys(row.chosen)]) for row in best]
-    return Table("The best attack at each FPR", [
-        words("FPR", [rate(row.fpr) for row in best]),
-        words("Chosen", chosen),
-        estimates("TPR, held out", [row.tpr for row in best], as_rate=True),
-        words("Best on all records", [titles.get(row.naive_attack, row.naive_attack) for row in best]),
-        estimates("TPR, same records", [row.naive_tpr for row in best], as_rate=True),
-    ])  # fmt: skip
-
-
-def _upset(result: AuditResult, titles: dict[str, str]) -> Figure:
-    rows = result.ensemble.intersections
-    read = "; ".join(
-        f"{_listed([titles.get(name, name) for name in row.attacks])}: {count(row.n_members)} members, "
-        f"{count(row.n_nonmembers)} false alarms"
-        for row in rows[:5]
-    )
-    return Figure(
-        "upset",
-        f"Who is found by exactly which attacks, each at FPR {rate(result.ensemble.fpr)}. Every record counts once.",
-        f"The largest of {count(len(rows) + result.ensemble.n_rest)} combinations: {read}.",
-        lambda: ensemble_plot.upset(result),
-    )
-
-
-def _agreement(ensemble: Ensemble, titles: dict[str, str]) -> Table:
-    """The pairs that agree least and most: a matrix of twenty attacks is no reading."""
-    names = [titles.get(name, name) for name in ensemble.attacks]
-    pairs = [
-        (f"{names[i]} and {names[j]}", ensemble.agreement[i][j])
-        for i in range(len(names))
-        for j in range(i)
-        if ensemble.agreement[i][j] is not None
-    ]
-    pairs.sort(key=lambda pair: pair[1])
-    shown = pairs if len(pairs) <= MOST_SLICES else [*pairs[: MOST_SLICES // 2], *pairs[-MOST_SLICES // 2 :]]
-    title = "Do two attacks find the same members? Kappa: 1 the same, 0 as if independent"
-    if len(shown) < len(pairs):
-        title += f"; the least and the most alike of {count(len(pairs))} pairs"
-    return Table(title, [
-        words("Attacks", [name for name, _ in shown]),
-        numbers("Kappa", [decimal(kappa, 2) for _, kappa in shown]),
-    ])  # fmt: skip
 
 
 def _consequences(result: AuditResult) -> list:
@@ -562,7 +475,3 @@ def _plain(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_plain(part)}" for name, part in value.items())
     return "none" if value is None else value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

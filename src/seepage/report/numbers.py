@@ -1,6 +1,7 @@
 """Numbers and other people's text as a reader should meet them, alike in HTML, Markdown and the terminal."""
 
 import unicodedata
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from seepage.report.result import Epsilon, Estimate
@@ -137,3 +138,11 @@ def _visible(character: str) -> str:
     if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp"):
         return character
     return character.encode("unicode_escape").decode()
+
+
+def listed(names: Sequence[str]) -> str:
+    """
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -1,9 +1,14 @@
 """The controls of a whole audit: what they are judged by, and what they catch."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 import seepage
 from seepage.auditing.controls import CONTROL_SHARE
+from seepage.auditing.gather import Run
+from seepage.data import plant
 
 RECIPE = seepage.Recipe(seepage.MLP, optimiser=seepage.Adam(lr=1e-2), epochs=20, batch_size=32)
 
@@ -47,3 +52,22 @@ def test_sides_that_a_coin_drew_let_the_null_model_stay_silent():
         "positive control": "leak found",
     }
     assert 0 < CONTROL_SHARE < 0.5
+
+
+def test_the_positive_control_takes_as_many_steps_as_the_references_even_where_canaries_are_few(monkeypatch):
+    """Every model of a canary audit is trained on nearly all records, the control on a few canaries alone."""
+    trained, train = {}, Run.train
+
+    def counting(self, pool, columns, name, recipe=None, live=()):
+        trained[name] = (recipe or self.recipe).epochs * columns.sum(axis=0).mean()
+        return train(self, pool, columns, name, recipe, live)
+
+    monkeypatch.setattr(Run, "train", counting)
+    rng = np.random.default_rng(0)
+    planted = plant(pool_of(300, rng, np.zeros(300, dtype=bool)), "mislabelled", n=40, rng=rng)
+    membership = seepage.Membership.canaries_in_turns(
+        planted.pool, canaries=planted.canaries, models=4, population=50, rng=rng
+    )
+    recipe = replace(RECIPE, epochs=1)
+    seepage.audit(None, planted.pool, membership, recipe=recipe, attacks=["loss"], engine="single", workers=0)
+    assert trained["positive-control"] == pytest.approx(trained["models"])

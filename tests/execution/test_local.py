@@ -15,7 +15,7 @@ import pytest
 
 from seepage.errors import InputError, MissingExtraError, SeepageError, StorageError, TrainingError
 from seepage.execution import Inline, Processes
-from seepage.execution.local import ATTEMPTS
+from seepage.execution.local import ATTEMPTS, _Worker
 
 
 def nothing(position, fraction):
@@ -187,6 +187,22 @@ def test_ended_workers_leave_no_thread_behind_that_listens():
         with pytest.raises(TrainingError):
             run(Processes(2), Raises(KeyError("x")), list(range(2)))
     wait_until(lambda: not [t for t in threading.enumerate() if "_listen" in t.name], 5)
+
+
+def test_a_worker_that_is_ended_before_anybody_listened_to_it_is_heard_out(monkeypatch):
+    listen, late = _Worker._listen, threading.Event()
+
+    def slowly(self, inbox):
+        if self.name == 1:  # still asleep when the other worker's error ends them both
+            late.set()
+            time.sleep(1.0)
+        listen(self, inbox)
+
+    monkeypatch.setattr(_Worker, "_listen", slowly)
+    with pytest.raises(TrainingError):
+        run(Processes(2), Raises(KeyError("x")), list(range(2)))
+    assert late.is_set()
+    wait_until(lambda: not [t for t in threading.enumerate() if "slowly" in t.name], 5)
 
 
 def script(tmp_path, body):

@@ -10,6 +10,7 @@ import functools
 import numpy as np
 
 import seepage
+from seepage.models.recipe import Augmentation
 
 ATTACKS = [
     "loss",
@@ -42,7 +43,7 @@ recipe = seepage.Recipe(
     schedule=seepage.Cosine(),
     epochs=arguments.epochs,
     batch_size=64,
-    augmentation=seepage.Augmentation(flip=True, shift=4),
+    augmentation=Augmentation(flip=True, shift=4),
 )
 result = seepage.audit(
     None,

@@ -19,13 +19,14 @@ import seepage
 from seepage.attacks import ATTACKS
 from seepage.auditing.findings import measure, score
 from seepage.auditing.gather import Run, evidence_from_pool
+from seepage.models.recipe import Augmentation
 
 CNN = seepage.Recipe(
     seepage.CNN,
     optimiser=seepage.SGD(lr=0.05, momentum=0.9, weight_decay=5e-4, nesterov=True),
     schedule=seepage.Cosine(),
     epochs=40,
-    augmentation=seepage.Augmentation(flip=True, shift=4),  # the augmentations that the 18 queries ask about
+    augmentation=Augmentation(flip=True, shift=4),  # the augmentations that the 18 queries ask about
 )
 MLP = seepage.Recipe(
     partial(seepage.MLP, hidden=(256, 128), activation="tanh"), optimiser=seepage.Adam(lr=1e-3), epochs=30

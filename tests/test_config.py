@@ -11,6 +11,7 @@ import yaml
 import seepage
 from seepage.config import EXAMPLE, AuditConfig
 from seepage.errors import DataFileError, InputError
+from seepage.models.recipe import Augmentation, StopAt
 
 
 def read(text, flags=None, *, folder):
@@ -161,8 +162,8 @@ def test_a_recipe_s_sections_reach_the_recipe():
     }
     recipe = AuditConfig.model_validate({"recipe": values}).recipe.recipe()
     assert (recipe.optimiser, recipe.schedule) == (seepage.SGD(lr=0.1, momentum=0.5), seepage.Cosine())
-    assert recipe.augmentation == seepage.Augmentation(False, 2)
-    assert recipe.stop == seepage.StopAt(0.9)
+    assert recipe.augmentation == Augmentation(False, 2)
+    assert recipe.stop == StopAt(0.9)
     assert next(recipe.model((4,), 3).parameters()).shape == (5, 4)
 
 

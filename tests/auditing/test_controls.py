@@ -58,9 +58,9 @@ def test_the_positive_control_takes_as_many_steps_as_the_references_even_where_c
     """Every model of a canary audit is trained on nearly all records, the control on a few canaries alone."""
     trained, train = {}, Run.train
 
-    def counting(self, pool, columns, name, recipe=None, live=()):
+    def counting(self, pool, columns, name, held_out, recipe=None, live=()):
         trained[name] = (recipe or self.recipe).epochs * columns.sum(axis=0).mean()
-        return train(self, pool, columns, name, recipe, live)
+        return train(self, pool, columns, name, held_out, recipe, live)
 
     monkeypatch.setattr(Run, "train", counting)
     rng = np.random.default_rng(0)

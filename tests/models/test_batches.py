@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from seepage import MLP, Augmentation, Pool, Recipe
+from seepage import MLP, Pool, Recipe
 from seepage.errors import InputError
 from seepage.models.batches import Records, Stream, augment
+from seepage.models.recipe import Augmentation
 from tests.reference import training as naive
 
 RNG = np.random.default_rng(3)

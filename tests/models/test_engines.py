@@ -11,10 +11,14 @@ import torch
 from torch import nn
 
 import seepage.models.engines as engines
-from seepage import CNN, MLP, SGD, Adam, Augmentation, Constant, Cosine, Pool, Recipe, Steps, StopAt
+from seepage import CNN, MLP, SGD, Adam, Cosine, Pool, Recipe, Steps
 from seepage.errors import InputError, TrainingError
 from seepage.models.batches import Records
 from seepage.models.engines import BLOCK, Single, Stacked
+from seepage.models.held_out import HeldOut
+from seepage.models.optimisers import Constant
+from seepage.models.recipe import Augmentation, BestValidation, StopAt
+from seepage.models.stopping import validation_accuracy
 from tests.reference import training as naive
 
 # Largest difference of a weight or running statistic, all of them of order one, after up to 100 steps. Measured on
@@ -93,6 +97,25 @@ CASES = {
 }
 
 
+def rising(logits, labels, epoch):
+    """An objective that weighs the loss by the pass."""
+    return (1 + epoch) * -logits.log_softmax(1).gather(1, labels.unsqueeze(1)).mean()
+
+
+MOMENTUM = functools.partial(OPTIM.SGD, lr=0.1, momentum=0.9)
+HELD_OUT = HeldOut(validation=np.arange(0, 120, 3))
+CASES |= {
+    "mixup": Case(recipe(SMALL, SGD(0.1), mixup=0.4), MOMENTUM),
+    "mixed images": Case(
+        recipe(CONV, SGD(0.05), mixup=1.0), lambda p: OPTIM.SGD(p, 0.05, momentum=0.9), pool=IMAGES
+    ),
+    "one order, momentum forgotten": Case(recipe(SMALL, SGD(0.1), shuffle=False, reset_optimiser=True), MOMENTUM),
+    "objective of the epoch": Case(recipe(SMALL, SGD(0.02), objective=rising), lambda p: OPTIM.SGD(p, 0.02, 0.9)),
+    "best epoch": Case(recipe(SMALL, SGD(0.1), stop=BestValidation()), MOMENTUM),
+    "patience": Case(recipe(SMALL, SGD(0.1), epochs=20, stop=BestValidation(patience=2)), MOMENTUM),
+}
+
+
 @cache
 def columns(n_records):
     rng = np.random.default_rng(8)
@@ -100,7 +123,7 @@ def columns(n_records):
 
 
 def single(recipe, records, column, seed):
-    return Single(recipe, records, [column], [seed]).run()[0]
+    return Single(recipe, records, [column], [seed], HELD_OUT).run()[0]
 
 
 @cache
@@ -109,7 +132,8 @@ def trained(name):
     case = CASES[name]
     records, recipe = Records.of(case.pool), case.recipe
     members = columns(len(case.pool))
-    stacked = Stacked(recipe, records, members, SEEDS).run()
+    stacked = Stacked(recipe, records, members, SEEDS, HELD_OUT).run()
+    validated = isinstance(recipe.stop, BestValidation)
     alone = [single(recipe, records, column, seed) for column, seed in zip(members, SEEDS, strict=True)]
     looped = [
         naive.train(
@@ -123,7 +147,13 @@ def trained(name):
             batch_size=recipe.batch_size,
             scheduler=case.scheduler,
             augmentation=recipe.augmentation,
-            stop=recipe.stop and recipe.stop.accuracy,
+            stop=recipe.stop.accuracy if isinstance(recipe.stop, StopAt) else None,
+            validation=HELD_OUT.validation if validated else None,
+            patience=recipe.stop.patience if validated else None,
+            mixup=recipe.mixup,
+            shuffle=recipe.shuffle,
+            reset_optimiser=recipe.reset_optimiser,
+            objective=rising if recipe.objective is rising else None,
         )
         for column, seed in zip(members, SEEDS, strict=True)
     ]
@@ -172,8 +202,8 @@ def test_the_cases_are_hard_enough():
 
 @pytest.mark.parametrize("name", ["momentum", "stop", "dropout", "augmentation"])
 def test_registered_architectures_are_replayed_from_a_trace(name, monkeypatch):
-    programs, trace = [], engines._traced
-    monkeypatch.setattr(engines, "_traced", lambda *given: programs.append(trace(*given)) or programs[-1])
+    programs, trace = [], engines.traced
+    monkeypatch.setattr(engines, "traced", lambda *given: programs.append(trace(*given)) or programs[-1])
     case = CASES[name]
     training = Stacked(replace(case.recipe, epochs=1), Records.of(case.pool), columns(len(case.pool)), SEEDS)
     training.run()
@@ -363,8 +393,8 @@ OWN = {kind.__name__: kind for kind in (Unused, Tied, Frozen, Transposed, Centre
 
 @pytest.mark.parametrize("name", OWN)
 def test_models_of_a_users_own_train_as_in_the_plain_loop(name, monkeypatch):
-    programs, trace = [], engines._traced
-    monkeypatch.setattr(engines, "_traced", lambda *given: programs.append(trace(*given)) or programs[-1])
+    programs, trace = [], engines.traced
+    monkeypatch.setattr(engines, "traced", lambda *given: programs.append(trace(*given)) or programs[-1])
     own, records = Recipe(OWN[name], SGD(0.05), epochs=4, batch_size=8, version="1"), Records.of(FLAT)
     members = columns(len(FLAT))
     stacked = Stacked(own, records, members, SEEDS).run()
@@ -397,8 +427,8 @@ class Forgetful(nn.Module):
 
 
 def test_a_trace_must_agree_on_what_it_was_not_traced_on(monkeypatch):
-    programs, trace = [], engines._traced
-    monkeypatch.setattr(engines, "_traced", lambda *given: programs.append(trace(*given)) or programs[-1])
+    programs, trace = [], engines.traced
+    monkeypatch.setattr(engines, "traced", lambda *given: programs.append(trace(*given)) or programs[-1])
     Stacked(Recipe(Forgetful, SGD(0.1), epochs=1, batch_size=8), Records.of(FLAT), [np.arange(30)] * 2, [1, 2]).run()
     assert programs == [None]
 
@@ -447,3 +477,19 @@ def test_a_model_that_draws_from_the_global_generator_is_the_same_each_time():
     assert difference(single(own, records, column, 6), first) > 1e-3
     with pytest.raises(RuntimeError, match="random"):
         Stacked(own, records, [column], [5]).run()
+
+
+def test_patience_ends_a_training_before_its_last_step_and_gives_back_the_best_epoch():
+    _, alone, _, n_steps = trained("patience")
+    all_steps = [int(np.ceil(20 * len(column) / 8)) for column in columns(len(FLAT))]
+    assert any(taken < whole for taken, whole in zip(n_steps, all_steps, strict=True))
+    records, rows = Records.of(FLAT), torch.from_numpy(HELD_OUT.validation)
+    last = single(replace(CASES["patience"].recipe, stop=None, epochs=n_steps[1] * 8 / len(columns(120)[1])),
+                  records, columns(120)[1], SEEDS[1])  # fmt: skip
+    assert validation_accuracy(alone[1], records, rows) > validation_accuracy(last, records, rows)
+
+
+def test_choosing_the_epoch_needs_validation_records():
+    for engine in (Single, Stacked):
+        with pytest.raises(InputError, match="needs validation records"):
+            engine(CASES["best epoch"].recipe, Records.of(FLAT), [np.arange(9)], [1])

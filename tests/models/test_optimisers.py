@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from seepage import SGD, Adam, Constant, Cosine, Steps
+from seepage import SGD, Adam, Cosine, Steps
 from seepage.errors import InputError
+from seepage.models.optimisers import Constant
 
 OPTIMISERS = {
     "sgd": (SGD(0.1, momentum=0.0), lambda p: torch.optim.SGD(p, 0.1)),

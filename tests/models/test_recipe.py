@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 import seepage
-from seepage import MLP, SGD, Adam, Augmentation, Constant, Cosine, Recipe, Steps, StopAt
+from seepage import MLP, SGD, Adam, Cosine, Recipe, Steps
 from seepage.errors import InputError
 from seepage.models.dropout import SeededDropout
-from seepage.models.recipe import cross_entropy
+from seepage.models.optimisers import Constant
+from seepage.models.recipe import Augmentation, StopAt, cross_entropy
 
 
 def own_model(input_shape, n_classes, width=4):
@@ -54,7 +55,7 @@ def test_cross_entropy_is_that_of_torch():
         ({"schedule": "cosine"}, "schedule must be a value of type Constant or Cosine or Steps, got 'cosine'"),
         ({"objective": "cross-entropy"}, "objective must be callable"),
         ({"augmentation": True}, "augmentation must be a value of type Augmentation or None, got True"),
-        ({"stop": 0.9}, "stop must be a value of type StopAt or None, got 0.9"),
+        ({"stop": 0.9}, "stop must be a value of type StopAt or BestValidation or None, got 0.9"),
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(map(str, value.items())),
 )

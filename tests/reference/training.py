@@ -1,16 +1,19 @@
 """One training as a plain torch loop: `torch.optim`, one model, one batch at a time, images moved pixel by pixel."""
 
+import copy
 from itertools import islice
 
 import numpy as np
 import torch
 
 
-def seen_records(members, seed, augmentation=None):
-    """Endless (record, flip, down, right): permutations of the members, one after another."""
+def seen_records(members, seed, augmentation=None, shuffle=True):
+    """Endless (record, flip, down, right): permutations of the members, one after another, or one again and again."""
     rng = np.random.default_rng([seed, 1])
+    first = None
     while True:
-        order = rng.permutation(np.array(members))
+        order = rng.permutation(np.array(members)) if shuffle or first is None else first
+        first = order
         flips, offsets = np.zeros(len(order), int), np.zeros((len(order), 2), int)
         if augmentation is not None:
             if augmentation.flip:
@@ -46,21 +49,40 @@ def train(
     scheduler=None,
     augmentation=None,
     stop=None,
+    validation=None,
+    patience=None,
+    mixup=0,
+    shuffle=True,
+    reset_optimiser=False,
+    objective=None,
 ):
-    """`optimiser(parameters)` and `scheduler(optimiser)` make torch's own; returns the module and its steps."""
+    """`optimiser(parameters)` and `scheduler(optimiser)` make torch's own; returns the module and its steps.
+
+    `validation`: rows whose accuracy chooses the epoch; `objective(logits, labels, epoch)`.
+    """
     module.train()
-    optimiser = optimiser(module.parameters())
+    make_optimiser, optimiser = optimiser, optimiser(module.parameters())
     scheduler = scheduler(optimiser) if scheduler else None
-    stream = seen_records(members, seed, augmentation)
+    stream = seen_records(members, seed, augmentation, shuffle)
+    mix_rng = np.random.default_rng([seed, 2])
+    best, best_accuracy, since = None, -1, 0
     n_steps = -int(-epochs * len(members) // batch_size)
     hits = seen = 0
     for step in range(n_steps):
         batch = list(islice(stream, batch_size))
         x = torch.stack([moved(inputs[i], *move) if augmentation else inputs[i] for i, *move in batch])
         y = torch.tensor([int(labels[i]) for i, *_ in batch])
+        epoch = step * batch_size // len(members)
+        m = float(np.float32(mix_rng.beta(mixup, mixup))) if mixup else 1.0
+        if mixup:
+            x = torch.stack([m * x[i] + (1 - m) * x[len(x) - 1 - i] for i in range(len(x))])
         logits = module(x)
         optimiser.zero_grad()
-        torch.nn.functional.cross_entropy(logits, y).backward()
+        loss = objective or (lambda z, labels, epoch: torch.nn.functional.cross_entropy(z, labels))
+        mirrored = torch.tensor([int(y[len(y) - 1 - i]) for i in range(len(y))])
+        (m * loss(logits, y, epoch) + (1 - m) * loss(logits, mirrored, epoch)).backward()
+        if reset_optimiser and step and epoch != (step - 1) * batch_size // len(members):
+            optimiser = make_optimiser(module.parameters())
         optimiser.step()
         hits += int((logits.argmax(1) == y).sum())
         seen += batch_size
@@ -71,4 +93,15 @@ def train(
             if stop is not None and hits / seen >= stop:
                 return module.eval(), step + 1
             hits = seen = 0
-    return module.eval(), n_steps
+        if validation is not None and (passes_ended or step + 1 == n_steps):
+            with torch.no_grad():
+                module.eval()
+                right = sum(int(module(inputs[i : i + 1]).argmax() == labels[i]) for i in validation)
+                module.train()
+            if right > best_accuracy:
+                best, best_accuracy, since = copy.deepcopy(module), right, 0
+            else:
+                since += 1
+                if patience is not None and since >= patience:
+                    return best.eval(), step + 1
+    return (best or module).eval(), n_steps

@@ -113,7 +113,9 @@ def audit(
     settings = settings or Settings()
     root_seed = int(rng) if isinstance(rng, (int, np.integer)) else int(rng.integers(2**53))
     seeds = np.random.SeedSequence(root_seed)
-    split_rng, score_rng, measure_rng, gate_rng, control_rng, ensemble_rng = map(np.random.default_rng, seeds.spawn(6))
+    split_rng, score_rng, measure_rng, gate_rng, control_rng, ensemble_rng, target_rng = map(
+        np.random.default_rng, seeds.spawn(7)
+    )
     _check_attacks(attacks, access)
     query_set(queries)
     if references is not None and recipe is None:
@@ -193,7 +195,7 @@ def audit(
         classes=tables.slices(scored, evidence, evidence.labels, tables.class_names(evidence), measure_rng),
         groups=tables.group_slices(scored, evidence, measure_rng),
         prior=settings.prior,
-        target=tables.target(evidence, rows, settings),
+        target=tables.target(evidence, rows, settings, target_rng),
         training=tables.training(evidence, rows, settings),
         provenance=tables.provenance(evidence, settings, root_seed, started, command, attacks, queries, config),
     )

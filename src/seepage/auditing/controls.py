@@ -10,6 +10,7 @@ from seepage.auditing.evidence import Evidence
 from seepage.auditing.findings import Scored, score
 from seepage.auditing.gather import Run, wrap_trained
 from seepage.auditing.settings import Settings
+from seepage.models.held_out import HeldOut
 from seepage.models.recipe import Recipe
 from seepage.models.target import TargetModel
 from seepage.signals.collect import Collection
@@ -52,24 +53,31 @@ def run_controls(
     kept = {"folder": run.folder, "progress": run.progress}
     null, why_no_null = None, "the population is too small to train a model on"
     if evidence.membership.population.sum() >= 2 * evidence.logits.shape[-1]:
-        null = score(_null(evidence, run), attacks, rows, settings, rng, **kept)
+        null = score(_null(evidence, run, rng), attacks, rows, settings, rng, **kept)
     positive = score(_overfitted(evidence, run, rows, rng), attacks, rows, settings, rng, **kept)
     return Controls(null, positive, why_no_null)
 
 
-def _null(evidence: Evidence, run: Run) -> Evidence:
+def _null(evidence: Evidence, run: Run, rng: np.random.Generator) -> Evidence:
     """The evidence with a stranger in the place of the first target."""
-    made, live = _train(evidence, run, evidence.membership.population, "null-model")
+    strangers = np.flatnonzero(evidence.membership.population)
+    held_out = HeldOut.of(evidence.membership)
+    if "population" in run.recipe.uses:  # half to train on, half to compare with
+        shuffled, half = rng.permutation(strangers), len(strangers) // 2
+        strangers, held_out = shuffled[:half], replace(held_out, population=np.sort(shuffled[half:]))
+    members = np.zeros(len(evidence.labels), dtype=bool)
+    members[strangers] = True
+    made, live = _train(evidence, run, members, "null-model", held_out)
     logits = evidence.logits.copy()
     logits[:, evidence.target_models[0]] = made.logits[:, 0]
     return replace(evidence, logits=logits, target_models=evidence.target_models[:1], live=live)
 
 
 def _train(
-    evidence: Evidence, run: Run, members: np.ndarray, name: str, recipe: Recipe | None = None
+    evidence: Evidence, run: Run, members: np.ndarray, name: str, held_out: HeldOut, recipe: Recipe | None = None
 ) -> tuple[Collection, list[TargetModel]]:
     """One more model, and where the targets are live the model itself behind the same access."""
-    made = run.train(evidence.records, members[:, None], name, recipe, live=[0] if evidence.live else [])
+    made = run.train(evidence.records, members[:, None], name, held_out, recipe, live=[0] if evidence.live else [])
     n_asked = made.logits.shape[0] * made.logits.shape[2]
     return made, [wrap_trained(module, evidence.access, n_asked) for module in made.modules.values()]
 
@@ -80,7 +88,7 @@ def _overfitted(evidence: Evidence, run: Run, rows: np.ndarray, rng: np.random.G
     few[rng.choice(rows, max(2, round(CONTROL_SHARE * len(rows))), replace=False)] = True
     n_members = evidence.membership.references.sum(axis=0).mean()
     recipe = replace(run.recipe, epochs=run.recipe.epochs * n_members / few.sum(), stop=None)
-    made, live = _train(evidence, run, few, "positive-control", recipe)
+    made, live = _train(evidence, run, few, "positive-control", HeldOut.of(evidence.membership), recipe)
     return replace(
         evidence,
         logits=np.concatenate([made.logits, evidence.logits[:, evidence.reference_models]], axis=1),

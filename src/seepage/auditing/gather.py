@@ -15,6 +15,7 @@ from seepage.data import Membership, Pool
 from seepage.errors import InputError
 from seepage.execution import Executor
 from seepage.models.access import Access
+from seepage.models.held_out import HeldOut
 from seepage.models.recipe import Recipe
 from seepage.models.target import TargetModel
 from seepage.signals.collect import Collection, collect
@@ -39,13 +40,20 @@ class Run:
     progress: bool
 
     def train(
-        self, pool: Pool, columns: np.ndarray, name: str, recipe: Recipe | None = None, live: Sequence[int] = ()
+        self,
+        pool: Pool,
+        columns: np.ndarray,
+        name: str,
+        held_out: HeldOut,
+        recipe: Recipe | None = None,
+        live: Sequence[int] = (),
     ) -> Collection:
         return collect(
             recipe or self.recipe,
             pool,
             columns,
             root_seed=self.root_seed,
+            held_out=held_out,
             queries=self.queries,
             folder=None if self.folder is None else self.folder / "run" / name,
             keep_weights=self.keep_weights and recipe is None,
@@ -130,7 +138,8 @@ def evidence_from_pool(model, pool, membership, run: Run, access, model_outputs,
         level = _level(access, attacks)
         asks = level > Access.LOGITS or any("model" in find_attack(name).needs for name in attacks or ())
         live = range(membership.n_targets) if model is None and asks else ()
-        collection = run.train(pool, columns, "models" if model is None else "references", live=live)
+        held_out = HeldOut.of(membership)
+        collection = run.train(pool, columns, "models" if model is None else "references", held_out, live=live)
     n_trained = trained_targets.shape[1]
     membership = replace(membership, references=references)
     common = {"labels": pool.labels, "records": pool, "layer": layer}

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import numpy as np
 import torch
+from scipy.special import log_softmax
 from scipy.stats import t as student
 
 import seepage
@@ -17,6 +18,7 @@ from seepage.auditing.ensemble import per_record
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.findings import Scored, estimate
 from seepage.auditing.settings import Settings
+from seepage.metrics.calibration import expected_calibration_error, negative_log_likelihood, reliability
 from seepage.report import result as report
 from seepage.signals.store import digest
 
@@ -126,7 +128,7 @@ def slices(scored: Scored, evidence: Evidence, part: np.ndarray, names: list[str
     return slices
 
 
-def target(evidence: Evidence, rows: np.ndarray, settings: Settings) -> report.Target:
+def target(evidence: Evidence, rows: np.ndarray, settings: Settings, rng: np.random.Generator) -> report.Target:
     rows = evidence.ordinary(rows)
     correct = evidence.correct[np.ix_(rows, evidence.target_models)]
     members = evidence.membership.targets[rows]
@@ -139,7 +141,29 @@ def target(evidence: Evidence, rows: np.ndarray, settings: Settings) -> report.T
         accuracy_nonmembers=_accuracy(correct, ~members, settings.confidence),
         fingerprint=evidence.fingerprint or _outputs_digest(evidence.logits[:, evidence.target_models]),
         n_parameters=evidence.n_parameters,
+        **_calibration(evidence, rows, ~members, settings.confidence, rng),
     )
+
+
+def _calibration(evidence: Evidence, rows: np.ndarray, outside: np.ndarray, confidence: float, rng) -> dict:
+    """Calibration error and negative log-likelihood of each target's answers on what it was not trained on."""
+    errors, losses = [], []
+    for place, model in enumerate(evidence.target_models):
+        some = rows[outside[:, place]]
+        if not len(some):
+            continue
+        answers, labels = log_softmax(evidence.logits[some, model, 0].astype(np.float64), axis=1), evidence.labels[some]
+        losses.append(negative_log_likelihood(answers, labels, confidence=confidence))
+        if len(evidence.target_models) == 1:
+            errors.append(expected_calibration_error(np.exp(answers), labels, confidence=confidence, rng=rng))
+        else:  # the interval is over the models: no resampling within each
+            bins = reliability(np.exp(answers), labels, confidence=confidence)
+            gaps = np.abs(bins.accuracy - bins.confidence)
+            errors.append(np.nansum(bins.counts * gaps) / len(some))
+    if len(errors) == 1:
+        return {"calibration_error": estimate(errors[0]), "negative_log_likelihood": estimate(losses[0])}
+    each = {"calibration_error": errors, "negative_log_likelihood": [loss.value for loss in losses]}
+    return {name: _mean(np.array(values), confidence, most=None) for name, values in each.items() if values}
 
 
 def _outputs_digest(logits: np.ndarray) -> str:
@@ -151,10 +175,16 @@ def _accuracy(correct: np.ndarray, chosen: np.ndarray, confidence: float) -> rep
     if correct.shape[1] == 1:
         return estimate(metrics.proportion(correct[chosen[:, 0], 0], confidence=confidence))
     each = np.array([c[m].mean() for c, m in zip(correct.T, chosen.T, strict=True) if m.any()])
+    return _mean(each, confidence, most=1.0)
+
+
+def _mean(each: np.ndarray, confidence: float, most: float | None) -> report.Estimate:
+    """Mean over models and Student's interval, cut to what is possible."""
     mean, half = float(each.mean()), 0.0
     if len(each) > 1:
         half = float(student.ppf(0.5 + confidence / 2, len(each) - 1) * each.std(ddof=1) / np.sqrt(len(each)))
-    return report.Estimate(value=mean, low=max(0.0, mean - half), high=min(1.0, mean + half), n=len(each))
+    high = mean + half if most is None else min(most, mean + half)
+    return report.Estimate(value=mean, low=max(0.0, mean - half), high=high, n=len(each))
 
 
 def training(evidence: Evidence, rows: np.ndarray, settings: Settings) -> report.Training | None:

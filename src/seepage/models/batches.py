@@ -55,8 +55,11 @@ class Stream:
         self.members = np.asarray(members, dtype=np.int64)
         self.batch_size = recipe.batch_size
         self.augmentation = recipe.augmentation
+        self.mixup = recipe.mixup
         self.n_steps = math.ceil(recipe.epochs * len(self.members) / recipe.batch_size)
         self._rng = np.random.default_rng([seed, 1])
+        self._mix_rng = np.random.default_rng([seed, 2])
+        self._order = None if recipe.shuffle else self._rng.permutation(self.members)
         self._indices = np.empty(0, dtype=np.int64)
         self._moves = np.empty((0, 3), dtype=np.int64)
 
@@ -69,7 +72,7 @@ class Stream:
         wanted = n_steps * self.batch_size
         indices, moves, have = [self._indices], [self._moves], len(self._indices)
         while have < wanted:
-            indices.append(self._rng.permutation(self.members))
+            indices.append(self._rng.permutation(self.members) if self._order is None else self._order)
             if self.augmentation is not None:
                 moves.append(self._draw_moves(len(self.members)))
             have += len(self.members)
@@ -77,6 +80,12 @@ class Stream:
         self._indices, self._moves = indices[wanted:], moves[wanted:]
         shape = (n_steps, self.batch_size)
         return indices[:wanted].reshape(shape), moves[:wanted].reshape(*shape, -1) if len(moves) else moves
+
+    def mix(self, n_steps: int) -> np.ndarray:
+        """The next steps' shares m of the record itself, (steps,) float32; 1 where nothing is mixed."""
+        if not self.mixup:
+            return np.ones(n_steps, dtype=np.float32)
+        return self._mix_rng.beta(self.mixup, self.mixup, n_steps).astype(np.float32)
 
     def _draw_moves(self, n: int) -> np.ndarray:
         shift = self.augmentation.shift

@@ -6,21 +6,23 @@ sums only, by no more than the tolerance that the tests state.
 """
 
 import copy
+import inspect
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-import cloudpickle
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
-from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils._pytree import tree_leaves
 
 from seepage.errors import InputError, TrainingError
 from seepage.models.batches import Records, Stream, augment
-from seepage.models.recipe import Recipe
+from seepage.models.held_out import HeldOut
+from seepage.models.recipe import BestValidation, Recipe, StopAt
+from seepage.models.stopping import EVALUATION_BATCH, BestEpoch, EpochAccuracy, validation_accuracy
+from seepage.models.tracing import traced
 
 # Steps whose batches are laid out at once: few enough to stay small, many enough to cost nothing.
 BLOCK = 64
@@ -29,7 +31,14 @@ BLOCK = 64
 class Training(ABC):
     """Some models on their way: `step()` until `steps_left` is 0, then `models()`."""
 
-    def __init__(self, recipe: Recipe, records: Records, columns: Sequence[np.ndarray], seeds: Sequence[int]):
+    def __init__(
+        self,
+        recipe: Recipe,
+        records: Records,
+        columns: Sequence[np.ndarray],
+        seeds: Sequence[int],
+        held_out: HeldOut | None = None,
+    ):
         for column in columns:
             if len(column) == 0:
                 raise InputError("a model needs at least one member to be trained on, got an empty membership column")
@@ -39,9 +48,19 @@ class Training(ABC):
                 f"{records.input_shape}: leave it out, or reshape the pool's inputs"
             )
         self.recipe, self.records = recipe, records
+        self.validation: Tensor | None = None
+        if isinstance(recipe.stop, BestValidation):
+            rows = (held_out or HeldOut()).need("validation", 1, "choosing the epoch by validation accuracy")
+            self.validation = torch.from_numpy(rows).to(records.inputs.device)
+        self.takes_epoch = "epoch" in inspect.signature(recipe.objective).parameters
         self.streams = [Stream(column, recipe, seed) for column, seed in zip(columns, seeds, strict=True)]
         self.steps_done = 0
         self.steps_left = max(stream.n_steps for stream in self.streams)
+        self._begin(seeds)
+
+    @abstractmethod
+    def _begin(self, seeds: Sequence[int]) -> None:
+        """Build the models."""
 
     @abstractmethod
     def step(self) -> None: ...
@@ -54,6 +73,13 @@ class Training(ABC):
         factor = self.recipe.schedule.factor(stream.epoch(self.steps_done), self.recipe.epochs)
         return self.recipe.optimiser.lr * factor
 
+    def loss(self, logits: Tensor, labels: Tensor, epoch: Tensor, mix: Tensor) -> Tensor:
+        """The objective of a batch, of one that was mixed with its own reverse where the recipe says so."""
+        objective = self.recipe.objective
+        told = {"epoch": epoch} if self.takes_epoch else {}
+        loss = objective(logits, labels, **told)
+        return mix * loss + (1 - mix) * objective(logits, labels.flip(0), **told) if self.recipe.mixup else loss
+
     def run(self, report: Callable[[float], None] = lambda fraction: None) -> list[nn.Module]:
         n_steps = self.steps_left
         while self.steps_left:
@@ -63,44 +89,22 @@ class Training(ABC):
         return self.models()
 
 
-class _Accuracy:
-    """Training accuracy of each model within its present pass, for the stopping rule."""
-
-    def __init__(self, n_models: int):
-        self.hits, self.seen = [0.0] * n_models, [0] * n_models
-
-    def add(self, hits: Sequence[float], batch_size: int) -> None:
-        for model, hit in enumerate(hits):
-            self.hits[model] += hit
-            self.seen[model] += batch_size
-
-    def ends(self, model: int, stream: Stream, step: int, threshold: float) -> bool:
-        if stream.epoch(step + 1) == stream.epoch(step):
-            return False
-        accuracy = self.hits[model] / self.seen[model]
-        self.hits[model], self.seen[model] = 0.0, 0
-        return accuracy >= threshold
-
-    def keep(self, models: Sequence[int]) -> None:
-        self.hits, self.seen = [self.hits[m] for m in models], [self.seen[m] for m in models]
-
-
 class Single(Training):
     """One model: the plain loop, on tensors that stay in memory."""
 
-    def __init__(self, recipe: Recipe, records: Records, columns: Sequence[np.ndarray], seeds: Sequence[int]):
-        super().__init__(recipe, records, columns, seeds)
-        if len(columns) != 1:
-            raise InputError(f"the one-by-one engine trains one model, got {len(columns)} columns")
-        device = records.inputs.device
+    def _begin(self, seeds: Sequence[int]) -> None:
+        if len(seeds) != 1:
+            raise InputError(f"the one-by-one engine trains one model, got {len(seeds)} columns")
+        recipe, records, device = self.recipe, self.records, self.records.inputs.device
         self.seed = seeds[0]
         self.module = recipe.build(records.input_shape, records.n_classes, seeds[0]).to(device).train()
         self.layout = torch.channels_last if has_convolutions(self.module) else torch.contiguous_format
         self.module.to(memory_format=self.layout)
         self.parameters = [p for p in self.module.parameters() if p.requires_grad]
         self.state = recipe.optimiser.initial_state(self.parameters)
-        self.accuracy = _Accuracy(1)
-        self.block: tuple[Tensor, Tensor] | None = None
+        self.accuracy = EpochAccuracy(1)
+        self.best = None if self.validation is None else BestEpoch(recipe.stop, 1)
+        self.block: tuple[Tensor, Tensor, Tensor] | None = None
 
     def run(self, report: Callable[[float], None] = lambda fraction: None) -> list[nn.Module]:
         # A module of the user's own may draw from torch's global generator whenever it is called.
@@ -111,29 +115,41 @@ class Single(Training):
     def step(self) -> None:
         stream, offset = self.streams[0], self.steps_done % BLOCK
         if offset == 0:
-            indices, moves = stream.take(BLOCK)
             device = self.records.inputs.device
-            self.block = torch.from_numpy(indices).to(device), torch.from_numpy(moves).to(device)
-        indices, moves = self.block
+            parts = (*stream.take(BLOCK), stream.mix(BLOCK))
+            self.block = tuple(torch.from_numpy(part).to(device) for part in parts)
+        indices, moves, mix = self.block
+        epoch = stream.epoch(self.steps_done)
         inputs, labels = self.records.batch(indices[offset]), self.records.labels[indices[offset]]
         if self.recipe.augmentation is not None:
             inputs = augment(inputs, moves[offset], self.recipe.augmentation)
+        if self.recipe.mixup:
+            inputs = mix[offset] * inputs + (1 - mix[offset]) * inputs.flip(0)
         if inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=self.layout)
         logits = self.module(inputs)
-        loss = self.recipe.objective(logits, labels)
+        loss = self.loss(logits, labels, torch.tensor(epoch, device=labels.device), mix[offset])
         # A parameter that the logits do not depend on has gradient zero, as under `torch.func.grad`.
         gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
         with torch.no_grad():
+            if self.recipe.reset_optimiser and self.steps_done and epoch != stream.epoch(self.steps_done - 1):
+                for tensors in self.state.values():
+                    torch._foreach_zero_(tensors)
             self.recipe.optimiser.step(self.parameters, list(gradients), self.state, self.steps_done, self.lr(stream))
         self.steps_left -= 1
-        if self.recipe.stop is not None:
+        if isinstance(self.recipe.stop, StopAt):
             self.accuracy.add([(logits.argmax(1) == labels).sum().item()], stream.batch_size)
             if self.accuracy.ends(0, stream, self.steps_done, self.recipe.stop.accuracy):
+                self.steps_left = 0
+        elif self.best is not None and (stream.epoch(self.steps_done + 1) != epoch or not self.steps_left):
+            accuracy = validation_accuracy(self.module, self.records, self.validation)
+            if self.best.offer(0, accuracy, self.module.state_dict):
                 self.steps_left = 0
         self.steps_done += 1
 
     def models(self) -> list[nn.Module]:
+        if self.best is not None:
+            self.module.load_state_dict(self.best.state[0])
         return [_finished(self.module.to(memory_format=torch.contiguous_format))]
 
 
@@ -150,9 +166,8 @@ class Stacked(Training):
     neighbours, and a step of the optimiser is one call for each run of them.
     """
 
-    def __init__(self, recipe: Recipe, records: Records, columns: Sequence[np.ndarray], seeds: Sequence[int]):
-        super().__init__(recipe, records, columns, seeds)
-        device = records.inputs.device
+    def _begin(self, seeds: Sequence[int]) -> None:
+        recipe, records, device = self.recipe, self.records, self.records.inputs.device
         self.modules = [recipe.build(records.input_shape, records.n_classes, s).to(device).train() for s in seeds]
         self.order = sorted(range(len(seeds)), key=lambda model: -self.streams[model].n_steps)
         self.running = list(self.order)
@@ -163,22 +178,22 @@ class Stacked(Training):
         self.frozen = {name: p.detach() for name, p in parameters.items() if name not in trained}
         self.parameters = {name: p.detach().clone() for name, p in parameters.items() if name in trained}
         self.state = recipe.optimiser.initial_state(list(self.parameters.values()))
-        self.accuracy = _Accuracy(len(seeds))
+        self.accuracy = EpochAccuracy(len(seeds))
+        self.best = None if self.validation is None else BestEpoch(recipe.stop, len(seeds))
         self.program: Callable | None = None
-        self.block: tuple[Tensor, Tensor] | None = None
+        self.block: tuple[Tensor, Tensor, Tensor] | None = None
         self.block_start = 0
 
     def step(self) -> None:
-        inputs, labels = self._batch()
-        arguments = (self.parameters, self.frozen, self.buffers, inputs, labels)
+        arguments = (self.parameters, self.frozen, self.buffers, *self._batch())
         if self.program is None:
             # Traced on a copy: calls that are no steps must not count for a module that counts its calls.
             copied = copy.deepcopy(self.skeleton)
-            self.program = _traced(self._gradients(copied), copied, arguments) or self._gradients(self.skeleton)
+            self.program = traced(self._gradients(copied), copied, arguments) or self._gradients(self.skeleton)
         with torch.no_grad():
             gradients, (self.buffers, hits) = self.program(*arguments)
             self._update(list(gradients.values()))
-        if self.recipe.stop is not None:
+        if isinstance(self.recipe.stop, StopAt):
             self.accuracy.add(hits.tolist(), self.recipe.batch_size)
         # Models are ordered by size: without a stopping rule the last one running is the first to end.
         if self.recipe.stop is not None or self.steps_done + 1 == self.streams[self.running[-1]].n_steps:
@@ -190,36 +205,52 @@ class Stacked(Training):
             self._cut_down()
 
     def _gradients(self, skeleton: nn.Module) -> Callable:
-        def loss(parameters, frozen, buffers, inputs, labels):
+        counts_hits = isinstance(self.recipe.stop, StopAt)
+
+        def loss(parameters, frozen, buffers, inputs, labels, epoch, mix):
             state = {**parameters, **frozen, **buffers}
             logits = functional_call(skeleton, state, (inputs,))
             # Buffers that a layer updates in place (BatchNorm's statistics) or assigns anew, which the call writes
             # back into `state`, come back as auxiliary output.
             updated = {name: state[name] for name in buffers}
-            hits = labels.new_zeros(()) if self.recipe.stop is None else (logits.argmax(1) == labels).sum()
-            return self.recipe.objective(logits, labels), (updated, hits)
+            hits = (logits.argmax(1) == labels).sum() if counts_hits else labels.new_zeros(())
+            return self.loss(logits, labels, epoch, mix), (updated, hits)
 
         return vmap(grad(loss, has_aux=True), randomness="error")
 
-    def _batch(self) -> tuple[Tensor, Tensor]:
-        """The next batch of every model: (models, batch, ...) and (models, batch)."""
+    def _batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The next batch of every model: inputs (models, batch, ...), labels (models, batch), epoch and share of mixup
+        (models,)."""
         if self.block is None or self.steps_done - self.block_start == BLOCK:
-            taken = [self.streams[model].take(BLOCK) for model in self.order]
+            streams = [self.streams[model] for model in self.order]
+            taken = [(*stream.take(BLOCK), stream.mix(BLOCK)) for stream in streams]
             device = self.records.inputs.device
             self.block = tuple(torch.from_numpy(np.stack(part, axis=1)).to(device) for part in zip(*taken, strict=True))
             self.block_start = self.steps_done
         offset = self.steps_done - self.block_start
-        indices, moves = self.block[0][offset], self.block[1]
+        indices, moves, mix = self.block[0][offset], self.block[1], self.block[2][offset]
         inputs, labels = self.records.batch(indices), self.records.labels[indices]
         if self.recipe.augmentation is not None:
             moved = augment(inputs.flatten(0, 1), moves[offset].flatten(0, 1), self.recipe.augmentation)
             inputs = moved.reshape(inputs.shape)
-        return inputs, labels
+        if self.recipe.mixup:
+            share = mix.view(-1, *(1 for _ in inputs.shape[1:]))
+            inputs = share * inputs + (1 - share) * inputs.flip(1)
+        epochs = torch.from_numpy(self._epochs(self.steps_done)).to(inputs.device)
+        return inputs, labels, epochs, mix
+
+    def _epochs(self, step: int) -> np.ndarray:
+        """(models,) the pass of each model in which a step begins."""
+        return step * self.recipe.batch_size // self.sizes
 
     def _update(self, gradients: list[Tensor]) -> None:
         parameters = list(self.parameters.values())
-        epochs = self.steps_done * self.recipe.batch_size // self.sizes
+        epochs = self._epochs(self.steps_done)
         if self.epochs is None or not np.array_equal(epochs, self.epochs):
+            if self.recipe.reset_optimiser and self.steps_done:
+                begun = torch.from_numpy(np.flatnonzero(epochs != self._epochs(self.steps_done - 1)))
+                for tensor in itertools.chain(*self.state.values()):
+                    tensor[begun] = 0
             self.epochs = epochs
             lrs = [self.lr(self.streams[model]) for model in self.order]
             ends = [place + 1 for place, lr in enumerate(lrs) if [*lrs, None][place + 1] != lr]
@@ -236,12 +267,36 @@ class Stacked(Training):
         """Take the state of every model for which this was the last step."""
         stop = self.recipe.stop
         state = {**self.parameters, **self.frozen, **self.buffers}
+        validated = self._validated(state) if self.best is not None else {}
         for place, model in enumerate(self.order):
             stream = self.streams[model]
-            stopped = stop is not None and self.accuracy.ends(place, stream, self.steps_done, stop.accuracy)
+            stopped = isinstance(stop, StopAt) and self.accuracy.ends(place, stream, self.steps_done, stop.accuracy)
+            if place in validated:
+                stopped = self.best.offer(
+                    model, validated[place], lambda place=place: {n: t[place] for n, t in state.items()}
+                )
             if model in self.running and (stopped or self.steps_done + 1 == stream.n_steps):
-                self.modules[model].load_state_dict({n: t[place] for n, t in state.items()}, strict=False)
+                last = {n: t[place] for n, t in state.items()} if self.best is None else self.best.state[model]
+                self.modules[model].load_state_dict(last, strict=False)
                 self.running.remove(model)
+
+    def _validated(self, state: dict[str, Tensor]) -> dict[int, float]:
+        """Place of each running model whose pass ends with this step -> its validation accuracy."""
+        step = self.steps_done
+        ended = self._epochs(step + 1) != self._epochs(step)
+        ended |= np.array([step + 1 == self.streams[model].n_steps for model in self.order])
+        places = [place for place, model in enumerate(self.order) if ended[place] and model in self.running]
+        if not places:
+            return {}
+        skeleton = copy.deepcopy(self.skeleton).eval()
+        cut = {name: tensor[places] for name, tensor in state.items()}
+        hits = torch.zeros(len(places), device=self.records.inputs.device)
+        with torch.no_grad():
+            for rows in self.validation.split(EVALUATION_BATCH):
+                inputs = self.records.batch(rows)
+                logits = vmap(lambda s, x=inputs: functional_call(skeleton, s, (x,)))(cut)
+                hits += (logits.argmax(-1) == self.records.labels[rows]).sum(1)
+        return dict(zip(places, (hits / len(self.validation)).tolist(), strict=True))
 
     def _learn_sizes(self) -> None:
         self.sizes = np.array([len(self.streams[model].members) for model in self.order])
@@ -265,43 +320,25 @@ class Stacked(Training):
         return [_finished(module) for module in self.modules]
 
 
-def _traced(function: Callable, module: nn.Module, arguments: tuple) -> Callable | None:
-    """The function, which calls `module`, as a flat program for arguments of these shapes; None where it cannot be.
+class Composite:
+    """Models that a procedure trains: it calls the engines itself, or takes steps of its own."""
 
-    A program replays tensor operations alone. A module whose Python code does something else in each call
-    would be replayed wrongly, so no call may change a Python attribute of the module, and the program must
-    agree with the function on arguments it was not traced on.
-    """
+    def __init__(
+        self,
+        recipe: Recipe,
+        records: Records,
+        columns: Sequence[np.ndarray],
+        seeds: Sequence[int],
+        held_out: HeldOut | None = None,
+    ):
+        self.arguments = (replace(recipe, procedure=None, wrapper=None), records, columns, seeds, held_out or HeldOut())
+        self.procedure = recipe.procedure
 
-    def copies(scale: float) -> tuple:
-        parameters, frozen, buffers, inputs, labels = arguments
-        clone = [{name: t.clone() for name, t in group.items()} for group in (parameters, frozen, buffers)]
-        return (*clone, inputs * scale, labels)
-
-    try:
-        # The tracer counts the arguments of what it is given: a bound method has one more than it takes.
-        before = _attributes(module)
-        program = make_fx(lambda p, f, b, x, y: function(p, f, b, x, y))(*copies(1.0))
-        if _attributes(module) != before:
-            return None
-    except Exception:  # whatever the tracer cannot follow, vmap alone still does (or raises for itself)
-        return None
-    with torch.no_grad():
-        for scale in (0.5, 0.25):
-            ours, theirs = tree_leaves(program(*copies(scale))), tree_leaves(function(*copies(scale)))
-            if not all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True)):
-                return None
-    return program
+    def run(self, report: Callable[[float], None] = lambda fraction: None) -> list[nn.Module]:
+        return [_finished(module) for module in self.procedure.train(*self.arguments, report)]
 
 
-def _attributes(module: nn.Module) -> bytes:
-    """All that a module's layers hold but their tensors, to see whether a call changed it."""
-    tensors = ("_parameters", "_buffers", "_modules")
-    layers = [{n: value for n, value in vars(m).items() if n not in tensors} for m in module.modules()]
-    return cloudpickle.dumps(layers)
-
-
-ENGINES: dict[str, type[Training]] = {"single": Single, "stacked": Stacked}
+ENGINES: dict[str, type] = {"single": Single, "stacked": Stacked, "procedure": Composite}
 
 
 def has_convolutions(module: nn.Module) -> bool:

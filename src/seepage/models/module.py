@@ -16,6 +16,7 @@ from seepage.errors import InputError, unknown_name
 from seepage.models.access import Access
 from seepage.models.adapters import Adapter
 from seepage.models.outputs import SMALLEST_PROBABILITY
+from seepage.models.wrapper import Wrapped
 
 # Per-sample gradients are as large as the model, each, so few fit at once; on a CPU they should also stay in its cache.
 GRADIENT_BYTES = 512 << 20
@@ -44,6 +45,8 @@ class Module(Adapter):
 
     @property
     def ceiling(self) -> Access:
+        if isinstance(self.module, Wrapped):  # it protects answers: who has the weights has the module inside
+            return Access.LOGITS
         return Access.LABEL if self.outputs == "labels" else Access.WEIGHTS
 
     @contextmanager

@@ -11,6 +11,7 @@ import torch
 from seepage.errors import InputError, unknown_name
 from seepage.models.batches import Records
 from seepage.models.engines import BLOCK, ENGINES, Single, Stacked, Training
+from seepage.models.held_out import HeldOut
 from seepage.models.recipe import Recipe
 
 # Under this many seconds of training in one process, starting workers costs more than they save.
@@ -24,7 +25,7 @@ class Plan:
     """How a run's models are trained; frozen in the run's manifest when it starts.
 
     Attributes:
-        engine: "stacked" or "single".
+        engine: "stacked", "single", or "procedure" where the recipe has one.
         chunk: models trained and committed together (1 for the one-by-one engine).
         workers: processes; 0 trains in this one.
         device: "cpu" or "cuda".
@@ -40,10 +41,6 @@ class Plan:
     single_step_s: float | None
     why: str
 
-    @property
-    def step_s(self) -> float:
-        return self.stacked_step_s if self.engine == "stacked" else self.single_step_s
-
 
 def n_cores() -> int:
     """Cores that this process may use."""
@@ -55,6 +52,7 @@ def plan(
     records: Records,
     columns: Sequence[np.ndarray],
     *,
+    held_out: HeldOut | None = None,
     engine: str | None = None,
     chunk: int | None = None,
     workers: int | None = None,
@@ -65,6 +63,7 @@ def plan(
         recipe: what to train.
         records: the pool's records, on the device where training will run.
         columns: member indices, one array a model.
+        held_out: rows that no model is trained on.
         engine, chunk, workers: fix a part of the plan instead of choosing it.
 
     Raises:
@@ -73,15 +72,21 @@ def plan(
     if engine is not None and engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES)
     device = records.inputs.device.type
+    if recipe.procedure is not None:
+        return _plan_procedure(recipe, len(columns), device, engine, chunk, workers)
+    if engine == "procedure":
+        raise InputError("engine 'procedure' is for recipes that have one: leave the engine to the planner")
     limit = min(len(columns), chunk or len(columns), _chunk_limit(recipe, records, columns[0]))
     single_s = stacked_s = None
     size, why = 1, ""
     with one_thread():
         if engine != "stacked":
-            single_s = _seconds_per_step(Single(recipe, records, columns[:1], [0]))
+            single_s = _seconds_per_step(Single(recipe, records, columns[:1], [0], held_out))
         if engine != "single":
             try:
-                size, stacked_s = _best_stack(recipe, records, columns, limit, single_s, fixed=chunk is not None)
+                size, stacked_s = _best_stack(
+                    recipe, records, columns, held_out, limit, single_s, fixed=chunk is not None
+                )
             except (RuntimeError, NotImplementedError) as error:
                 why = f"the model cannot be stacked: {str(error).splitlines()[0][:200]}"
                 if engine == "stacked":
@@ -114,13 +119,26 @@ class one_thread:
         torch.set_num_threads(self.threads)
 
 
-def _best_stack(recipe, records, columns, limit: int, single_s: float | None, *, fixed: bool) -> tuple[int, float]:
+def _plan_procedure(recipe, n_models: int, device: str, engine, chunk, workers) -> Plan:
+    """A procedure is not timed: it may be many trainings, and says itself how many models it trains together."""
+    if engine not in (None, "procedure"):
+        raise InputError(f"a recipe with a procedure trains by it, not by the engine '{engine}': leave the engine out")
+    if workers is None:
+        workers = 0 if device != "cpu" or n_models == 1 else n_cores()
+    size = min(chunk or recipe.procedure.chunk, -(-n_models // max(1, workers)))
+    why = f"{type(recipe.procedure).__name__} trains by itself"
+    return Plan("procedure", size, min(workers, -(-n_models // size)), device, None, None, why)
+
+
+def _best_stack(
+    recipe, records, columns, held_out, limit: int, single_s: float | None, *, fixed: bool
+) -> tuple[int, float]:
     # On a CPU larger stacks have left the cache; on a GPU they fill it.
     most = min(limit, 512 if records.inputs.is_cuda else 32)
     sizes = [limit] if fixed else sorted({most, *(2**k for k in range(2, 10) if 2**k <= most)})
     times: dict[int, float] = {}
     for size in sizes:
-        times[size] = _seconds_per_step(Stacked(recipe, records, columns[:size], range(size))) / size
+        times[size] = _seconds_per_step(Stacked(recipe, records, columns[:size], range(size), held_out)) / size
         if times[size] > 1.1 * min(times.values()):
             break  # larger stacks have left the cache: they only get slower
         if single_s is not None and times[size] > 1.3 * single_s:

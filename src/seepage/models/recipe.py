@@ -15,10 +15,16 @@ from torch import Tensor, nn
 
 from seepage.errors import InputError
 from seepage.models.dropout import replace_dropout, seed_dropout
-from seepage.models.optimisers import Adam, Constant, Optimiser, Schedule
+from seepage.models.optimisers import SGD, Adam, Constant, Optimiser, Schedule
+from seepage.models.procedure import Procedure
+from seepage.models.wrapper import Wrapper
 
 Factory = Callable[[tuple[int, ...], int], nn.Module]
 Objective = Callable[[Tensor, Tensor], Tensor]
+
+
+# What a description leaves out where it is not used.
+OPTIONAL = ("mixup", "shuffle", "reset_optimiser", "procedure", "wrapper", "version")
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -54,6 +60,25 @@ class StopAt:
 
 
 @dataclass(frozen=True)
+class BestValidation:
+    """Keep the weights of the epoch that classifies most validation records rightly.
+
+    Attributes:
+        patience: stop after so many epochs in a row without a gain; None trains to the end.
+        least_gain: an epoch counts as better where its accuracy is higher than the best so far by more than this.
+    """
+
+    patience: int | None = None
+    least_gain: float = 0.0
+
+    def __post_init__(self):
+        if self.patience is not None and (not isinstance(self.patience, int) or self.patience < 1):
+            raise InputError(f"BestValidation: patience must be a positive whole number or None, got {self.patience}")
+        if not 0 <= self.least_gain < 1:
+            raise InputError(f"BestValidation: least_gain must be in [0, 1), got {self.least_gain}")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Model factory, objective, optimiser and schedule: what a model is trained with.
 
@@ -66,9 +91,16 @@ class Recipe:
         epochs: passes over the members. Batches are cut from one endless stream of permutations, all of
             size `batch_size`, so a training takes ceil(epochs * members / batch_size) steps.
         batch_size: records a step.
-        objective: (logits, labels) -> scalar loss of a batch, its mean over the batch.
+        objective: (logits, labels) -> scalar loss of a batch, its mean over the batch. One with a further argument
+            `epoch` is also told the pass (an int64 scalar) in which the step began.
         augmentation: random flips and shifts of images, or None.
-        stop: a rule that ends a model's training early, or None.
+        stop: a rule that ends a model's training early or chooses its epoch, or None.
+        mixup: alpha of mixup, or 0: each batch is mixed with itself in reverse order, x = m x_i + (1 - m) x_j, and so
+            is its loss; m ~ Beta(alpha, alpha) is drawn anew for every step.
+        shuffle: draw every pass in a new order; otherwise one order is drawn and kept.
+        reset_optimiser: begin every pass without momentum, as code does that makes a new optimiser each epoch.
+        procedure: what trains the models instead of plain steps, or None.
+        wrapper: what the trained models answer through, or None.
         version: for a model or objective of your own: change it whenever its code changes. A run folder
             needs it to know that a stored model is still the one that the recipe describes.
     """
@@ -80,7 +112,12 @@ class Recipe:
     batch_size: int = 64
     objective: Objective = cross_entropy
     augmentation: Augmentation | None = None
-    stop: StopAt | None = None
+    stop: StopAt | BestValidation | None = None
+    mixup: float = 0.0
+    shuffle: bool = True
+    reset_optimiser: bool = False
+    procedure: Procedure | None = None
+    wrapper: Wrapper | None = None
     version: str = ""
 
     def __post_init__(self):
@@ -92,7 +129,9 @@ class Recipe:
             "optimiser": Optimiser,
             "schedule": Schedule,
             "augmentation": Augmentation | None,
-            "stop": StopAt | None,
+            "stop": StopAt | BestValidation | None,
+            "procedure": Procedure | None,
+            "wrapper": Wrapper | None,
         }
         for name, kind in values.items():
             if not isinstance(getattr(self, name), kind):
@@ -101,6 +140,10 @@ class Recipe:
             raise InputError(f"Recipe: epochs must be a positive number, got {self.epochs!r}")
         if not isinstance(self.batch_size, int) or self.batch_size < 1:
             raise InputError(f"Recipe: batch_size must be a positive whole number, got {self.batch_size!r}")
+        if not isinstance(self.mixup, (int, float)) or not 0 <= self.mixup < math.inf:
+            raise InputError(f"Recipe: mixup must be a number of at least 0, got {self.mixup!r}")
+        if self.reset_optimiser and not isinstance(self.optimiser, SGD):
+            raise InputError("Recipe: reset_optimiser goes with SGD, whose momentum it resets")
 
     def build(self, input_shape: tuple[int, ...], n_classes: int, seed: int) -> nn.Module:
         """A fresh model whose initial weights and dropout masks are drawn from `seed`."""
@@ -113,15 +156,27 @@ class Recipe:
         seed_dropout(module, seed)
         return module
 
+    def skeleton(self, input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
+        """What a trained model's state can be loaded into: built, and wrapped where the recipe says so."""
+        module = self.build(input_shape, n_classes, 0)
+        return module if self.wrapper is None else self.wrapper.around(module, tuple(input_shape), n_classes)
+
     def describe(self) -> dict[str, Any]:
         """The recipe as JSON values; equal descriptions train equal models."""
-        parts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {name: _plain(value) for name, value in parts.items() if name != "version" or value}
+        parts = {f.name: (getattr(self, f.name), f.default) for f in dataclasses.fields(self)}
+        return {n: _plain(value) for n, (value, default) in parts.items() if n not in OPTIONAL or value != default}
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """Which held-out records a training with it needs, of "validation" and "population"."""
+        chooses = frozenset({"validation"}) if isinstance(self.stop, BestValidation) else frozenset()
+        return chooses.union(*(part.uses for part in (self.procedure, self.wrapper) if part is not None))
 
     @property
     def is_registered(self) -> bool:
         """Whether the description alone says what is trained: no callable of the user's own is in it."""
-        return all(_module(f).startswith("seepage.") for f in (self.model, self.objective))
+        parts = [type(part) for part in (self.procedure, self.wrapper) if part is not None]
+        return all(_module(f).startswith("seepage.") for f in (self.model, self.objective, *parts))
 
     @property
     def fingerprint(self) -> str:

@@ -1,6 +1,6 @@
-"""Train one model."""
+"""Train models from a recipe: one by itself, or several as a procedure or a unit of a run needs them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -10,7 +10,8 @@ from torch import nn
 from seepage.data import Pool
 from seepage.errors import InputError
 from seepage.models.batches import Records
-from seepage.models.engines import Single
+from seepage.models.engines import ENGINES, has_convolutions
+from seepage.models.held_out import HeldOut
 from seepage.models.plan import one_thread
 from seepage.models.recipe import Recipe
 
@@ -20,6 +21,8 @@ def train(
     pool: Pool,
     members: Bool[np.ndarray, " samples"],
     *,
+    validation: Bool[np.ndarray, " samples"] | None = None,
+    population: Bool[np.ndarray, " samples"] | None = None,
     rng: np.random.Generator,
     device: str | None = None,
     report: Callable[[float], None] = lambda fraction: None,
@@ -30,24 +33,91 @@ def train(
         recipe: how.
         pool: the records, with labels.
         members: (samples,) bool, true for the records to train on.
+        validation, population: (samples,) bool, records that are not trained on, for recipes that choose by some or
+            compare with some.
         rng: one seed is drawn from it; weights, batches, augmentation and dropout derive from that seed.
         device: "cpu" or "cuda"; by default the GPU where there is one.
 
     Returns:
-        The trained module, in eval mode, giving logits.
+        The trained module, in eval mode, giving logits; wrapped where the recipe says so.
 
     Raises:
-        InputError: `members` has another shape than the pool or selects nothing.
+        InputError: a mask has another shape than the pool, `members` selects nothing, held-out records are among
+            them, or the recipe needs some that are not given.
         TrainingError: the training diverged.
     """
-    members = np.asarray(members)
-    if members.shape != (len(pool),) or members.dtype != bool:
-        raise InputError(
-            f"train: members must be bool of shape ({len(pool)},), one for each record of the pool; "
-            f"got {members.dtype} of shape {members.shape}"
-        )
+    given = {"members": members, "validation": validation, "population": population}
+    masks = {name: _mask(name, mask, len(pool)) for name, mask in given.items() if mask is not None}
+    for name in masks.keys() - {"members"}:
+        if both := int((masks[name] & masks["members"]).sum()):
+            raise InputError(f"train: {name} records are not trained on, got {both} of them among the members")
+    rows = {name: np.flatnonzero(mask) for name, mask in masks.items()}
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     seed = int(rng.integers(2**62))
+    column, held_out = rows.pop("members"), HeldOut(**rows)
+    engine = "single" if recipe.procedure is None else "procedure"
     with one_thread():
-        training = Single(recipe, Records.of(pool, device), [np.flatnonzero(members)], [seed])
-        return training.run(report)[0]
+        return train_models(
+            recipe, Records.of(pool, device), [column], [seed], held_out=held_out, engine=engine, report=report
+        )[0]
+
+
+def train_models(
+    recipe: Recipe,
+    records: Records,
+    columns: Sequence[np.ndarray],
+    seeds: Sequence[int],
+    *,
+    held_out: HeldOut | None = None,
+    engine: str | None = None,
+    report: Callable[[float], None] = lambda fraction: None,
+) -> list[nn.Module]:
+    """Train one model for each column of member rows, in this process, and wrap them where the recipe says so.
+
+    Args:
+        recipe: how.
+        records: the pool, where the engines train.
+        columns: rows of the members of each model.
+        seeds: one a model.
+        held_out: rows that no model is trained on.
+        engine: as a planner found it; by default stacked but for convolutions on a CPU and modules that cannot be.
+        report: told the share that is done.
+
+    Returns:
+        Modules in eval mode, in the order of the columns.
+    """
+    arguments = (columns, seeds, held_out)
+    if recipe.procedure is not None:
+        modules = ENGINES["procedure"](recipe, records, *arguments).run(report)
+    elif (engine or _engine_for(recipe, records, len(columns))) == "stacked":
+        modules = ENGINES["stacked"](recipe, records, *arguments).run(report)
+    else:
+        modules = []
+        for place, (column, seed) in enumerate(zip(columns, seeds, strict=True)):
+
+            def part(fraction: float, place=place) -> None:
+                report((place + fraction) / len(columns))
+
+            modules += ENGINES["single"](recipe, records, [column], [seed], held_out).run(part)
+    if recipe.wrapper is None:
+        return modules
+    return [
+        recipe.wrapper.fit(module, records, column, held_out or HeldOut(), seed=seed)
+        for module, column, seed in zip(modules, columns, seeds, strict=True)
+    ]
+
+
+def _engine_for(recipe: Recipe, records: Records, n_models: int) -> str:
+    module = recipe.build(records.input_shape, records.n_classes, 0)
+    slow = has_convolutions(module) and not records.inputs.is_cuda
+    return "single" if slow or n_models == 1 or not recipe.is_registered else "stacked"
+
+
+def _mask(name: str, mask: np.ndarray, n_records: int) -> Bool[np.ndarray, " samples"]:
+    mask = np.asarray(mask)
+    if mask.shape != (n_records,) or mask.dtype != bool:
+        raise InputError(
+            f"train: {name} must be bool of shape ({n_records},), one for each record of the pool; "
+            f"got {mask.dtype} of shape {mask.shape}"
+        )
+    return mask

@@ -170,6 +170,8 @@ class Target(Part):
     accuracy_nonmembers: Estimate
     fingerprint: str | None = Field(description="SHA-256 of the weights or the outputs")
     n_parameters: int | None = None
+    calibration_error: Estimate | None = Field(None, description="of its answers on non-members, 15 equal bins")
+    negative_log_likelihood: Estimate | None = Field(None, description="of its answers on non-members, in nats")
 
 
 class Provenance(Part):

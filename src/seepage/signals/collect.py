@@ -26,9 +26,10 @@ from seepage.data import Pool
 from seepage.errors import InputError
 from seepage.execution import Executor, Inline, Processes
 from seepage.models.batches import Records
-from seepage.models.engines import ENGINES
+from seepage.models.held_out import HeldOut
 from seepage.models.plan import Plan, one_thread, plan
 from seepage.models.recipe import Recipe
+from seepage.models.train import train_models
 from seepage.signals.progress import Watch
 from seepage.signals.queries import Query
 from seepage.signals.queries import queries as query_set
@@ -59,6 +60,7 @@ class TrainUnit:
     pool: Pool
     columns: Bool[np.ndarray, "samples models"]
     seeds: tuple[int, ...]
+    held_out: HeldOut
     engine: str
     device: str
     queries: str
@@ -74,8 +76,15 @@ class TrainUnit:
         models = unit["models"]
         members = [np.flatnonzero(self.columns[:, model]) for model in models]
         with one_thread():
-            training = ENGINES[self.engine](self.recipe, self.records, members, [self.seeds[m] for m in models])
-            modules = training.run(lambda fraction: report(0.95 * fraction))
+            modules = train_models(
+                self.recipe,
+                self.records,
+                members,
+                [self.seeds[model] for model in models],
+                held_out=self.held_out,
+                engine=self.engine,
+                report=lambda fraction: report(0.95 * fraction),
+            )
             logits = np.stack([answers(module, self.records, self.queries) for module in modules])
         folder = RunFolder(self.folder)
         seconds = time.perf_counter() - start
@@ -103,10 +112,13 @@ def answers(module: nn.Module, records: Records, queries: str) -> Float32[np.nda
     return np.stack(found, axis=1)
 
 
-def training_keys(recipe: Recipe, pool: Pool, columns: np.ndarray, root_seed: int) -> list[str]:
+def training_keys(
+    recipe: Recipe, pool: Pool, columns: np.ndarray, root_seed: int, held_out: HeldOut | None = None
+) -> list[str]:
     """One key a column; equal keys train equal models."""
+    rest = [root_seed, *([(held_out or HeldOut()).fingerprint(recipe.uses)] if recipe.uses else [])]
     return [
-        digest([recipe.fingerprint, pool.fingerprint, digest(np.packbits(column).tolist()), root_seed])
+        digest([recipe.fingerprint, pool.fingerprint, digest(np.packbits(column).tolist()), *rest])
         for column in columns.T
     ]
 
@@ -121,6 +133,7 @@ def collect(
     columns: Bool[np.ndarray, "samples models"],
     *,
     root_seed: int,
+    held_out: HeldOut | None = None,
     queries: str = "none",
     folder: str | os.PathLike | None = None,
     keep_weights: bool = False,
@@ -139,6 +152,7 @@ def collect(
         pool: the records, with labels.
         columns: (samples, models), true where a record is a member of a model's training set.
         root_seed: seeds of the trainings derive from it and from what is trained, not from order.
+        held_out: rows that no model is trained on, for recipes that make use of some.
         queries: name of the query set to ask (`seepage.signals.queries.QUERIES`).
         folder: where finished units are kept, so that a killed run goes on; None for a temporary one.
         keep_weights: keep each model's weights in the folder too.
@@ -171,7 +185,8 @@ def collect(
     start = time.perf_counter()
     with ExitStack() as stack:
         folder = RunFolder(folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="seepage-")))
-        keys = training_keys(recipe, pool, columns, root_seed)
+        held_out = held_out or HeldOut()
+        keys = training_keys(recipe, pool, columns, root_seed, held_out)
         identity = {
             "recipe": recipe.describe(),
             "pool": pool.fingerprint,
@@ -184,14 +199,14 @@ def collect(
         manifest = folder.manifest()
         if manifest is None:
             members = [np.flatnonzero(column) for column in columns.T]
-            chosen = plan(recipe, Records.of(pool, device), members, engine=engine, workers=workers)
+            chosen = plan(recipe, Records.of(pool, device), members, held_out=held_out, engine=engine, workers=workers)
             manifest = {"plan": asdict(chosen), "units": _units(keys, chosen, identity)}
         manifest = folder.start(identity, {k: manifest[k] for k in ("plan", "units")})
         chosen, units = Plan(**manifest["plan"]), manifest["units"]
         if workers is not None:
             chosen = replace(chosen, workers=workers)
         task = TrainUnit(
-            recipe, pool, columns, tuple(map(seed_of, keys)), chosen.engine, chosen.device, queries,
+            recipe, pool, columns, tuple(map(seed_of, keys)), held_out, chosen.engine, chosen.device, queries,
             folder.path.absolute(), frozenset(range(len(keys)) if keep_weights else live),
         )  # fmt: skip
         missing = [unit for unit in units if not folder.has(unit["key"])]
@@ -201,13 +216,13 @@ def collect(
             for position, _ in executor.map(task, missing, watch.update):
                 watch.done(position)
         logits = _gather(folder, units, len(pool), len(keys))
-        modules = {model: _rebuilt(recipe, pool, folder.read_weights(model), seed_of(keys[model])) for model in live}
+        modules = {model: _rebuilt(recipe, pool, folder.read_weights(model)) for model in live}
     seconds = time.perf_counter() - start + before / max(1, chosen.workers)
     return Collection(logits, columns, chosen, seconds, len(units) - len(missing), modules)
 
 
-def _rebuilt(recipe: Recipe, pool: Pool, weights: dict[str, np.ndarray], seed: int) -> nn.Module:
-    module = recipe.build(tuple(pool.inputs.shape[1:]), pool.n_classes, seed)
+def _rebuilt(recipe: Recipe, pool: Pool, weights: dict[str, np.ndarray]) -> nn.Module:
+    module = recipe.skeleton(tuple(pool.inputs.shape[1:]), pool.n_classes)
     module.load_state_dict({name: torch.from_numpy(values) for name, values in weights.items()})
     return module.eval()
 

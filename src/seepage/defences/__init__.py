@@ -1,0 +1,68 @@
+"""Defences by name.
+
+    recipe = seepage.defend(recipe, "hamp", gamma=0.95)
+
+A defence changes the recipe (how models are trained) or what a trained model answers; the audit's references are
+trained with the same recipe, so the attacker knows the defence. A new one is a file here and a line in `DEFENCES`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+from seepage.defences.base import Defence
+from seepage.errors import InputError, unknown_name
+from seepage.models.recipe import Recipe
+
+__all__ = ["DEFENCES", "Defence", "defend", "find_defence", "table"]
+
+DEFENCES: dict[str, Defence] = {}
+
+
+def find_defence(name: str, **options: Any) -> Defence:
+    """The defence of that name, with these options in place of its defaults.
+
+    Raises:
+        InputError: there is no such defence or option, or an option's value cannot be.
+    """
+    if name not in DEFENCES:
+        raise unknown_name("defence", name, DEFENCES)
+    known = [field.name for field in fields(DEFENCES[name])]
+    for option in options:
+        if option not in known:
+            raise unknown_name(f"option of the defence '{name}'", option, known)
+    try:
+        return replace(DEFENCES[name], **options)
+    except TypeError as error:
+        raise InputError(f"the defence '{name}' cannot be made with {options}: {error}") from None
+
+
+def defend(recipe: Recipe, name: str, **options: Any) -> Recipe:
+    """The recipe with a defence in it.
+
+    Args:
+        recipe: how models are trained without it.
+        name: one of `DEFENCES`.
+        options: of the defence, see `seepage defences`.
+
+    Raises:
+        InputError: as in `find_defence`, or the recipe has something already that the defence would replace.
+    """
+    return find_defence(name, **options).apply(recipe)
+
+
+def table() -> list[dict[str, Any]]:
+    """One row a defence: what it changes, its options, where it comes from."""
+    return [
+        {
+            "name": name,
+            "title": defence.title,
+            "kind": defence.kind,
+            "source": defence.source,
+            "options": {field.name: getattr(defence, field.name) for field in fields(defence)},
+            "grid": list(defence.grid),
+            "notes": list(defence.notes),
+        }
+        for name, defence in DEFENCES.items()
+    ]

@@ -433,7 +433,7 @@ def test_out_of_memory_is_told(there, monkeypatch):
     def none(self, *, progress, command):
         raise MemoryError
 
-    monkeypatch.setattr("seepage.config.AuditConfig.run", none)
+    monkeypatch.setattr("seepage.config.audit.AuditConfig.run", none)
     assert "out of memory; finished trainings are kept" in told("audit", "config.yaml")
 
 
@@ -441,7 +441,7 @@ def test_a_bug_is_not_hidden(there, monkeypatch):
     def broken(self, *, progress, command):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("seepage.config.AuditConfig.run", broken)
+    monkeypatch.setattr("seepage.config.audit.AuditConfig.run", broken)
     assert isinstance(run("audit", "config.yaml").exception, ZeroDivisionError)
 
 

@@ -53,6 +53,8 @@ def demo(out: Path, references: int, seed: int) -> None:
 @click.option("--data", help="A named data set (digits, adult, cifar10, ...) or a file of records.")
 @click.option("--model", type=click.Path(path_type=Path), help="A trained model: .safetensors, .pt, .onnx.")
 @click.option("--architecture", help="What the weights belong to; with --data, what to train.")
+@click.option("--defence", help="Train target and references with this defence ('seepage defences').")
+@click.option("--defended", type=click.Path(path_type=Path), help="A folder that 'seepage defend' wrote.")
 @click.option("--members", type=click.Path(path_type=Path), help="Records the model was trained on.")
 @click.option("--nonmembers", type=click.Path(path_type=Path), help="Records it was not trained on.")
 @click.option("--label", help="Column of the labels, in .csv and .parquet files.")
@@ -90,9 +92,10 @@ def audit(config: Path | None, **flags) -> None:
     seepage audit --outputs probs.npz --out DIR
     seepage audit --model m.onnx --members in.npz --nonmembers out.npz
     seepage audit --data digits --references 64
+    seepage audit --defended DIR
     seepage audit audit.yaml
     """
-    from seepage.config import AuditConfig
+    from seepage.config.audit import AuditConfig
 
     given = {name: value for name, value in flags.items() if value is not None}
     if config is None and not given:
@@ -125,6 +128,7 @@ def _renamed(flags: dict, *, trains: bool) -> dict:
         ("trust_code", "model.trust_code"),
         ("canaries", "canaries.n"),
         ("canary_kind", "canaries.kind"),
+        ("defence", "recipe.defence.name"),
     ):
         if flag in values:
             values[key] = values.pop(flag)
@@ -162,7 +166,7 @@ def trust(config: Path | None, **flags) -> None:
     seepage trust --data digits --epochs 15 --gan-steps 300 --far none
     seepage trust trust.yaml
     """
-    from seepage.config import TrustConfig
+    from seepage.config.trust import TrustConfig
 
     given = {name: value for name, value in flags.items() if value is not None}
     if config is None and "data" not in given:
@@ -177,6 +181,65 @@ def trust(config: Path | None, **flags) -> None:
     result = parsed.run(progress=sys.stderr.isatty(), command=shlex.join(["seepage", *sys.argv[1:]]))
     click.echo(str(result))
     click.echo(f"\nReport: {parsed.out / 'report.html'}")
+
+
+@main.command()
+@click.argument("config", type=click.Path(path_type=Path), required=False)
+@click.option("--data", help="A named data set (digits, adult, cifar10, ...) or a file of records.")
+@click.option("--label", help="Column of the labels, in .csv and .parquet files.")
+@click.option("--defence", help="One of 'seepage defences'.")
+@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="An option of the defence; repeatable.")
+@click.option("--architecture", help="What to train.  [default: mlp]")
+@click.option("--epochs", type=float, help="Training epochs.  [default: 50]")
+@click.option("--seed", type=click.IntRange(0), help="Everything random derives from it.  [default: 0]")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for model and recipe.  [default: defended]")
+def defend(config: Path | None, **flags) -> None:
+    """Train a model with a defence, and keep what an audit of it needs.
+
+    \b
+    seepage defend --data digits --defence hamp --out DIR
+    seepage defend --data digits --defence dp-sgd --option noise_multiplier=1.5
+    seepage audit --defended DIR
+    """
+    import yaml
+
+    from seepage.config.defend import DefendConfig
+
+    given = {name: value for name, value in flags.items() if value not in (None, ())}
+    if config is None and not {"data", "defence"} <= set(given):
+        raise click.UsageError("give a CONFIG, or --data and --defence; 'seepage defences' lists them")
+    for option in given.pop("options", ()):
+        name, equals, value = option.partition("=")
+        if not equals:
+            raise click.UsageError(f"--option {option}: expected NAME=VALUE")
+        given[f"recipe.defence.options.{name}"] = yaml.safe_load(value)
+    given = _renamed(given, trains=False)
+    if "architecture" in given:
+        given["recipe.architecture"] = given.pop("architecture")
+    parsed = DefendConfig.read(config, given)
+    summary = parsed.run(progress=sys.stderr.isatty())
+    for part in ("train", "test"):
+        if part in summary:
+            numbers = ", ".join(f"{name} {number['value']:.3f}" for name, number in summary[part].items())
+            click.echo(f"{part}: {numbers} ({summary[part]['accuracy']['n']} records)")
+    for note in summary["notes"]:
+        click.echo(f"note: {note}")
+    click.echo(f"\nModel, recipe and membership: {parsed.out}\nAudit it with: seepage audit --defended {parsed.out}")
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def defences(as_json: bool) -> None:
+    """List the defences: what each changes, its options, where it comes from."""
+    from seepage.defences import table
+
+    rows = table()
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        options = ", ".join(f"{name}={value}" for name, value in row["options"].items()) or "no options"
+        click.echo(f"{row['name']}\n    {row['title']}; changes: {row['kind']}; {options}\n    {row['source']}")
 
 
 @main.command()
@@ -198,7 +261,7 @@ def report(result: Path, out: Path | None) -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("audit.yaml"), show_default=True)
 def init(out: Path) -> None:
     """Write a commented configuration to start from."""
-    from seepage.config import EXAMPLE
+    from seepage.config.example import EXAMPLE
 
     if out.exists():
         raise click.UsageError(f"{out} exists already: choose another name with --out, or delete it")

@@ -28,6 +28,7 @@ from seepage.report import result as report
 from seepage.signals.queries import queries as query_set
 
 ORIGINS = ("declared", "unknown")
+VALIDATION = 0.1  # share of the records, where a membership is drawn for a recipe that chooses by some
 
 
 def audit(
@@ -53,6 +54,7 @@ def audit(
     settings: Settings | None = None,
     out: str | os.PathLike | None = None,
     keep_weights: bool = False,
+    shelf: str | os.PathLike | None = None,
     engine: str | None = None,
     workers: int | None = None,
     executor: Executor | None = None,
@@ -95,6 +97,7 @@ def audit(
         settings: levels, rates and prior.
         out: folder for the run (a killed run goes on there), `result.json`, `report.html` and `scores.npz`.
         keep_weights: keep the reference models' weights in `out`.
+        shelf: a folder of trained models that audits share: those whose recipes differ in the wrapper alone train once.
         engine, workers, executor: fix how models are trained instead of letting the planner choose.
         progress: show progress bars.
         command: what reproduces this audit, for the report.
@@ -125,7 +128,8 @@ def audit(
             f"audit: origin must be one of {', '.join(ORIGINS)}, got '{origin}': only the audit itself draws"
         )
     folder = None if out is None else _writable(Path(out))
-    run = Run(recipe, root_seed, queries, folder, keep_weights, engine, workers, executor, progress)
+    shelf = None if shelf is None else Path(shelf)
+    run = Run(recipe, root_seed, queries, folder, keep_weights, engine, workers, executor, progress, shelf)
     if outputs is not None:
         lists = {"members": members, "nonmembers": nonmembers, "population": population, "known": known or None}
         refuse("outputs", model=model, pool=pool, membership=membership, recipe=recipe, layer=layer, **lists)
@@ -147,11 +151,12 @@ def audit(
             if model is not None:
                 raise InputError("audit: a model and a pool need a membership: which records was the model trained on?")
             count = DEFAULT_REFERENCES if references is None else references
+            held_out = {"validation": VALIDATION if recipe is not None and "validation" in recipe.uses else 0.0}
             if every_model:
                 refuse("every_model", known=known or None)
-                membership = Membership.every_model(pool, references=count, rng=split_rng)
+                membership = Membership.every_model(pool, references=count, **held_out, rng=split_rng)
             else:
-                membership = Membership.split(pool, references=count, known=known, rng=split_rng)
+                membership = Membership.split(pool, references=count, known=known, **held_out, rng=split_rng)
         elif known and members is None:
             raise InputError("audit: known= does not go with a membership: give it the known records")
         evidence = evidence_from_pool(model, pool, membership, run, access, model_outputs, attacks, layer)

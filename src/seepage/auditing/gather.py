@@ -38,6 +38,7 @@ class Run:
     workers: int | None
     executor: Executor | None
     progress: bool
+    shelf: Path | None = None
 
     def train(
         self,
@@ -58,6 +59,7 @@ class Run:
             folder=None if self.folder is None else self.folder / "run" / name,
             keep_weights=self.keep_weights and recipe is None,
             live=live,
+            shelf=self.shelf,
             engine=self.engine,
             workers=self.workers,
             executor=self.executor,

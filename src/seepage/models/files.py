@@ -126,7 +126,7 @@ def load_model(
     kind = file_format(path)
 
     if kind in ("safetensors", "torch-zip"):
-        state = _read_safetensors(path) if kind == "safetensors" else _read_state_dict(path, trust_code=trust_code)
+        state = read_safetensors(path) if kind == "safetensors" else _read_state_dict(path, trust_code=trust_code)
         if isinstance(state, nn.Module):
             return LoadedModel(state, "torch-module", _sha256(path), trusted=True)
         module = _fill(state, path, architecture, options or {}, input_shape, n_classes)
@@ -215,7 +215,7 @@ def _zip_format(path: Path) -> str:
     return "torch-zip"
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def read_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

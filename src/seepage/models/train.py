@@ -99,10 +99,22 @@ def train_models(
                 report((place + fraction) / len(columns))
 
             modules += ENGINES["single"](recipe, records, [column], [seed], held_out).run(part)
+    return wrapped(recipe, modules, records, columns, seeds, held_out or HeldOut())
+
+
+def wrapped(
+    recipe: Recipe,
+    modules: Sequence[nn.Module],
+    records: Records,
+    columns: Sequence[np.ndarray],
+    seeds: Sequence[int],
+    held_out: HeldOut,
+) -> list[nn.Module]:
+    """Trained modules as they answer under the recipe: through its wrapper, where it has one."""
     if recipe.wrapper is None:
-        return modules
+        return list(modules)
     return [
-        recipe.wrapper.fit(module, records, column, held_out or HeldOut(), seed=seed)
+        recipe.wrapper.fit(module, records, column, held_out, seed=seed)
         for module, column, seed in zip(modules, columns, seeds, strict=True)
     ]
 

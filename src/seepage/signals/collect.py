@@ -2,8 +2,12 @@
 
 A unit is a chunk of trainings plus their signals. Its key names everything that its content depends on:
 
-- the *training key* of each model (recipe, pool, membership column, root seed) gives the model's seed;
-- the *unit key* adds the version of this package, the engine, the chunk and the outputs kept.
+- the *training key* of each model (recipe without its wrapper, pool, membership column, root seed) gives the model's
+  seed;
+- the *unit key* adds the wrapper, the version of this package, the engine, the chunk and the outputs kept.
+
+A wrapper changes no training: where a shelf is given, models lie there under their training keys, and recipes that
+differ in nothing but the wrapper share them.
 """
 
 import functools
@@ -29,7 +33,7 @@ from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
 from seepage.models.plan import Plan, one_thread, plan
 from seepage.models.recipe import Recipe
-from seepage.models.train import train_models
+from seepage.models.train import train_models, wrapped
 from seepage.signals.progress import Watch
 from seepage.signals.queries import Query
 from seepage.signals.queries import queries as query_set
@@ -61,6 +65,8 @@ class TrainUnit:
     columns: Bool[np.ndarray, "samples models"]
     seeds: tuple[int, ...]
     held_out: HeldOut
+    shelf: Path | None
+    keys: tuple[str, ...]
     engine: str
     device: str
     queries: str
@@ -76,15 +82,7 @@ class TrainUnit:
         models = unit["models"]
         members = [np.flatnonzero(self.columns[:, model]) for model in models]
         with one_thread():
-            modules = train_models(
-                self.recipe,
-                self.records,
-                members,
-                [self.seeds[model] for model in models],
-                held_out=self.held_out,
-                engine=self.engine,
-                report=lambda fraction: report(0.95 * fraction),
-            )
+            modules = self._modules(models, members, lambda fraction: report(0.95 * fraction))
             logits = np.stack([answers(module, self.records, self.queries) for module in modules])
         folder = RunFolder(self.folder)
         seconds = time.perf_counter() - start
@@ -94,6 +92,23 @@ class TrainUnit:
                 folder.write_weights(model, weights)
         folder.write(unit["key"], {"logits": logits}, {"models": models, "seconds": seconds})
         return {"seconds": seconds}
+
+    def _modules(self, models: list[int], members: list[np.ndarray], report) -> list[nn.Module]:
+        """The trained models as they answer, those that are on the shelf not trained again."""
+        seeds = [self.seeds[model] for model in models]
+        how = {"held_out": self.held_out, "engine": self.engine, "report": report}
+        if self.shelf is None:
+            return train_models(self.recipe, self.records, members, seeds, **how)
+        shelf, bare = RunFolder(self.shelf), replace(self.recipe, wrapper=None)
+        new = [place for place, model in enumerate(models) if not shelf.has(self.keys[model])]
+        if new:
+            made = train_models(bare, self.records, [members[p] for p in new], [seeds[p] for p in new], **how)
+            for place, module in zip(new, made, strict=True):
+                weights = {name: tensor.cpu().numpy() for name, tensor in module.state_dict().items()}
+                shelf.write(self.keys[models[place]], weights, {})
+        modules = [_rebuilt(bare, self.pool, shelf.read(self.keys[model])) for model in models]
+        modules = [module.to(self.device) for module in modules]
+        return wrapped(self.recipe, modules, self.records, members, seeds, self.held_out)
 
 
 @torch.no_grad()
@@ -116,6 +131,7 @@ def training_keys(
     recipe: Recipe, pool: Pool, columns: np.ndarray, root_seed: int, held_out: HeldOut | None = None
 ) -> list[str]:
     """One key a column; equal keys train equal models."""
+    recipe = replace(recipe, wrapper=None)
     rest = [root_seed, *([(held_out or HeldOut()).fingerprint(recipe.uses)] if recipe.uses else [])]
     return [
         digest([recipe.fingerprint, pool.fingerprint, digest(np.packbits(column).tolist()), *rest])
@@ -138,6 +154,7 @@ def collect(
     folder: str | os.PathLike | None = None,
     keep_weights: bool = False,
     live: Sequence[int] = (),
+    shelf: str | os.PathLike | None = None,
     engine: str | None = None,
     workers: int | None = None,
     executor: Executor | None = None,
@@ -157,6 +174,7 @@ def collect(
         folder: where finished units are kept, so that a killed run goes on; None for a temporary one.
         keep_weights: keep each model's weights in the folder too.
         live: models to give back as modules, by number; their weights are kept in the folder.
+        shelf: a folder of trained models that runs share; see above.
         engine, workers: fix a part of the plan instead of timing it.
         executor: where units run; by default in this process or in local processes, as planned.
         device: "cpu" or "cuda"; by default the GPU where there is one.
@@ -206,7 +224,8 @@ def collect(
         if workers is not None:
             chosen = replace(chosen, workers=workers)
         task = TrainUnit(
-            recipe, pool, columns, tuple(map(seed_of, keys)), held_out, chosen.engine, chosen.device, queries,
+            recipe, pool, columns, tuple(map(seed_of, keys)), held_out,
+            None if shelf is None else Path(shelf).absolute(), tuple(keys), chosen.engine, chosen.device, queries,
             folder.path.absolute(), frozenset(range(len(keys)) if keep_weights else live),
         )  # fmt: skip
         missing = [unit for unit in units if not folder.has(unit["key"])]

@@ -228,6 +228,49 @@ def defend(config: Path | None, **flags) -> None:
 
 
 @main.command()
+@click.argument("config", type=click.Path(path_type=Path), required=False)
+@click.option("--data", help="A named data set (digits, adult, cifar10, ...) or a file of records.")
+@click.option("--label", help="Column of the labels, in .csv and .parquet files.")
+@click.option("--limit", type=click.IntRange(4), help="Use this many records, drawn at random.  [default: all]")
+@click.option("--defences", help="Names separated by commas; of a CONFIG's rows those of these names.")
+@click.option("--attacks", help="Names separated by commas.  [default: those that fit]")
+@click.option("--architecture", help="What to train.  [default: mlp]")
+@click.option("--epochs", type=float, help="Training epochs.  [default: 50]")
+@click.option("--references", type=click.IntRange(2), help="Models for each defence and seed.  [default: 64]")
+@click.option("--seeds", type=click.IntRange(1), help="Repetitions: seeds 0, 1, ...  [default: 3]")
+@click.option("--floor", type=float, help="Validation accuracy that a defence may cost; its options are searched.")
+@click.option("--canaries", type=click.IntRange(4), help="Audit so many planted canaries too.")
+@click.option("--canary-kind", type=click.Choice(["clean", "mislabelled", "blank", "ood", "near-duplicates"]))
+@click.option("--workers", type=click.IntRange(0), help="Processes that train.  [default: planned]")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for runs and result.  [default: comparison]")
+def compare(config: Path | None, **flags) -> None:
+    """Compare defences: how much privacy each buys for how much accuracy.
+
+    \b
+    seepage compare --data digits --defences hamp,label-smoothing,dp-sgd --out DIR
+    seepage compare --data digits --defences hamp,dp-sgd --floor 0.02
+    seepage compare comparison.yaml
+    """
+    from seepage.config.compare import CompareConfig
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    if config is None and not {"data", "defences"} <= set(given):
+        raise click.UsageError("give a CONFIG, or --data and --defences; 'seepage defences' lists them")
+    if "defences" in given:
+        given["defences"] = [name.strip() for name in given["defences"].split(",") if name.strip()]
+    if "seeds" in given:
+        given["seeds"] = list(range(given["seeds"]))
+    given = _renamed(given, trains=False)
+    for flag, key in (("limit", "data.limit"), ("architecture", "recipe.architecture")):
+        if flag in given:
+            given[key] = given.pop(flag)
+    parsed = CompareConfig.read(config, given)
+    result = parsed.run(progress=sys.stderr.isatty(), command=shlex.join(["seepage", *sys.argv[1:]]))
+    click.echo(str(result))
+    click.echo(f"\nReport: {parsed.out / 'report.html'}")
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def defences(as_json: bool) -> None:
     """List the defences: what each changes, its options, where it comes from."""

@@ -5,8 +5,9 @@ the resolved configuration is saved in the result.
 """
 
 from seepage.config.audit import AuditConfig
+from seepage.config.compare import CompareConfig
 from seepage.config.defend import DefendConfig
 from seepage.config.example import EXAMPLE
 from seepage.config.trust import TrustConfig
 
-__all__ = ["EXAMPLE", "AuditConfig", "DefendConfig", "TrustConfig"]
+__all__ = ["EXAMPLE", "AuditConfig", "CompareConfig", "DefendConfig", "TrustConfig"]

@@ -13,6 +13,18 @@ from seepage.errors import DataFileError, InputError, unknown_name
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @classmethod
+    def of(cls, values: dict[str, Any], where: str | os.PathLike) -> Self:
+        """The section with these values; `where` is named in the complaint.
+
+        Raises:
+            InputError: an unknown key or an unusable value.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise readable(error, where, cls) from None
+
 
 class Task(Section):
     """What one command carries out."""
@@ -30,10 +42,7 @@ class Task(Section):
             values["data"] = {}  # other data than the file's, whose options do not suit them
         for name, value in cls._placed(values, dict(flags)).items():
             set_value(values, name.split("."), value)
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise readable(error, path or "the flags", cls) from None
+        return cls.of(values, path or "the flags")
 
     @classmethod
     def _placed(cls, values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
@@ -71,6 +80,8 @@ def readable(error: ValidationError, where: str | os.PathLike, kind: type[Sectio
     if first["type"] == "extra_forbidden":
         section = kind
         for name in path[:-1]:
+            if name.isdigit():  # a place in a list, whose rows are what its annotation says
+                continue
             annotation = section.model_fields[name].annotation
             section = next(a for a in getattr(annotation, "__args__", (annotation,)) if a is not type(None))
         return InputError(f"{where}: {unknown_name('key', path[-1], section.model_fields)}")

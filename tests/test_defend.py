@@ -102,7 +102,7 @@ def test_a_defended_folder_brings_everything_and_damage_to_it_is_named(folder, t
     with pytest.raises(InputError, match="do not fit"):
         read_defended(broken)
     (broken / "membership.npz").unlink()
-    with pytest.raises(DataFileError, match="no membership.npz"):
+    with pytest.raises(DataFileError, match=r"no membership\.npz"):
         read_defended(broken)
 
 

@@ -1,0 +1,6 @@
+"""The command line. Nothing heavy is imported before it is needed: `seepage --help` answers at once."""
+
+from seepage.cli import look, measure, protect
+from seepage.cli.group import main
+
+__all__ = ["look", "main", "measure", "protect"]

@@ -1,0 +1,122 @@
+"""Commands that measure: demo, audit, trust."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from seepage.cli.flags import command_line, names, renamed, show
+from seepage.cli.group import main
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
+@click.option("--references", type=click.IntRange(2), default=64, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def demo(out: Path, references: int, seed: int) -> None:
+    """Audit a leaky model and a null model on real data (handwritten digits)."""
+    from seepage.demo import run
+
+    run(out, references=references, seed=seed, echo=click.echo)
+
+
+@main.command()
+@click.argument("config", type=click.Path(path_type=Path), required=False)
+@click.option("--data", help="A named data set (digits, adult, cifar10, ...) or a file of records.")
+@click.option("--model", type=click.Path(path_type=Path), help="A trained model: .safetensors, .pt, .onnx.")
+@click.option("--architecture", help="What the weights belong to; with --data, what to train.")
+@click.option("--defence", help="Train target and references with this defence ('seepage defences').")
+@click.option("--defended", type=click.Path(path_type=Path), help="A folder that 'seepage defend' wrote.")
+@click.option("--members", type=click.Path(path_type=Path), help="Records the model was trained on.")
+@click.option("--nonmembers", type=click.Path(path_type=Path), help="Records it was not trained on.")
+@click.option("--label", help="Column of the labels, in .csv and .parquet files.")
+@click.option("--population", type=click.Path(path_type=Path), help="Further records no model was trained on.")
+@click.option("--outputs", type=click.Path(path_type=Path), help="Outputs computed elsewhere (.npz).")
+@click.option(
+    "--model-outputs", type=click.Choice(["logits", "probabilities", "labels"]), help="What the model returns."
+)
+@click.option("--origin", type=click.Choice(["declared", "unknown"]), help="declared: members were chosen at random.")
+@click.option("--references", type=click.IntRange(0), help="Reference models to train.  [default: 64]")
+@click.option("--every-model", is_flag=True, default=None, help="Each reference takes its turn as the target.")
+@click.option("--epochs", type=float, help="Training epochs of the recipe.  [default: 50]")
+@click.option("--attacks", help="Names separated by commas.  [default: all that fit]")
+@click.option("--access", type=click.Choice(["label", "probabilities", "logits", "gradients", "weights"]))
+@click.option("--canaries", type=click.IntRange(4), help="Plant so many canaries and judge them alone.")
+@click.option(
+    "--canary-kind",
+    type=click.Choice(["clean", "mislabelled", "blank", "ood", "near-duplicates"]),
+    help="What the canaries are.  [default: mislabelled]",
+)
+@click.option("--known", type=click.IntRange(0), help="Records whose membership the attacker knows.  [default: 0]")
+@click.option("--queries", help="Augmented copies of images: none, flip, flip-shift, rotate, translate.")
+@click.option("--layer", help="Whose output the features are.  [default: the penultimate layer]")
+@click.option("--alpha", type=float, help="Chance of a false alarm over all attacks.  [default: 0.05]")
+@click.option("--prior", type=float, help="Share of members among the records asked about.  [default: 0.5]")
+@click.option("--workers", type=click.IntRange(0), help="Processes that train.  [default: planned]")
+@click.option("--seed", type=click.IntRange(0), help="Everything random derives from it.  [default: 0]")
+@click.option("--show-values", is_flag=True, default=None, help="Put the exposed records' values into the report.")
+@click.option("--trust-code", is_flag=True, default=None, help="Open model files that can run code.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for run, result and report.  [default: audit]")
+def audit(config: Path | None, **flags) -> None:
+    """Audit a model, a recipe, or outputs; from a YAML CONFIG, flags, or both.
+
+    \b
+    seepage audit --outputs probs.npz --out DIR
+    seepage audit --model m.onnx --members in.npz --nonmembers out.npz
+    seepage audit --data digits --references 64
+    seepage audit --defended DIR
+    seepage audit audit.yaml
+    """
+    from seepage.config.audit import AuditConfig
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    if config is None and not given:
+        raise click.UsageError("nothing to audit: give a CONFIG or flags; 'seepage init' writes an example")
+    # Data alone ask for a recipe too; a CONFIG has said by itself what is trained.
+    trains = config is None and "model" not in given and "data" in given
+    parsed = AuditConfig.read(config, renamed(given, trains=trains))
+    result = parsed.run(progress=sys.stderr.isatty(), command=command_line())
+    show(result)
+    click.echo(f"\nReport: {parsed.out / 'report.html'}")
+
+
+@main.command()
+@click.argument("config", type=click.Path(path_type=Path), required=False)
+@click.option("--data", help="A named data set of images (cifar10, digits, ...) or a file of labelled images.")
+@click.option("--limit", type=click.IntRange(4), help="Use this many records, drawn at random.  [default: all]")
+@click.option("--architecture", help="What to train.  [default: cnn]")
+@click.option("--epochs", type=float, help="Training epochs.  [default: 50]")
+@click.option("--evaluated", type=click.IntRange(10), help="Records of each set, at most.  [default: 2500]")
+@click.option("--smoothing", type=float, help="Of the variant with label smoothing.  [default: 0.0083]")
+@click.option("--weight-decay", type=float, help="Of the L2 variant.  [default: 0.0003]")
+@click.option("--generator", help="gan (train one), none, or a .npz with 'images'.  [default: gan]")
+@click.option("--gan-steps", type=click.IntRange(1), help="Training steps of the generator.  [default: 10000]")
+@click.option("--far", help="Other data sets as non-members, with commas, or none.  [default: those in the cache]")
+@click.option("--doublings", type=click.IntRange(0, 60), help="Scale inputs up to 2^this; 0: not.  [default: 20]")
+@click.option("--prior", type=float, help="Share of members among the records asked about.  [default: 0.5]")
+@click.option("--workers", type=click.IntRange(0), help="Processes that train.  [default: planned]")
+@click.option("--seed", type=click.IntRange(0), help="Everything random derives from it.  [default: 0]")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for run, result and report.  [default: trust]")
+def trust(config: Path | None, **flags) -> None:
+    """Count who is wrongly called a member: calibrated models, far, generated and spoilt non-members.
+
+    \b
+    seepage trust --data cifar10 --out DIR
+    seepage trust --data digits --epochs 15 --gan-steps 300 --far none
+    seepage trust trust.yaml
+    """
+    from seepage.config.trust import TrustConfig
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    if config is None and "data" not in given:
+        raise click.UsageError("nothing to study: give a CONFIG or --data")
+    if "far" in given:
+        given["far"] = [name for name in names(given["far"]) if name != "none"]
+    given = renamed(given, trains=False)
+    for flag, key in (("limit", "data.limit"), ("architecture", "recipe.architecture")):
+        if flag in given:
+            given[key] = given.pop(flag)
+    parsed = TrustConfig.read(config, given)
+    result = parsed.run(progress=sys.stderr.isatty(), command=command_line())
+    click.echo(str(result))
+    click.echo(f"\nReport: {parsed.out / 'report.html'}")

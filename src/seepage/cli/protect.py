@@ -67,7 +67,11 @@ def defend(config: Path | None, **flags) -> None:
 @click.option("--seeds", type=click.IntRange(1), help="Repetitions: seeds 0, 1, ...  [default: 3]")
 @click.option("--floor", type=float, help="Validation accuracy that a defence may cost; its options are searched.")
 @click.option("--canaries", type=click.IntRange(4), help="Audit so many planted canaries too.")
-@click.option("--canary-kind", type=click.Choice(["clean", "mislabelled", "blank", "ood", "near-duplicates"]))
+@click.option(
+    "--canary-kind",
+    type=click.Choice(["strongest", "clean", "mislabelled", "blank", "ood", "near-duplicates"]),
+    help="What the canaries are; strongest: for each defence those that it hides least.  [default: strongest]",
+)
 @click.option("--workers", type=click.IntRange(0), help="Processes that train.  [default: planned]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for runs and result.  [default: comparison]")
 def compare(config: Path | None, **flags) -> None:

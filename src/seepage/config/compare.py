@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from seepage.config.parts import CanariesConfig, DataConfig, RecipeConfig, as_tuples, check_architecture
+from seepage.config.parts import DataConfig, PlantedConfig, RecipeConfig, as_tuples, check_architecture
 from seepage.config.reading import Section, Task
 from seepage.errors import InputError
 
@@ -37,7 +37,7 @@ class CompareConfig(Task):
     population: int | float = Field(0.2, ge=0, description="further records held out: a share or a count")
     floor: float | None = Field(None, ge=0, lt=1, description="validation accuracy that a searched defence may cost")
     tolerance: float = Field(0.01, ge=0, lt=1)
-    canaries: CanariesConfig | None = Field(None, description="audit planted records too")
+    canaries: PlantedConfig | None = Field(None, description="audit planted records too")
     rate: float | None = Field(None, gt=0, lt=1, description="FPR and FNR at which TPR and TNR are told")
     alpha: float = Field(0.05, gt=0, lt=0.5)
     confidence: float = Field(0.95, gt=0, lt=1)

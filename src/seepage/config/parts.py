@@ -119,6 +119,13 @@ class RecipeConfig(Section):
         return recipe if self.defence is None else self.defence.applied(recipe)
 
 
+class PlantedConfig(Section):
+    """Canaries for every row of a comparison: of one kind, or of the one that suits each defence best."""
+
+    kind: Literal["strongest", "clean", "mislabelled", "blank", "ood", "near-duplicates"] = "strongest"
+    n: int = Field(500, ge=4)
+
+
 class CanariesConfig(Section):
     """Canaries: planted records, the only ones that are judged, every model in its turn."""
 

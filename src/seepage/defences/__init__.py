@@ -11,13 +11,33 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any
 
+from seepage.defences.adversarial_regularisation import AdversarialRegularisation
 from seepage.defences.base import Defence
+from seepage.defences.distillation import Distillation
+from seepage.defences.hamp import HAMP
+from seepage.defences.label_smoothing import LabelSmoothing
+from seepage.defences.regularisers import L2, Dropout, EarlyStopping, Mixup
+from seepage.defences.relax_loss import RelaxLoss
+from seepage.defences.selena import SELENA
 from seepage.errors import InputError, unknown_name
 from seepage.models.recipe import Recipe
 
 __all__ = ["DEFENCES", "Defence", "defend", "find_defence", "table"]
 
-DEFENCES: dict[str, Defence] = {}
+DEFENCES: dict[str, Defence] = {
+    "hamp": HAMP(),
+    "hamp-training": HAMP(mode="training"),
+    "hamp-answers": HAMP(mode="answers"),
+    "label-smoothing": LabelSmoothing(),
+    "early-stopping": EarlyStopping(),
+    "l2": L2(),
+    "dropout": Dropout(),
+    "mixup": Mixup(),
+    "relax-loss": RelaxLoss(),
+    "selena": SELENA(),
+    "distillation": Distillation(),
+    "adversarial-regularisation": AdversarialRegularisation(),
+}
 
 
 def find_defence(name: str, **options: Any) -> Defence:

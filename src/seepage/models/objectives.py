@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 
 from seepage.errors import InputError
@@ -12,23 +14,29 @@ def label_smoothing(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
 
     mean over the batch of (1 - s) (-log p_y) + s mean_c(-log p_c)
 
-    A recipe takes it as `objective=functools.partial(label_smoothing, smoothing=0.1)`; s = 0 is the cross-entropy.
+    A recipe takes it as `objective=functools.partial(label_smoothing, smoothing=0.1)`; s = 0 is the cross-entropy. A
+    negative s takes shares from the other classes: the loss then falls without end as their p_c do.
 
     Args:
         logits: (batch, classes).
         labels: (batch,).
-        smoothing: s in [0, 1].
+        smoothing: s, at most 1.
 
     Returns:
         A scalar.
 
     Raises:
-        InputError: s is not a share.
+        InputError: s is above 1 or not finite.
 
-    Reference: Szegedy et al. (2016), Rethinking the Inception architecture, section 7.
+    Reference: Szegedy et al. (2016), Rethinking the Inception architecture, section 7; for s < 0 Wei et al. (2022), To
+        smooth or not?, arXiv 2106.04149, equation 1 with the smooth rate in (-inf, 1].
     """
-    if not 0 <= smoothing <= 1:
-        raise InputError(f"smoothing is a share between 0 and 1, got {smoothing}")
+    check_smoothing(smoothing)
     losses = -logits.log_softmax(1)
     of_label = losses.gather(1, labels.unsqueeze(1)).mean()
     return (1 - smoothing) * of_label + smoothing * losses.mean()
+
+
+def check_smoothing(smoothing: float) -> None:
+    if not -math.inf < smoothing <= 1:
+        raise InputError(f"smoothing is a share of at most 1, negative to sharpen instead, got {smoothing}")

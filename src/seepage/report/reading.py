@@ -4,11 +4,12 @@ import json
 import os
 from pathlib import Path
 
+from seepage.report.comparison_result import ComparisonResult
 from seepage.report.result import AuditResult
 from seepage.report.trust_result import TrustResult
 
 
-def load_result(path: str | os.PathLike) -> AuditResult | TrustResult:
+def load_result(path: str | os.PathLike) -> AuditResult | TrustResult | ComparisonResult:
     """The result in a file, or in the folder that holds `result.json`.
 
     Raises:
@@ -20,4 +21,5 @@ def load_result(path: str | os.PathLike) -> AuditResult | TrustResult:
         schema = str(json.loads(file.read_text()).get("schema", ""))
     except (OSError, ValueError, AttributeError):
         schema = ""  # an audit's loader says what is wrong with it
-    return TrustResult.load(file) if schema.startswith("seepage.trust/") else AuditResult.load(file)
+    kinds = {"seepage.trust": TrustResult, "seepage.comparison": ComparisonResult}
+    return kinds.get(schema.split("/")[0], AuditResult).load(file)

@@ -8,7 +8,8 @@ import jinja2
 from markupsafe import Markup
 
 from seepage.errors import InputError, StorageError
-from seepage.report import content, trust_content, wording
+from seepage.report import comparison_content, content, trust_content, wording
+from seepage.report.comparison_result import ComparisonResult
 from seepage.report.numbers import moment, printable
 from seepage.report.plots import PALETTE
 from seepage.report.result import AuditResult
@@ -19,7 +20,7 @@ _PERCENT = re.compile(r"(?<=\d) %")  # never parted from its number at the end o
 TONES = {"LEAK SHOWN": "leak", "NO EVIDENCE": "none", "INCONCLUSIVE": "unsure", "INVALID": "void"}
 
 
-def write_report(result: AuditResult | TrustResult, path: str | os.PathLike) -> Path:
+def write_report(result: AuditResult | TrustResult | ComparisonResult, path: str | os.PathLike) -> Path:
     """Render `result` to `path` in one atomic step; the same result gives the same bytes.
 
     Args:
@@ -44,18 +45,18 @@ def write_report(result: AuditResult | TrustResult, path: str | os.PathLike) -> 
     return path
 
 
-def html(result: AuditResult | TrustResult) -> str:
+def html(result: AuditResult | TrustResult | ComparisonResult) -> str:
     page, context = _page(result)
     return _HTML.get_template(f"{page}.html").render(context) + "\n"
 
 
-def markdown(result: AuditResult | TrustResult) -> str:
+def markdown(result: AuditResult | TrustResult | ComparisonResult) -> str:
     page, context = _page(result)
     text = _MARKDOWN.get_template(f"{page}.md").render(context)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def _page(result: AuditResult | TrustResult) -> tuple[str, dict[str, object]]:
+def _page(result: AuditResult | TrustResult | ComparisonResult) -> tuple[str, dict[str, object]]:
     """The name of the templates of this kind of result, and what they print."""
     if isinstance(result, TrustResult):
         return "trust", {
@@ -66,6 +67,17 @@ def _page(result: AuditResult | TrustResult) -> tuple[str, dict[str, object]]:
             "not_meant": trust_content.NOT_MEANT,
             "key_figures": trust_content.key_figures(result),
             "sections": trust_content.sections(result),
+            "palette": PALETTE,
+        }
+    if isinstance(result, ComparisonResult):
+        return "comparison", {
+            "result": result,
+            "created": moment(result.provenance.created),
+            "tone": "lead",
+            "lead": comparison_content.lead(result),
+            "not_meant": comparison_content.NOT_MEANT,
+            "key_figures": comparison_content.key_figures(result),
+            "sections": comparison_content.sections(result),
             "palette": PALETTE,
         }
     return "report", {

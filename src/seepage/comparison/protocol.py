@@ -1,0 +1,210 @@
+"""What makes a comparison fair: one draw of members for all defences, one list of attackers, one audit for each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+import seepage
+from seepage.attacks import ATTACKS, Attack, find_attack, needs
+from seepage.attacks.learned.rank_only import RankOnly
+from seepage.auditing import audit
+from seepage.auditing.settings import Settings
+from seepage.data import Membership, Pool
+from seepage.errors import InputError, StorageError
+from seepage.models.access import Access
+from seepage.models.recipe import Recipe
+from seepage.report.comparison_result import AttackInfo, Family
+from seepage.report.result import AuditResult
+from seepage.signals.store import digest
+
+# By what they see: the answers' values, those beside references, their order alone. What sees the label alone is in
+# `label_only`. Left out: confidence, which orders records as the loss does, and networks (nasr), which are trained
+# anew for every target.
+GRADED = (
+    "loss",
+    "entropy",
+    "modified-entropy",
+    "modified-entropy-per-class",
+    "lira-online",
+    "lira-online-fixed-variance",
+    "lira-offline",
+    "rmia-online",
+)
+RANK_ONLY = "rank-only"
+ON_CANARIES = ("loss", "lira-online", "lira-online-fixed-variance", "rank-only")
+FEWEST_REFERENCES = 4
+
+
+def default_queries(pool: Pool) -> str:
+    """Eighteen flipped and shifted copies of an image; anything else is asked about as it is."""
+    return "flip-shift" if pool.inputs.ndim == 4 else "none"
+
+
+def label_only(queries: str) -> tuple[str, ...]:
+    """Attacks that see the predicted label alone.
+
+    Which copies of an image are right, where copies are asked about; else how much noise a record bears.
+    """
+    return ("correctness", "noise" if queries == "none" else "label-only-aerni")
+
+
+def default_attacks(
+    pool: Pool,
+    *,
+    queries: str | None = None,
+    references: int = 64,
+    every_model: bool = True,
+    population: bool = True,
+) -> list[str]:
+    """The attacks that every defence meets: on scores, beside references, on the ranking and on the label alone.
+
+    The last two are always there: a defence that changes the scores and keeps their order, or the label, is not
+    judged by what it changes.
+
+    Args:
+        pool: the records.
+        queries: what is asked about each; by default `default_queries`.
+        references: trained models.
+        every_model: whether each is the target in its turn, which leaves one fewer on each side.
+        population: whether there are records that no model is trained on.
+    """
+    queries = default_queries(pool) if queries is None else queries
+    on_each_side = references // 2 - every_model
+    lacking = set() if population else {"population"}
+    graded = [
+        name
+        for name in GRADED
+        if find_attack(name).least_references <= on_each_side and not find_attack(name).needs & lacking
+    ]
+    return [*graded, *label_only(queries), RANK_ONLY]
+
+
+def family(attack: Attack) -> Family:
+    """What an attack lives on."""
+    if isinstance(attack, RankOnly):
+        return "rank-only"
+    if attack.access == Access.LABEL:
+        return "label-only"
+    return "references" if "references" in needs(attack) else "scores"
+
+
+def attack_info(name: str) -> AttackInfo:
+    attack = find_attack(name)
+    return AttackInfo(name=name, title=attack.title, access=str(attack.access), family=family(attack))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How members are drawn, the same for all defences.
+
+    Attributes:
+        every_model: all models are targets in turn; otherwise there are targets beside the references.
+        targets: how many, which share the references.
+        validation, population: records that no model is trained on, a share or a count.
+    """
+
+    every_model: bool
+    targets: int
+    validation: float | int
+    population: float | int
+
+    def membership(self, pool: Pool, references: int, seed: int) -> Membership:
+        """The same for the same seed and number of references, whatever the defence."""
+        if references < FEWEST_REFERENCES:
+            raise InputError(
+                f"compare: expected at least {FEWEST_REFERENCES} references, got {references}: attacks that know the "
+                "defence train models with it"
+            )
+        if self.targets < 1:
+            raise InputError(f"compare: expected at least one of targets, got {self.targets}")
+        common = {"validation": self.validation, "population": self.population, "rng": np.random.default_rng([seed, 2])}
+        if self.every_model:
+            return Membership.every_model(pool, references=references, **common)
+        return Membership.split(pool, references=references, targets=self.targets, **common)
+
+
+@dataclass(frozen=True)
+class Attackers:
+    """What every defence is attacked with, and how models are trained for it."""
+
+    attacks: tuple[str, ...]
+    queries: str
+    access: str | None
+    controls: bool
+    settings: Settings
+    engine: str | None
+    workers: int | None
+    progress: bool
+    command: str | None
+    shelf: Path
+
+    def audit(
+        self, recipe: Recipe, pool: Pool, membership: Membership, folder: Path, seed: int, attacks: Sequence[str] = ()
+    ) -> AuditResult:
+        """One audit in a folder of its own: read back where it is finished, gone on with where it was stopped.
+
+        A result is believed only if it stands with a note of what was asked and of what was written, and both are as
+        they should be now.
+        """
+        attacks = list(attacks or self.attacks)
+        asked = digest(
+            [
+                seepage.__version__,
+                recipe.fingerprint,
+                pool.fingerprint,
+                membership.fingerprint,
+                [[name, repr(ATTACKS[name])] for name in attacks],
+                [self.queries, self.access, self.controls, asdict(self.settings), seed],
+            ]
+        )
+        note, saved = folder / "about.json", folder / "result.json"
+        if _is_finished(note, saved, asked):
+            return AuditResult.load(saved)
+        try:
+            note.unlink(missing_ok=True)  # from here on the folder may hold the result of another question
+        except OSError as error:
+            raise StorageError(f"cannot write to the folder {folder}: {error.strerror}") from None
+        audit(
+            None,
+            pool,
+            membership,
+            recipe=recipe,
+            attacks=attacks,
+            access=self.access,
+            queries=self.queries,
+            controls=self.controls,
+            settings=self.settings,
+            out=folder,
+            shelf=self.shelf,
+            engine=self.engine,
+            workers=self.workers,
+            progress=self.progress,
+            command=self.command,
+            rng=seed,
+        )
+        part = note.with_name(f"{note.name}.part")
+        try:
+            part.write_text(json.dumps({"asked": asked, "result": _sha256(saved)}, indent=1))
+            os.replace(part, note)
+        except OSError as error:
+            raise StorageError(f"cannot write {note}: {error.strerror}") from None
+        return AuditResult.load(saved)  # as a resumed comparison reads it
+
+
+def _is_finished(note: Path, saved: Path, asked: str) -> bool:
+    try:
+        about = json.loads(note.read_text())
+        return about == {"asked": asked, "result": _sha256(saved)}
+    except (OSError, ValueError):
+        return False
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from seepage.comparison import figures
 from seepage.comparison.choice import Entry, options_of
 from seepage.comparison.tuning import Search
 from seepage.data import Membership
 from seepage.defences.base import Defence
+from seepage.defences.dp_sgd import DPSGD
 from seepage.report import comparison_result as report
 from seepage.report.result import AuditResult
 
@@ -23,7 +26,7 @@ def describe(
         row, plain: the row and the undefended model's.
         defence: with the options that were settled on.
         searched: how they were, if by a search.
-        membership: of the first seed, whose largest training set a claimed epsilon is for.
+        membership: of the first seed, for whose training sets an epsilon is claimed.
     """
     epsilon, delta = _claimed(defence, row, membership)
     return {
@@ -81,4 +84,9 @@ def _notes(row: Entry, plain: Entry) -> list[str]:
 
 
 def _claimed(defence: Defence | None, row: Entry, membership: Membership) -> tuple[float | None, float | None]:
-    return None, None
+    """(epsilon, delta) that DP-SGD promises every target: the largest, as they differ in how many members they have."""
+    if not isinstance(defence, DPSGD):
+        return None, None
+    sizes = np.unique(membership.targets.sum(axis=0))
+    ends = {int(sizes[0]), int(sizes[-1])}
+    return max(defence.epsilon(n, row.recipe.batch_size, row.recipe.epochs) for n in ends), defence.delta

@@ -14,6 +14,7 @@ from typing import Any
 from seepage.defences.adversarial_regularisation import AdversarialRegularisation
 from seepage.defences.base import Defence
 from seepage.defences.distillation import Distillation
+from seepage.defences.dp_sgd import DPSGD
 from seepage.defences.hamp import HAMP
 from seepage.defences.label_smoothing import LabelSmoothing
 from seepage.defences.regularisers import L2, Dropout, EarlyStopping, Mixup
@@ -37,6 +38,7 @@ DEFENCES: dict[str, Defence] = {
     "selena": SELENA(),
     "distillation": Distillation(),
     "adversarial-regularisation": AdversarialRegularisation(),
+    "dp-sgd": DPSGD(),
 }
 
 

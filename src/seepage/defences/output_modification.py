@@ -9,19 +9,15 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from seepage.errors import unknown_name
+from seepage.defences.answers import RANDOMNESS, RandomWrapped, check_choice, leading
 from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
-from seepage.models.wrapper import Wrapped, Wrapper, integer, record_rng
+from seepage.models.wrapper import Wrapper, integer
 
 BYTE_LEVELS = 255  # the code draws pixels from 0 to 254
 
-# The answered label's share of the logit by which it leads where the random answer ties at its top: one that a float32
-# softmax still shows.
-LEAST_LEAD = 2.0**-20
-
 CHOICES = {
-    "randomness": ("per-record", "fresh"),
+    "randomness": RANDOMNESS,
     "values": ("auto", "binary", "bytes", "range"),
     "ties": ("keep", "official"),
 }
@@ -61,8 +57,7 @@ class OutputModification(Wrapper):
 
     def __post_init__(self):
         for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise unknown_name(f"{name} of the output modification", str(getattr(self, name)), known)
+            check_choice("the output modification", name, getattr(self, name), known)
 
     def around(self, module: nn.Module, input_shape: tuple[int, ...], n_classes: int) -> ModifiedOutput:
         return ModifiedOutput(module, self, input_shape)
@@ -84,33 +79,25 @@ class OutputModification(Wrapper):
         wrapped.levels.fill_(levels)
 
 
-class ModifiedOutput(Wrapped):
+class ModifiedOutput(RandomWrapped):
     """A module behind `OutputModification`."""
 
     def __init__(self, module: nn.Module, options: OutputModification, input_shape: tuple[int, ...]):
-        super().__init__(module)
-        self.options = options
-        self.register_buffer("seed", integer(0))
-        self.register_buffer("questions", integer(0))
+        super().__init__(module, options.randomness)
+        self.keeps_label = options.ties == "keep"
         self.register_buffer("low", torch.zeros(input_shape))
         self.register_buffer("high", torch.ones(input_shape))
         self.register_buffer("levels", integer(0))  # how many values a feature can take; 0: any in its range
 
     def forward(self, x: Tensor) -> Tensor:
         z, r = self.module(x), self.module(self.random_inputs(x))
-        return modified(z, r) if self.options.ties == "keep" else modified_officially(z, r)
+        return modified(z, r) if self.keeps_label else modified_officially(z, r)
 
     def random_inputs(self, x: Tensor) -> Tensor:
         """A random input for each record (batch, ...)."""
-        records = x.detach().cpu()
         uniform = np.empty(x.shape, dtype=np.float32)
-        fresh = self.options.randomness == "fresh"
-        seed, question = int(self.seed), int(self.questions) if fresh else 0
-        for row, record in enumerate(records):
-            rng = record_rng(seed, record, question + row if fresh else 0)
-            rng.random(out=uniform[row], dtype=np.float32)
-        if fresh:
-            self.questions += len(x)
+        for row, rng in zip(uniform, self.random_numbers(x), strict=True):
+            rng.random(out=row, dtype=np.float32)
         levels, drawn = int(self.levels), torch.from_numpy(uniform).to(x.device)
         if levels:
             drawn = (drawn * levels).floor_() / (levels - 1)
@@ -135,10 +122,8 @@ def modified(
     [[-0.5, 0.5, 0.0]]
     """
     order = z.sort(dim=1, descending=True, stable=True).indices
-    values = r.sort(1, descending=True).values
-    first, second = values[:, :1], values[:, 1:2]
-    first = torch.maximum(first, second + LEAST_LEAD * second.abs().clamp_min(1.0))
-    return torch.zeros_like(values).scatter(1, order, torch.cat([first, values[:, 1:]], 1))
+    laid_out = torch.zeros_like(r).scatter(1, order, r.sort(dim=1, descending=True).values)
+    return leading(laid_out, order[:, 0])
 
 
 def modified_officially(

@@ -176,7 +176,8 @@ class Recipe:
     def is_registered(self) -> bool:
         """Whether the description alone says what is trained: no callable of the user's own is in it."""
         parts = [type(part) for part in (self.procedure, self.wrapper) if part is not None]
-        return all(_module(f).startswith("seepage.") for f in (self.model, self.objective, *parts))
+        callables = [*_within(self.model), *_within(self.objective), *parts]
+        return all(_module(f).startswith("seepage.") for f in callables)
 
     @property
     def fingerprint(self) -> str:
@@ -186,6 +187,12 @@ class Recipe:
 
 def _unwrap(function: Callable) -> Callable:
     return function.func if isinstance(function, functools.partial) else function
+
+
+def _within(function: Callable) -> list[Callable]:
+    """A callable and those that it was given beforehand."""
+    given = (*function.args, *function.keywords.values()) if isinstance(function, functools.partial) else ()
+    return [function, *(inner for value in given if callable(value) for inner in _within(value))]
 
 
 def _module(function: Callable) -> str:

@@ -6,6 +6,9 @@ Each has `sample(labels, rng) -> uint8 (n, channels, height, width)` and nothing
 from __future__ import annotations
 
 from seepage.models.generators.adapter import Callback, StyleGAN, from_callable
+from seepage.models.generators.columns import Columns
 from seepage.models.generators.gan import Generator, train_gan
+from seepage.models.generators.vae import VAE
+from seepage.models.generators.vae_training import train_vae
 
-__all__ = ["Callback", "Generator", "StyleGAN", "from_callable", "train_gan"]
+__all__ = ["VAE", "Callback", "Columns", "Generator", "StyleGAN", "from_callable", "train_gan", "train_vae"]

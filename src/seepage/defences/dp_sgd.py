@@ -1,0 +1,137 @@
+"""DP-SGD: every record's gradient is clipped, and the sum of a random batch gets noise."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+from torch import nn
+
+from seepage.defences.base import Defence, with_procedure
+from seepage.errors import InputError, unknown_name
+from seepage.models.accounting import ACCOUNTANTS, epsilon, noise_multiplier_for
+from seepage.models.batches import Records
+from seepage.models.held_out import HeldOut
+from seepage.models.noisy_steps import NoisySteps
+from seepage.models.procedure import Procedure
+from seepage.models.recipe import BestValidation, Factory, Recipe
+
+MOST_GROUPS = 32
+
+
+@dataclass(frozen=True)
+class DPSGD(Defence, Procedure):
+    """Differentially private stochastic gradient descent, with what it promises.
+
+        theta <- optimiser(theta, ( sum_{i in batch} g_i min(1, C / ||g_i||) + N(0, (sigma C)^2 I) ) / batch_size)
+
+    Each member is in a batch by itself with probability q = batch_size / members; no draw is cut short, which is what
+    the accountant takes for granted. ceil(epochs / q) steps are taken with the recipe's own optimiser and schedule.
+
+    Options:
+        noise_multiplier: sigma. Ignored where a target is given.
+        target_epsilon: find the sigma that spends at most this, for each number of members; None takes sigma as it is.
+        max_norm: C.
+        delta: of the (epsilon, delta) that is promised.
+        accountant: "prv" or "rdp", see `seepage.models.accounting`.
+
+    Models are trained four at a time, per-sample gradients and all. BatchNorm, whose statistics are of the whole batch,
+    is replaced by GroupNorm. The last epoch is kept: a rule that chooses by validation accuracy is dropped, one that
+    looks at training accuracy is refused.
+
+    Reference: Abadi et al. 2016 (arXiv 1607.00133), algorithm 1; Poisson batches and accounting as Opacus has them.
+    """
+
+    noise_multiplier: float = 1.0
+    target_epsilon: float | None = None
+    max_norm: float = 1.0
+    delta: float = 1e-5
+    accountant: str = "prv"
+
+    kind: ClassVar[str] = "training"
+    chunk: ClassVar[int] = 4
+    grid: ClassVar = tuple({"noise_multiplier": sigma} for sigma in (4.0, 2.0, 1.0, 0.5, 0.2, 0.05))
+
+    def __post_init__(self):
+        for name, least in (("noise_multiplier", 0.0), ("max_norm", 1e-12)):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not least <= value < math.inf:
+                raise InputError(f"dp-sgd: {name} must be a number of at least {least:g}, got {value!r}")
+        if not isinstance(self.delta, float) or not 0 < self.delta < 1:
+            raise InputError(f"dp-sgd: delta must be between 0 and 1, got {self.delta!r}")
+        target = self.target_epsilon
+        if target is not None and not (isinstance(target, (int, float)) and 0 < target < math.inf):
+            raise InputError(f"dp-sgd: target_epsilon must be a positive number or None, got {target!r}")
+        if self.accountant not in ACCOUNTANTS:
+            raise unknown_name("accountant", self.accountant, ACCOUNTANTS)
+
+    @property
+    def title(self) -> str:
+        return "DP-SGD"
+
+    @property
+    def source(self) -> str:
+        return "Abadi et al. 2016 (arXiv 1607.00133), algorithm 1"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (
+            "The promise is for adding or removing one record, of the training alone: choices made by looking at the "
+            "data (options, epochs, architecture) are not in it.",
+            "Noise comes from a seeded generator, so that runs can be repeated: whoever knows the seed knows the noise.",
+        )
+
+    def apply(self, recipe: Recipe) -> Recipe:
+        if recipe.mixup:
+            raise InputError("dp-sgd: mixup makes a record part of several gradients: leave one of them out")
+        if recipe.stop is not None and not isinstance(recipe.stop, BestValidation):
+            raise InputError("dp-sgd: StopAt looks at the members' accuracy without noise: leave it out")
+        model = functools.partial(without_batch_norm, architecture=recipe.model)
+        plain = {"stop": None, "shuffle": True, "reset_optimiser": False, "model": model}
+        return with_procedure(replace(recipe, **plain), self)
+
+    def train(
+        self,
+        recipe: Recipe,
+        records: Records,
+        columns: Sequence[np.ndarray],
+        seeds: Sequence[int],
+        held_out: HeldOut,
+        report: Callable[[float], None],
+    ) -> list[nn.Module]:
+        sigmas = [self._sigma(len(column), recipe.batch_size, recipe.epochs) for column in columns]
+        training = NoisySteps(recipe, records, columns, seeds, noise_multipliers=sigmas, max_norm=self.max_norm)
+        return training.run(report)
+
+    def epsilon(self, n_members: int, batch_size: int, epochs: float) -> float:
+        """What a training spends at this delta: an upper bound, infinite without noise.
+
+        >>> round(DPSGD(noise_multiplier=2.91, accountant="rdp").epsilon(1350, 128, 50), 2)
+        3.62
+        """
+        sigma = self._sigma(n_members, batch_size, epochs)
+        rate = batch_size / n_members
+        return epsilon(sigma, rate, math.ceil(epochs / rate), delta=self.delta, accountant=self.accountant)
+
+    def _sigma(self, n_members: int, batch_size: int, epochs: float) -> float:
+        if self.target_epsilon is None:
+            return float(self.noise_multiplier)
+        rate = batch_size / n_members
+        return noise_multiplier_for(
+            self.target_epsilon, rate, math.ceil(epochs / rate), delta=self.delta, accountant=self.accountant
+        )
+
+
+def without_batch_norm(input_shape: tuple[int, ...], n_classes: int, architecture: Factory) -> nn.Module:
+    """The architecture with GroupNorm in place of BatchNorm: as many groups as divide the channels, 32 at most."""
+    module = architecture(input_shape, n_classes)
+    for parent in list(module.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.modules.batchnorm._BatchNorm):
+                groups = math.gcd(MOST_GROUPS, child.num_features)
+                setattr(parent, name, nn.GroupNorm(groups, child.num_features, eps=child.eps, affine=child.affine))
+    return module

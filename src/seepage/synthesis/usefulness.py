@@ -1,0 +1,69 @@
+"""Train on the release, test on real records: what the release is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool
+from torch import nn
+
+from seepage.data import Pool
+from seepage.errors import InputError
+from seepage.metrics import Estimate, proportion
+from seepage.models.recipe import Recipe
+from seepage.models.target import TargetModel
+from seepage.models.train import train
+
+
+@dataclass(frozen=True)
+class Usefulness:
+    """Accuracy on hold-out records, which no model was trained on.
+
+    Attributes:
+        released: of a model trained on the release.
+        originals: of one trained on the original members, by the same recipe.
+        majority: of always answering the members' most frequent class.
+    """
+
+    released: Estimate
+    originals: Estimate
+    majority: Estimate
+
+
+def usefulness(
+    synthetic: Pool,
+    members: Pool,
+    holdout: Pool,
+    recipe: Recipe,
+    *,
+    confidence: float = 0.95,
+    rng: np.random.Generator,
+) -> Usefulness:
+    """Train by one recipe on the release and on the originals, and test both on the hold-out.
+
+    Args:
+        synthetic: the release, with labels.
+        members: the records it was made from.
+        holdout: what the models are tested on.
+        recipe: how the models are trained; it needs no held-out records.
+        confidence: of the intervals, Clopper-Pearson.
+        rng: seeds of the two trainings.
+
+    Raises:
+        InputError: a pool has no labels, or they differ in classes; the recipe needs held-out records.
+
+    Reference: Esteban, Hyland and Rätsch (2017), arXiv 1706.02633, "train on synthetic, test on real".
+    """
+    counts = {"release": synthetic.n_classes, "members": members.n_classes, "hold-out": holdout.n_classes}
+    if None in counts.values() or len(set(counts.values())) > 1:
+        raise InputError(f"expected labels of the same classes in release, members and hold-out, got {counts}")
+    if recipe.uses:
+        raise InputError(f"expected a recipe that needs no held-out records, got one that needs {set(recipe.uses)}")
+    right = [_right(train(recipe, pool, np.ones(len(pool), bool), rng=rng), holdout) for pool in (synthetic, members)]
+    right.append(holdout.labels == np.bincount(members.labels).argmax())
+    return Usefulness(*(proportion(flags, confidence=confidence) for flags in right))
+
+
+def _right(module: nn.Module, pool: Pool) -> Bool[np.ndarray, " samples"]:
+    return TargetModel.wrap(module, outputs="logits").logits(pool.batch()).argmax(axis=1) == pool.labels

@@ -14,6 +14,7 @@ from typing import Any
 from seepage.defences.adversarial_regularisation import AdversarialRegularisation
 from seepage.defences.base import Defence
 from seepage.defences.distillation import Distillation
+from seepage.defences.dmp import DMP
 from seepage.defences.dp_sgd import DPSGD
 from seepage.defences.hamp import HAMP
 from seepage.defences.label_smoothing import LabelSmoothing
@@ -36,6 +37,7 @@ DEFENCES: dict[str, Defence] = {
     "mixup": Mixup(),
     "relax-loss": RelaxLoss(),
     "selena": SELENA(),
+    "dmp": DMP(),
     "distillation": Distillation(),
     "adversarial-regularisation": AdversarialRegularisation(),
     "dp-sgd": DPSGD(),

@@ -82,7 +82,7 @@ class DPSGD(Defence, Procedure):
         return (
             "The promise is for adding or removing one record, of the training alone: choices made by looking at the "
             "data (options, epochs, architecture) are not in it.",
-            "Noise comes from a seeded generator, so that runs can be repeated: whoever knows the seed knows the noise.",
+            "Noise comes from a seeded generator, so runs can be repeated: whoever knows the seed knows the noise.",
         )
 
     def apply(self, recipe: Recipe) -> Recipe:

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 import seepage
 from seepage.attacks import table
 from seepage.data import DATASETS
+from seepage.defences import table as defences
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"(<!-- not run -->\n)?^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -40,7 +41,7 @@ def given():
 
 @pytest.mark.parametrize(
     ("name", "namespace"),
-    [("README.md", given), ("docs/audit.md", dict), ("docs/attacks.md", dict), ("docs/data.md", dict)],
+    [("README.md", given), ("docs/audit.md", dict), ("docs/attacks.md", dict), ("docs/data.md", dict), ("docs/defences.md", dict)],
 )
 def test_the_code_of_a_document_runs_from_top_to_bottom(name, namespace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -62,6 +63,13 @@ def test_every_attack_has_its_row():
         assert row in text, row
 
 
+def test_every_defence_has_its_row():
+    text = read("docs/defences.md")
+    for defence in defences():
+        row = f"| `{defence['name']}` | {defence['kind']} | {defence['source']} |"
+        assert row in text, row
+
+
 def test_every_data_set_has_its_row_and_its_checksums():
     text = read("docs/data.md")
     for name, source in DATASETS.items():
@@ -72,7 +80,7 @@ def test_every_data_set_has_its_row_and_its_checksums():
             assert f"`{file.checksum}`" in text
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/audit.md", "docs/attacks.md", "docs/data.md"])
+@pytest.mark.parametrize("name", ["README.md", *(f"docs/{name}.md" for name in ("audit", "attacks", "data", "defences", "comparison", "synthesis"))])
 def test_links_lead_to_files(name):
     for target in LINK.findall(read(name)):
         assert ((ROOT / name).parent / target).exists(), target

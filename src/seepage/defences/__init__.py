@@ -13,14 +13,18 @@ from typing import Any
 
 from seepage.defences.adversarial_regularisation import AdversarialRegularisation
 from seepage.defences.base import Defence
+from seepage.defences.coarse import LabelOnly, Rounding, TopK
 from seepage.defences.distillation import Distillation
 from seepage.defences.dmp import DMP
 from seepage.defences.dp_sgd import DPSGD
+from seepage.defences.gaussian_noise import GaussianNoise
 from seepage.defences.hamp import HAMP
 from seepage.defences.label_smoothing import LabelSmoothing
+from seepage.defences.memguard import MemGuard
 from seepage.defences.regularisers import L2, Dropout, EarlyStopping, Mixup
 from seepage.defences.relax_loss import RelaxLoss
 from seepage.defences.selena import SELENA
+from seepage.defences.temperature import Temperature
 from seepage.errors import InputError, unknown_name
 from seepage.models.recipe import Recipe
 
@@ -41,6 +45,12 @@ DEFENCES: dict[str, Defence] = {
     "distillation": Distillation(),
     "adversarial-regularisation": AdversarialRegularisation(),
     "dp-sgd": DPSGD(),
+    "memguard": MemGuard(),
+    "rounding": Rounding(),
+    "top-k": TopK(),
+    "label-only": LabelOnly(),
+    "temperature": Temperature(),
+    "gaussian-noise": GaussianNoise(),
 }
 
 

@@ -78,6 +78,7 @@ class Noisy(RandomWrapped):
     def __init__(self, module: nn.Module, defence: GaussianNoise):
         super().__init__(module, defence.randomness)
         self.defence = defence
+        self.keeps_label = defence.keep_label
 
     def forward(self, x: Tensor) -> Tensor:
         z = self.module(x)

@@ -134,6 +134,8 @@ def membership_loss(logits: Tensor, labels: Tensor) -> Tensor:
 class Guarded(RandomWrapped):
     """A module behind `MemGuard`."""
 
+    keeps_label = True
+
     def __init__(self, module: nn.Module, n_classes: int, budget: float | None):
         super().__init__(module, "per-record")
         self.budget = budget

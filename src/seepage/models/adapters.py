@@ -46,6 +46,10 @@ class Adapter(ABC):
     def answer(self, batch: np.ndarray) -> Any:
         """The model's outputs for one batch, unchecked."""
 
+    def answer_for_labels(self, batch: np.ndarray) -> Any:
+        """Outputs whose largest are the labels; by default the outputs."""
+        return self.answer(batch)
+
     def asked(self) -> AbstractContextManager[None]:
         """The state in which the model must be while it answers."""
         return nullcontext()

@@ -64,8 +64,16 @@ class Module(Adapter):
             for submodule, training in modes:
                 submodule.training = training
 
+    def answer_for_labels(self, batch: np.ndarray) -> np.ndarray:
+        """Without a wrapper that leaves labels as they are and costs a search, say, for everything else."""
+        keeps = isinstance(self.module, Wrapped) and self.module.keeps_label
+        return self._answer(self.module.module if keeps else self.module, batch)
+
     def answer(self, batch: np.ndarray) -> np.ndarray:
-        output = self._tensor(self.module(self._inputs(batch)))
+        return self._answer(self.module, batch)
+
+    def _answer(self, module: nn.Module, batch: np.ndarray) -> np.ndarray:
+        output = self._tensor(module(self._inputs(batch)))
         if output.is_floating_point() and output.dtype not in (torch.float32, torch.float64):
             output = output.float()  # NumPy has no bfloat16
         return output.detach().cpu().numpy()

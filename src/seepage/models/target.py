@@ -175,7 +175,11 @@ with access='probabilities' if the attacker you have in mind would have it
         """
         if self._adapter.outputs == "labels":
             return np.concatenate(self._ask(inputs, self._checked_labels))
-        return np.concatenate(self._ask(inputs, lambda *answer: self._checked_logits(*answer).argmax(axis=1)))
+
+        def largest(*answer: Any) -> np.ndarray:
+            return self._checked_logits(*answer).argmax(axis=1)
+
+        return np.concatenate(self._ask(inputs, largest, self._adapter.answer_for_labels))
 
     def features(self, inputs: Any, layer: str | None = None) -> Float32[np.ndarray, "samples features"]:
         """What a layer of the module gives for each record, flattened.
@@ -223,13 +227,18 @@ with access='probabilities' if the attacker you have in mind would have it
             raise InputError(f"the gradient at record {int((~np.isfinite(norms)).argmax())} is not finite")
         return norms
 
-    def _ask(self, inputs: Any, check: Callable[[Any, int, int], np.ndarray]) -> list[np.ndarray]:
+    def _ask(
+        self,
+        inputs: Any,
+        check: Callable[[Any, int, int], np.ndarray],
+        answer: Callable[[np.ndarray], Any] | None = None,
+    ) -> list[np.ndarray]:
         inputs = _array(inputs)
         checked = []
         with self._adapter.asked():
             for start in range(0, len(inputs), self._batch_size):
                 batch = np.asarray(inputs[start : start + self._batch_size])
-                checked.append(check(self._call(self._adapter.answer, batch), len(batch), start))
+                checked.append(check(self._call(answer or self._adapter.answer, batch), len(batch), start))
         return checked
 
     def _call(self, method: Callable[..., Any], batch: np.ndarray, *arguments: Any) -> Any:

@@ -22,7 +22,12 @@ class Wrapped(nn.Module):
 
     What was fitted and what random answers derive from are buffers, so that a file of its weights holds everything.
     It protects answers alone: whoever has the weights has the module inside.
+
+    Attributes:
+        keeps_label: the largest answer is always the module's own, so that whoever asks for labels may ask the module.
     """
+
+    keeps_label: bool = False
 
     def __init__(self, module: nn.Module):
         super().__init__()

@@ -41,7 +41,13 @@ def given():
 
 @pytest.mark.parametrize(
     ("name", "namespace"),
-    [("README.md", given), ("docs/audit.md", dict), ("docs/attacks.md", dict), ("docs/data.md", dict), ("docs/defences.md", dict)],
+    [
+        ("README.md", given),
+        ("docs/audit.md", dict),
+        ("docs/attacks.md", dict),
+        ("docs/data.md", dict),
+        ("docs/defences.md", dict),
+    ],
 )
 def test_the_code_of_a_document_runs_from_top_to_bottom(name, namespace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -80,7 +86,10 @@ def test_every_data_set_has_its_row_and_its_checksums():
             assert f"`{file.checksum}`" in text
 
 
-@pytest.mark.parametrize("name", ["README.md", *(f"docs/{name}.md" for name in ("audit", "attacks", "data", "defences", "comparison", "synthesis"))])
+@pytest.mark.parametrize(
+    "name",
+    ["README.md", *(f"docs/{name}.md" for name in ("audit", "attacks", "data", "defences", "comparison", "synthesis"))],
+)
 def test_links_lead_to_files(name):
     for target in LINK.findall(read(name)):
         assert ((ROOT / name).parent / target).exists(), target

@@ -14,7 +14,8 @@ from seepage.models.held_out import HeldOut
 from seepage.models.recipe import BestValidation
 from seepage.models.train import train_models
 from seepage.synthesis import procedure as module
-from seepage.synthesis.procedure import TrainOnSynthetic, latent_noise
+from seepage.synthesis.mechanism import latent_noise
+from seepage.synthesis.procedure import TrainOnSynthetic
 
 DIGITS = seepage.load("digits").subset(range(400))
 SMALL = TrainOnSynthetic(latent=8, epochs=100, batch_size=32, network="mlp", width=128)

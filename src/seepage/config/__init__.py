@@ -8,6 +8,7 @@ from seepage.config.audit import AuditConfig
 from seepage.config.compare import CompareConfig
 from seepage.config.defend import DefendConfig
 from seepage.config.example import EXAMPLE
+from seepage.config.synthesise import SynthesiseConfig
 from seepage.config.trust import TrustConfig
 
-__all__ = ["EXAMPLE", "AuditConfig", "CompareConfig", "DefendConfig", "TrustConfig"]
+__all__ = ["EXAMPLE", "AuditConfig", "CompareConfig", "DefendConfig", "SynthesiseConfig", "TrustConfig"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from seepage.data.cache import Folder, Original, reading
-from seepage.data.frames import encode
+from seepage.data.frames import encode, encoded_columns
 from seepage.data.pool import Pool
 from seepage.errors import unknown_name
 
@@ -69,6 +69,7 @@ def read_adult(folder: Folder, *, standardise: bool = True, group: str | None = 
         groups=None if group is None else table[group],
         name="adult",
         classes=CLASSES,
+        columns=encoded_columns(features),
     )
 
 

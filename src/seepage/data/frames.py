@@ -53,7 +53,27 @@ def pool_from_columns(
         name=name,
         n_classes=n_classes,
         classes=classes,
+        columns=encoded_columns(features, categorical=categorical),
     )
+
+
+def encoded_columns(
+    columns: Mapping[str, np.ndarray], *, categorical: Sequence[str] = ()
+) -> tuple[tuple[str, str | None], ...]:
+    """What each value of `encode` is: (column, category), the category None for numbers and "" for a missing entry.
+
+    >>> encoded_columns({"colour": np.array(["red", "blue"]), "size": np.array([1.0, 2.0])})
+    (('colour', 'blue'), ('colour', 'red'), ('size', None))
+    """
+    named: list[tuple[str, str | None]] = []
+    for name, values in columns.items():
+        if name not in categorical and _numbers(name, values) is not None:
+            named.append((name, None))
+            continue
+        missing = _missing(_plain(values))
+        categories = np.unique(_plain(values)[~missing].astype(str)).tolist() + [""] * bool(missing.any())
+        named += [(name, str(category)) for category in categories]
+    return tuple(named)
 
 
 def encode(

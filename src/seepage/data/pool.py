@@ -39,6 +39,8 @@ class Pool:
         n_classes: by default the largest label + 1.
         classes: a name for each class.
         scale: what uint8 inputs are multiplied by on their way into a model.
+        columns: where the inputs are the encoded columns of a table, (name, category) of each value; the category is
+            None for a number.
 
     Raises:
         InputError: the arrays do not belong together, are not finite, or have labels out of range.
@@ -57,6 +59,7 @@ class Pool:
     n_classes: int | None = None
     classes: tuple[str, ...] | None = None
     scale: float = 1.0
+    columns: tuple[tuple[str, str | None], ...] | None = None
 
     def __post_init__(self):
         inputs = _checked_inputs(self.inputs)
@@ -74,6 +77,8 @@ class Pool:
         classes = None if self.classes is None else tuple(str(c) for c in self.classes)
         n_classes = _checked_n_classes(labels, self.n_classes, classes)
         checked = {"inputs": inputs, "labels": labels, "ids": ids, "groups": groups, "name": str(self.name)}
+        if self.columns is not None and inputs.shape[1:] != (len(self.columns),):
+            raise InputError(f"expected a column for each of the values {inputs.shape[1:]}, got {len(self.columns)}")
         checked |= {"n_classes": n_classes, "classes": classes, "scale": float(self.scale)}
         for field, value in checked.items():
             object.__setattr__(self, field, value)
@@ -116,6 +121,7 @@ class Pool:
             n_classes=self.n_classes,
             classes=self.classes,
             scale=self.scale,
+            columns=self.columns,
         )
 
     def concat(self, *others: "Pool", name: str | None = None) -> "Pool":
@@ -145,6 +151,7 @@ class Pool:
             n_classes=self.n_classes,
             classes=self.classes,
             scale=self.scale,
+            columns=self.columns if all(other.columns == self.columns for other in others) else None,
         )
 
     @cached_property

@@ -18,6 +18,7 @@ from seepage.models.held_out import HeldOut
 from seepage.models.procedure import Procedure
 from seepage.models.recipe import Recipe
 from seepage.models.train import train_models
+from seepage.synthesis.mechanism import latent_noise
 
 SHARE_OF_VAE = 0.7  # of the time of one model, for progress bars
 
@@ -135,13 +136,6 @@ class TrainOnSynthetic(Procedure):
             classes=members.classes,
             scale=members.scale,
         )
-
-
-def latent_noise(n_codes: int, latent: int, epsilon: float, rng: np.random.Generator) -> np.ndarray:
-    """w = r u, u uniform on the unit sphere, r ~ Gamma(shape=latent, scale=1 / epsilon): (codes, latent)."""
-    direction = rng.standard_normal((n_codes, latent))
-    radius = rng.gamma(latent, 1 / epsilon, (n_codes, 1))
-    return radius * direction / np.linalg.norm(direction, axis=1, keepdims=True)
 
 
 def _pool(records: Records, rows: np.ndarray) -> Pool:

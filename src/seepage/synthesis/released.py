@@ -75,6 +75,24 @@ class ReleasedResult:
         """The attack with the least p-value; of several, the one with the largest AUC."""
         return min(self.attacks.values(), key=lambda attack: (attack.p_value, -attack.auc.value))
 
+    def __str__(self) -> str:
+        """A line for each number, as text."""
+        lines = [
+            f"Release of {self.n_released:,} records: {self.n_members:,} members against {self.n_holdout:,} others; "
+            f"p = {self.p_value:.2g} that nothing leaks. Reference: {self.reference}."
+        ]
+        for name, attack in self.attacks.items():
+            lines.append(f"  {name:20} AUC {_told(attack.auc)}, p = {attack.p_value_holm:.2g} (Holm)")
+        share, copies = self.closeness.closer_to_members, self.closeness.copied_members
+        lines.append(f"  closer to a member   {_told(share)} of released records; 0.5 without a leak")
+        lines.append(f"  copies of members    {_told(copies)}; of others {_told(self.closeness.copied_holdout)}")
+        if self.usefulness is not None:
+            use = self.usefulness
+            lines.append(f"  test accuracy        {_told(use.released)} trained on the release")
+            lines.append(f"                       {_told(use.originals)} trained on the originals")
+            lines.append(f"                       {_told(use.majority)} always the most frequent class")
+        return "\n".join(lines)
+
 
 def audit_released(
     synthetic: Pool,
@@ -165,6 +183,13 @@ def _attack(
     found = {f"{rate:g}": tpr_at_fpr(scores, members, rate, confidence=confidence, rng=rng) for rate in rates}
     area = roc_auc(scores, members, confidence=confidence, rng=rng)
     return ReleaseAttack(name, area, found, p_value, p_value_holm, int(members.sum()), int((~members).sum()))
+
+
+def _told(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return f"undefined ({estimate.flag})"
+    interval = "" if estimate.low is None else f" [{estimate.low:.3f}, {estimate.high:.3f}]"
+    return f"{estimate.value:.3f}{interval}"
 
 
 def _check(pools: dict[str, Pool | None]) -> None:

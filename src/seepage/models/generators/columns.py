@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, groupby
 
 import numpy as np
 import torch
@@ -66,12 +66,16 @@ class Columns:
     def guess(cls, pool: Pool) -> Columns:
         """What the values look like.
 
-        uint8: 0 and 1 alone are binary; images, and whatever has a scale, are levels; the rest are numbers. float32:
-        images are levels. In a table, neighbouring columns of 0 and 1 that sum to 1 in every record are a choice,
-        other columns of 0 and 1 are binary, and the rest are levels if all lie in [0, 1], and else numbers.
+        Of a table that knows its columns, each column of categories is a choice, and numbers are binary or numbers.
+
+        Otherwise, uint8: 0 and 1 alone are binary; images, and whatever has a scale, are levels; the rest are numbers.
+        float32: images are levels. In a table, neighbouring columns of 0 and 1 that sum to 1 in every record are a
+        choice, other columns of 0 and 1 are binary, and the rest are levels if all lie in [0, 1], and else numbers.
         """
         inputs = np.asarray(pool.inputs)
         flat = inputs.reshape(len(inputs), -1)
+        if pool.columns is not None:
+            return cls(tuple(_of_table(pool.columns, flat)))
         width, image = flat.shape[1], inputs.ndim > 2
         if inputs.dtype == np.uint8 and flat.max() <= 1:
             return cls((("binary", width),))
@@ -91,6 +95,18 @@ class Columns:
         if inside and not zero_one.all() and not any(kind == "choice" for kind, _ in found):
             return cls((("unit", width),))  # a level that only takes 0 and 1 here is a level still
         return cls(tuple(_joined(found)))
+
+
+def _of_table(named: tuple[tuple[str, str | None], ...], flat: np.ndarray) -> list[tuple[str, int]]:
+    runs: list[tuple[str, int]] = []
+    for (_, is_number), some in groupby(range(len(named)), lambda at: (named[at][0], named[at][1] is None)):
+        places = list(some)
+        if is_number:
+            zero_one = ((flat[:, places] == 0) | (flat[:, places] == 1)).all()
+            runs.append(("binary" if zero_one else "numeric", len(places)))
+        else:  # a column of one category says nothing, and a choice needs two
+            runs.append(("choice", len(places)) if len(places) > 1 else ("binary", 1))
+    return _joined(runs)
 
 
 def _choice_from(flat: np.ndarray, zero_one: np.ndarray, start: int) -> int:

@@ -76,7 +76,7 @@ class VAE:
         self.n_classes = network.n_classes or None
 
     def encode(self, inputs: ArrayLike, labels: ArrayLike | None = None) -> Float32[np.ndarray, "samples latent"]:
-        """mu(x), the mean of q(z | x); the same for the same record, whichever others are encoded beside it.
+        """mu(x), the mean of q(z | x); but for rounding the same, whichever others are encoded beside it.
 
         Args:
             inputs: (samples, ...) as in the pool that it was trained on, same range and dtype.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -109,7 +110,7 @@ def _convolutions(input_shape: tuple[int, ...], width: int) -> tuple[nn.Module, 
         )
     sizes = [channels, *(width << step for step in range(halvings))]
     down: list[nn.Module] = [nn.Unflatten(1, input_shape)]
-    for a, b in zip(sizes, sizes[1:], strict=False):
+    for a, b in itertools.pairwise(sizes):
         down += [nn.Conv2d(a, b, 4, stride=2, padding=1), nn.ReLU()]
     up: list[nn.Module] = [nn.Unflatten(1, (sizes[-1], height, across))]
     for a, b in zip(sizes[:0:-1], sizes[-2::-1], strict=True):

@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 from torch.nn import functional as F
 
 from seepage.data import Pool
 from seepage.errors import InputError, TrainingError
-from seepage.models.generators.columns import Columns, log_likelihood
-from seepage.models.generators.vae import VAE, Training, TrainingPrivacy, canonical
+from seepage.models.generators.columns import Columns
+from seepage.models.generators.elbo import negative_elbo
+from seepage.models.generators.vae import VAE, Training, canonical
 from seepage.models.generators.vae_networks import Network, chosen
+from seepage.models.generators.vae_privacy import set_private_gradient, spent
 from seepage.models.plan import one_thread
 
 N_STEPS = 3000  # where no number of passes is given
@@ -100,7 +100,10 @@ def train_vae(
             rows = torch.from_numpy(next(batches))
             x, noise = canonical(built, inputs[rows]), torch.randn(len(rows), latent)
             if private:
-                _private_gradient(built, x, classes[rows], noise, noise_multiplier, max_norm, batch_size)
+                set_private_gradient(
+                    built, x, classes[rows], noise,
+                    noise_multiplier=noise_multiplier, max_norm=max_norm, expected=batch_size,
+                )  # fmt: skip
             else:
                 optimiser.zero_grad()
                 loss = negative_elbo(built, x, classes[rows], noise).mean()
@@ -114,22 +117,9 @@ def train_vae(
         raise TrainingError("the training of a VAE diverged: its weights are no longer finite; lower lr")
     privacy = None
     if private:
-        privacy = _told(noise_multiplier, max_norm, batch_size / len(pool), n_steps, delta or 1 / (10 * len(pool)))
+        privacy = spent(noise_multiplier, max_norm, batch_size / len(pool), n_steps, delta or 1 / (10 * len(pool)))
     training = Training(pool.fingerprint, pool.name, len(pool), tuple(losses), privacy, measured)
     return VAE(built, pool.inputs.dtype.name, training)
-
-
-def negative_elbo(
-    network: Network,
-    x: Float[Tensor, "batch values"],
-    classes: Float[Tensor, "batch classes"],
-    noise: Float[Tensor, "batch latent"],
-) -> Float[Tensor, " batch"]:
-    """-log p(x | z) + KL(q(z | x) || N(0, I)) of each record, in nats, z being mu + sigma noise."""
-    mean, log_variance = network.encode(x, classes)
-    raw = network.decode(mean + (0.5 * log_variance).exp() * noise, classes)
-    kl = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(dim=1)
-    return kl - log_likelihood(raw, x, network.columns, network.bounded_log_sigma())
 
 
 def _measure(network: Network, pool: Pool, private: bool) -> bool:

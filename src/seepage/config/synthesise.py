@@ -1,0 +1,84 @@
+"""The configuration of a release of synthetic records."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from seepage.config.parts import DataConfig
+from seepage.config.reading import Task
+from seepage.errors import InputError
+
+
+class SynthesiseConfig(Task):
+    """Synthetic records in place of a data set's own."""
+
+    data: DataConfig
+    epsilon: float = Field(gt=0, description="per unit of distance between codes, and per release; .inf: no noise")
+    latent: int = Field(16, ge=1, description="dimensions of a code")
+    clip: float | None = Field(None, gt=0, description="bound on a code's norm")
+    labels: Literal["kept", "conditional", "per-class", "randomised-response"] = "conditional"
+    label_epsilon: float | None = Field(None, ge=0, description="of randomised response")
+    releases: int = Field(1, ge=1, description="records made of each original")
+    public: DataConfig | None = Field(None, description="records to train the networks on instead")
+    network: Literal["auto", "mlp", "conv"] = "auto"
+    epochs: int | None = Field(None, ge=1, description="of the VAE; default: those that make 3,000 steps")
+    batch_size: int = Field(64, ge=1)
+    noise_multiplier: float | None = Field(None, gt=0, description="train the networks by DP-SGD")
+    max_norm: float = Field(1.0, gt=0)
+    draw: bool = Field(True, description="draw values from what the decoder says; otherwise the likeliest")
+    audit: bool = Field(False, description="keep half of the records from the networks and audit the release by them")
+    seed: int = Field(0, ge=0)
+    out: Path = Path("synthetic.npz")
+
+    def run(self, *, progress: bool) -> dict[str, Any]:
+        """Make the release, write it, and audit it where that is asked for.
+
+        Returns:
+            The number of records, the guarantee's sentences, and the audit's result or None.
+        """
+        import numpy as np
+        from rich.console import Console
+        from rich.progress import Progress
+
+        from seepage.synthesis import audit_released, synthesise
+
+        pool, holdout = self._pool(self.data), None
+        rng = np.random.default_rng([self.seed, 6])
+        if self.audit:
+            rows = rng.permutation(len(pool))
+            holdout, pool = (pool.subset(np.sort(part)) for part in np.array_split(rows, 2))
+        with Progress(console=Console(stderr=True), disable=not progress, transient=True) as bar:
+            task = bar.add_task("training the networks", total=1.0)
+            made = synthesise(
+                pool,
+                epsilon=self.epsilon,
+                latent=self.latent,
+                clip=self.clip,
+                labels=self.labels,
+                label_epsilon=self.label_epsilon,
+                releases=self.releases,
+                public=None if self.public is None else self._pool(self.public),
+                network=self.network,
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                noise_multiplier=self.noise_multiplier,
+                max_norm=self.max_norm,
+                draw=self.draw,
+                report=lambda fraction: bar.update(task, completed=fraction),
+                rng=rng,
+            )
+        made.save(self.out)
+        audited = None if holdout is None else audit_released(made.pool, pool, holdout, rng=rng)
+        return {"n_records": len(made.pool), "sentences": made.guarantee.sentences, "audit": audited}
+
+    def _pool(self, data: DataConfig):
+        """The records as a release wants them: pictures as pictures, numbers in their own units."""
+        own_units = {"digits": {"flat": False}, "adult": {"standardise": self.noise_multiplier is not None}}
+        options = {**own_units.get(data.name or "", {}), **data.options}
+        if math.isnan(self.epsilon):
+            raise InputError("epsilon must be a positive number, got nan")
+        return data.model_copy(update={"options": options}).pool(self.seed)

@@ -1,0 +1,206 @@
+"""Records -> codes -> noise -> synthetic records, one or more for each original."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+
+from seepage.data import Pool
+from seepage.errors import InputError, unknown_name
+from seepage.models.generators.columns import Columns
+from seepage.models.generators.vae import VAE
+from seepage.models.generators.vae_training import train_vae
+from seepage.synthesis.guarantee import Guarantee
+from seepage.synthesis.labels import WAYS, randomised_response
+from seepage.synthesis.mechanism import check_epsilon, clipped, latent_noise
+
+FEWEST_OF_A_CLASS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Synthetic:
+    """A release.
+
+    Attributes:
+        pool: the synthetic records, in the originals' order, release after release.
+        guarantee: what is promised about them.
+        vaes: the networks, one, or one for each class.
+        whole: of each value, whether it was a whole number in every original.
+        about: the options, as JSON values.
+    """
+
+    pool: Pool
+    guarantee: Guarantee
+    vaes: tuple[VAE, ...]
+    whole: np.ndarray
+    about: dict[str, Any]
+
+    def save(self, path) -> None:
+        """Write the release; see `seepage.synthesis.saving.save`."""
+        from seepage.synthesis.saving import save
+
+        save(self, path)
+
+
+def synthesise(
+    pool: Pool,
+    *,
+    epsilon: float,
+    latent: int = 16,
+    clip: float | None = None,
+    labels: str = "conditional",
+    label_epsilon: float | None = None,
+    releases: int = 1,
+    public: Pool | None = None,
+    network: str = "auto",
+    epochs: int | None = None,
+    batch_size: int = 64,
+    noise_multiplier: float | None = None,
+    max_norm: float = 1.0,
+    draw: bool = True,
+    report: Callable[[float], None] = lambda fraction: None,
+    rng: np.random.Generator | int = 0,
+) -> Synthetic:
+    """Synthetic records to release, or to train on, instead of these.
+
+        code = mu(x), clipped to `clip`;   release ~ p(. | code + w),   w of density proportional to exp(-epsilon |w|)
+
+    Args:
+        pool: the records; with labels or without.
+        epsilon: of metric privacy per unit of distance between codes, and per release; inf: no noise. Codes have a norm
+            of about sqrt(latent) and the noise one of latent / epsilon.
+        latent: dimensions of a code.
+        clip: bound on a code's norm.
+        labels: "kept", "conditional", "per-class" or "randomised-response", see `seepage.synthesis.labels`.
+        label_epsilon: of randomised response.
+        releases: records made of each original; each spends epsilon.
+        public: other records of the same kind to train the networks on, instead of these.
+        network, epochs, batch_size: of the VAE, see `train_vae`.
+        noise_multiplier, max_norm: train it by DP-SGD.
+        draw: draw values from what the decoder says; otherwise each is the likeliest one.
+        report: told the share that is done.
+        rng: a seed or a generator.
+
+    Raises:
+        InputError: options that cannot be, or that do not go together.
+        TrainingError: the training of the VAE diverged.
+
+    Reference: Yang, Ma, Miao and Ma (2022), Privacy-preserving generative framework against membership inference
+        attacks (arXiv 2202.05469). Its architecture, metric, epsilons and treatment of labels could not be read: those
+        here are ours. Deviations: the encoder's mean, no draw from q(z | x), is what gets the noise.
+    """
+    _check(pool, epsilon, clip, labels, label_epsilon, releases, public, noise_multiplier)
+    seed = int(rng) if isinstance(rng, (int, np.integer)) else int(rng.integers(2**53))
+    noise_rng, draw_rng, label_rng = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
+    training = {
+        "latent": latent, "network": network, "epochs": epochs, "batch_size": batch_size,
+        "noise_multiplier": noise_multiplier, "max_norm": max_norm,
+    }  # fmt: skip
+    source = pool if public is None else public
+    columns = Columns.guess(source)
+    groups = _groups(source, pool, labels)
+    conditional = labels == "conditional" and pool.labels is not None
+    vaes, inputs = [], np.empty((releases, *pool.inputs.shape), dtype=pool.inputs.dtype)
+    for place, (learnt, rows) in enumerate(groups):
+
+        def part(fraction: float, place=place) -> None:
+            report((place + fraction) / len(groups))
+
+        vae = train_vae(
+            source.subset(learnt), conditional=conditional, columns=columns, seed=seed + place, report=part, **training
+        )
+        classes = pool.labels[rows] if conditional else None
+        codes = clipped(vae.encode(pool.inputs[rows], classes), clip)
+        for release in range(releases):
+            noisy = codes + latent_noise(*codes.shape, epsilon, noise_rng)
+            decoded = vae.decode(noisy, classes)
+            inputs[release, rows] = vae.records(decoded, draw_rng if draw else None)
+        vaes.append(vae)
+    if any(vae.training.measured for vae in vaes):  # ranges are in the networks already: drawn numbers keep to them
+        inputs = np.clip(inputs, source.inputs.min(axis=0), source.inputs.max(axis=0))
+    released = _labels(pool, labels, label_epsilon, releases, label_rng)
+    made = Pool(
+        inputs.reshape(-1, *pool.inputs.shape[1:]),
+        released,
+        name=f"synthetic {pool.name}",
+        n_classes=pool.n_classes if released is not None else None,
+        classes=pool.classes,
+        scale=pool.scale,
+        columns=pool.columns,
+    )
+    guarantee = Guarantee(
+        epsilon=float(epsilon),
+        latent=latent,
+        clip=clip,
+        releases=releases,
+        public=public is not None,
+        training=max((vae.training.privacy for vae in vaes), key=lambda told: told.epsilon)
+        if noise_multiplier is not None
+        else None,
+        measured=any(vae.training.measured for vae in vaes),
+        labels=labels,
+        label_epsilon=label_epsilon,
+        n_classes=0 if released is None else pool.n_classes,
+    )
+    about = {**training, "clip": clip, "labels": labels, "draw": draw, "seed": seed, "source": source.name}
+    flat = np.asarray(pool.inputs).reshape(len(pool), -1)
+    return Synthetic(made, guarantee, tuple(vaes), (flat == np.rint(flat)).all(axis=0), about)
+
+
+def _groups(
+    source: Pool, pool: Pool, labels: str
+) -> list[tuple[Int64[np.ndarray, " learnt"], Int64[np.ndarray, " encoded"]]]:
+    """Rows to train each VAE on, and rows that it encodes: of all records, or class by class."""
+    if labels != "per-class":
+        return [(np.arange(len(source)), np.arange(len(pool)))]
+    groups = []
+    for label in np.unique(pool.labels):
+        learnt = np.flatnonzero(source.labels == label)
+        if len(learnt) < FEWEST_OF_A_CLASS:
+            raise InputError(
+                f"synthesise: class {label} has {len(learnt)} records to train networks of its own on, expected at "
+                f"least {FEWEST_OF_A_CLASS}: take labels='conditional'"
+            )
+        groups.append((learnt, np.flatnonzero(pool.labels == label)))
+    return groups
+
+
+def _labels(
+    pool: Pool, labels: str, epsilon: float | None, releases: int, rng: np.random.Generator
+) -> Int64[np.ndarray, " samples"] | None:
+    if pool.labels is None:
+        return None
+    if labels != "randomised-response":
+        return np.tile(pool.labels, releases)
+    return np.concatenate([randomised_response(pool.labels, pool.n_classes, epsilon, rng) for _ in range(releases)])
+
+
+def _check(pool, epsilon, clip, labels, label_epsilon, releases, public, noise_multiplier) -> None:
+    check_epsilon(epsilon)
+    if labels not in WAYS:
+        raise unknown_name("way with labels", labels, WAYS)
+    if labels in ("per-class", "randomised-response") and pool.labels is None:
+        raise InputError(f"synthesise: labels='{labels}' needs labels, and the pool '{pool.name}' has none")
+    if (labels == "randomised-response") != (label_epsilon is not None):
+        raise InputError("synthesise: label_epsilon= goes with labels='randomised-response', and that needs one")
+    if clip is not None and not (isinstance(clip, (int, float)) and 0 < clip < math.inf):
+        raise InputError(f"synthesise: clip must be a positive number or None, got {clip!r}")
+    if not isinstance(releases, int) or releases < 1:
+        raise InputError(f"synthesise: releases must be a positive whole number, got {releases!r}")
+    if public is None:
+        return
+    if noise_multiplier is not None:
+        raise InputError("synthesise: public records need no DP-SGD: give public= or noise_multiplier=, one of them")
+    mine, theirs = (_kind(p) for p in (pool, public))
+    if mine != theirs:
+        raise InputError(f"synthesise: expected public records like the pool's, {mine}, got {theirs}")
+
+
+def _kind(pool: Pool) -> tuple:
+    """What two pools must have in common for one network to take both."""
+    return pool.inputs.shape[1:], pool.inputs.dtype.name, pool.scale, pool.n_classes, pool.columns

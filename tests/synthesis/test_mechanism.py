@@ -60,11 +60,9 @@ def test_counted_ratios_of_draws_stay_within_the_bound_and_those_of_an_exponenti
 
     def counted(draw):
         """Ratio of counts in small discs about the first code."""
-        near = [
-            np.linalg.norm(code + draw(np.random.default_rng(seed)) - one, axis=1)
-            for seed, code in ((1, one), (2, other))
-        ]
-        return (near[0] < 0.05).sum() / max(1, (near[1] < 0.05).sum())
+        moved = [code + draw(np.random.default_rng(seed)) for seed, code in enumerate((one, other))]
+        near = [(np.linalg.norm(points - one, axis=1) < 0.05).sum() for points in moved]
+        return near[0] / max(1, near[1])
 
     assert counted(lambda rng: latent_noise(n, 2, epsilon, rng)) < bound * 1.2
 
@@ -102,7 +100,7 @@ def test_randomised_response_keeps_as_often_as_it_says_and_else_takes_any_other(
     assert (answered == labels).mean() == pytest.approx(keep, abs=4 * math.sqrt(0.25 / 40_000))
     moved = (answered - labels)[answered != labels] % n_classes
     counts = np.bincount(moved, minlength=n_classes)[1:]
-    assert stats.chisquare(counts).pvalue > 1e-3
+    assert n_classes == 2 or stats.chisquare(counts).pvalue > 1e-3
     # The ratio of any answer's probabilities under two labels is at most e^epsilon.
     other = (1 - keep) / (n_classes - 1)
     assert max(keep / other, other / keep) == pytest.approx(math.exp(epsilon))

@@ -185,7 +185,7 @@ def test_arrays_and_pictures_hold_the_release(tmp_path):
 
 def test_the_command_makes_a_release_says_what_holds_and_audits_it(tmp_path):
     out = tmp_path / "digits.npz"
-    options = "--data digits --limit 200 --epsilon 20 --epochs 1 --audit --out".split()
+    options = ["--data", "digits", "--limit", "200", "--epsilon", "20", "--epochs", "1", "--audit", "--out"]
     done = CliRunner().invoke(main, ["synthesise", *options, str(out)])
     assert done.exit_code == 0, done.output
     assert "100 synthetic records" in done.output

@@ -47,6 +47,7 @@ def given():
         ("docs/attacks.md", dict),
         ("docs/data.md", dict),
         ("docs/defences.md", dict),
+        ("docs/synthesis.md", dict),
     ],
 )
 def test_the_code_of_a_document_runs_from_top_to_bottom(name, namespace, tmp_path, monkeypatch):

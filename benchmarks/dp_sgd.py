@@ -21,11 +21,11 @@ from seepage.models.plan import one_thread
 from seepage.models.train import train_models
 
 CASES = {
-    "digits MLP 64-128-10, batch 64": ("digits", functools.partial(seepage.MLP, hidden=(128,)), 64, 2.0),
+    "digits MLP 64-128-10, batch 64": ("digits", functools.partial(seepage.MLP, hidden=(128,)), 64, 40.0),
     "Location30 MLP 446-1024-512-256-128-30, batch 128": (
         "location30", functools.partial(seepage.MLP, hidden=(1024, 512, 256, 128), activation="tanh"), 128, 1.0,
     ),
-    "Fashion-MNIST CNN 16-32, batch 64": ("fashion-mnist", functools.partial(seepage.CNN, widths=(16, 32)), 64, 1.0),
+    "Fashion-MNIST CNN 16-32, batch 64": ("fashion-mnist", functools.partial(seepage.CNN, widths=(16, 32)), 64, 8.0),
 }  # fmt: skip
 
 

@@ -12,9 +12,11 @@ import numpy as np
 from torch import nn
 
 from seepage.defences.base import Defence, with_procedure
+from seepage.defences.one_by_one import share
 from seepage.errors import InputError, unknown_name
 from seepage.models.accounting import ACCOUNTANTS, epsilon, noise_multiplier_for
 from seepage.models.batches import Records
+from seepage.models.engines import has_convolutions
 from seepage.models.held_out import HeldOut
 from seepage.models.noisy_steps import NoisySteps
 from seepage.models.procedure import Procedure
@@ -104,8 +106,18 @@ class DPSGD(Defence, Procedure):
         report: Callable[[float], None],
     ) -> list[nn.Module]:
         sigmas = [self._sigma(len(column), recipe.batch_size, recipe.epochs) for column in columns]
-        training = NoisySteps(recipe, records, columns, seeds, noise_multipliers=sigmas, max_norm=self.max_norm)
-        return training.run(report)
+        # As in the plain engines: stacked convolutions are slow on a CPU.
+        skeleton = recipe.build(records.input_shape, records.n_classes, 0)
+        alone = has_convolutions(skeleton) and not records.inputs.is_cuda
+        size = 1 if alone else len(columns)
+        modules = []
+        for start in range(0, len(columns), size):
+            some = slice(start, start + size)
+            training = NoisySteps(
+                recipe, records, columns[some], seeds[some], noise_multipliers=sigmas[some], max_norm=self.max_norm
+            )
+            modules += training.run(share(report, start / len(columns), (start + size) / len(columns)))
+        return modules
 
     def epsilon(self, n_members: int, batch_size: int, epochs: float) -> float:
         """What a training spends at this delta: an upper bound, infinite without noise.

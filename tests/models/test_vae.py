@@ -42,6 +42,29 @@ def test_choices_and_numbers_have_likelihoods_of_their_own():
     assert float(log_likelihood(raw, x, columns, log_sigma)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_levels_have_one_sigma_for_all():
+    columns = Columns((("unit", 3),))
+    raw, x, sigma = torch.tensor([[0.3, -1.0, 2.0]]), torch.tensor([[0.2, 0.0, 1.0]]), 0.25
+    expected = sum(
+        -0.5 * ((value - 1 / (1 + np.exp(-r))) / sigma) ** 2 - np.log(sigma) - 0.5 * np.log(2 * np.pi)
+        for r, value in zip(raw[0].tolist(), x[0].tolist(), strict=True)
+    )
+    log_sigma = torch.tensor([0.0, 1.0, -1.0]) + float(np.log(sigma))
+    assert float(log_likelihood(raw, x, columns, log_sigma)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_weight_of_the_kl_term_is_that_of_it_alone():
+    torch.manual_seed(0)
+    network = Network((7,), Columns((("binary", 7),)), 3, "mlp", 16, 0)
+    x, noise, classes = torch.from_numpy(BITS.batch()[:5]), torch.randn(5, 3), torch.zeros(5, 0)
+    with torch.no_grad():
+        none, half, whole = (negative_elbo(network, x, classes, noise, weight) for weight in (0.0, 0.5, 1.0))
+        mean, log_variance = network.encode(x, classes)
+    kl = [naive.kl(m, v) for m, v in zip(mean.tolist(), log_variance.tolist(), strict=True)]
+    assert (whole - none).tolist() == pytest.approx(kl, rel=1e-3, abs=1e-5)
+    assert torch.allclose(half, (none + whole) / 2)
+
+
 def test_columns_are_what_a_table_says_or_what_they_look_like():
     assert Columns.guess(BITS).runs == (("binary", 7),)
     named = Pool(
@@ -121,3 +144,8 @@ def test_dp_sgd_tells_no_losses_and_measures_no_range():
     with pytest.raises(InputError, match="may not measure the range"):
         train_vae(wide, network="mlp", epochs=1, noise_multiplier=1.0, seed=0)
     assert train_vae(wide, network="mlp", epochs=1, seed=0).training.measured
+    constant = Pool(np.full((20, 1, 2, 2), 7.0), RNG.integers(0, 2, 20))
+    vae = train_vae(constant, network="mlp", epochs=1, seed=0)
+    assert np.isfinite(vae.sample(2, np.random.default_rng(0))).all()
+    with pytest.raises(InputError, match="delta must be in"):
+        train_vae(BITS, epochs=1, noise_multiplier=1.0, delta=0.0, seed=0)

@@ -81,18 +81,42 @@ def test_networks_trained_on_public_records_know_nothing_of_the_others():
     public = Pool(RNG.random((100, 6)).astype(np.float32), RNG.integers(0, 3, 100))
     made = synthesise(FLAT, epsilon=3.0, public=public, **QUICK)
     assert made.vaes[0].training.pool == public.fingerprint
-    assert made.guarantee.is_end_to_end
+    secret = synthesise(FLAT, epsilon=3.0, public=public, **{**QUICK, "rng": None}).guarantee
+    assert secret.is_end_to_end
+    assert not made.guarantee.is_end_to_end  # the seed is known
+    partly = public.concat(FLAT.subset([3, 4]))
+    shared = synthesise(FLAT, epsilon=3.0, public=partly, **{**QUICK, "rng": None}).guarantee
+    assert shared.shared == 2
+    assert not shared.is_end_to_end
+    assert any("2 of the records are among the public ones" in sentence for sentence in shared.sentences)
     with pytest.raises(InputError, match="public records like the pool's"):
         synthesise(FLAT, epsilon=3.0, public=Pool(RNG.random((100, 5)), RNG.integers(0, 3, 100)), **QUICK)
 
 
 def test_networks_trained_by_dp_sgd_say_what_they_spent():
-    made = synthesise(FLAT, epsilon=3.0, noise_multiplier=1.2, clip=1.0, batch_size=20, **QUICK)
+    made = synthesise(FLAT, epsilon=3.0, noise_multiplier=1.2, clip=1.0, batch_size=20, **{**QUICK, "rng": None})
     told = made.guarantee.training
     assert (told.sample_rate, told.n_steps) == (20 / 120, 12)
     assert told.epsilon == epsilon(1.2, 20 / 120, 12, delta=told.delta)
     assert made.guarantee.is_end_to_end
-    assert not synthesise(FLAT, epsilon=3.0, **QUICK).guarantee.is_end_to_end
+    assert not synthesise(FLAT, epsilon=3.0, **{**QUICK, "rng": None}).guarantee.is_end_to_end
+
+
+def test_nobody_can_draw_the_noise_again_from_what_is_released(tmp_path):
+    options = {**QUICK, "rng": None}
+    one, other = (synthesise(FLAT, epsilon=3.0, draw=False, **options) for _ in range(2))
+    assert one.guarantee.secret
+    assert not np.allclose(one.pool.inputs, other.pool.inputs)
+    one.save(tmp_path / "made.npz")
+    synthesise(FLAT, epsilon=3.0, **{**QUICK, "rng": 918273}).save(tmp_path / "seeded.npz")
+    for name in ("made", "seeded"):
+        told = (tmp_path / f"{name}.npz.json").read_text()
+        assert '"seed"' not in told
+        assert "918273" not in told
+    seeded = synthesise(FLAT, epsilon=3.0, **QUICK).guarantee
+    assert "from a seed" in seeded.sentences[0]
+    by_generator = (synthesise(FLAT, epsilon=3.0, **{**QUICK, "rng": np.random.default_rng(2)}) for _ in range(2))
+    assert np.array_equal(*(made.pool.inputs for made in by_generator))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +138,8 @@ def test_what_cannot_be_is_refused(options, says):
 
 def promise(**changes):
     given = {
-        "epsilon": 4.0, "latent": 8, "clip": None, "releases": 1, "public": False, "training": None,
+        "epsilon": 4.0, "latent": 8, "clip": None, "releases": 1, "public": False, "shared": 0, "secret": True,
+        "encoded": False, "training": None,
         "measured": False, "labels": "conditional", "label_epsilon": None, "n_classes": 3,
     }  # fmt: skip
     return Guarantee(**{**given, **changes})
@@ -132,6 +157,11 @@ def test_the_promise_is_stated_as_it_is():
     assert any("released 3 times" in sentence for sentence in clip.sentences)
     assert not clip.is_end_to_end
     assert promise(public=True).is_end_to_end
+    for broken in ({"shared": 1}, {"secret": False}, {"epsilon": math.inf}):
+        assert not promise(public=True, **broken).is_end_to_end
+    table = promise(clip=2.0, training=by_dp_sgd, encoded=True)
+    assert any("Taken to be public: the categories" in sentence for sentence in table.sentences)
+    assert not any("Taken to be public" in sentence for sentence in promise(encoded=True).sentences)
     whole = promise(clip=2.0, training=by_dp_sgd)
     assert whole.is_end_to_end
     delta = (1 + math.exp(1.5)) * 1e-6

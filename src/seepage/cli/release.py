@@ -24,7 +24,7 @@ from seepage.cli.group import main
 @click.option("--epochs", type=click.IntRange(1), help="Of the VAE.  [default: those that make 3,000 steps]")
 @click.option("--noise-multiplier", type=float, help="Train the networks by DP-SGD with this noise.")
 @click.option("--audit", is_flag=True, default=None, help="Hold half of the records back and audit the release.")
-@click.option("--seed", type=click.IntRange(0), help="Everything random derives from it.  [default: 0]")
+@click.option("--seed", type=click.IntRange(0), help="Of records drawn or held back; the noise has none.  [default: 0]")
 @click.option("--out", type=click.Path(path_type=Path), help=".npz, .csv or a folder.  [default: synthetic.npz]")
 def synthesise(config: Path | None, **flags) -> None:
     """Make synthetic records, and say exactly what is guaranteed.

@@ -31,7 +31,7 @@ class SynthesiseConfig(Task):
     max_norm: float = Field(1.0, gt=0)
     draw: bool = Field(True, description="draw values from what the decoder says; otherwise the likeliest")
     audit: bool = Field(False, description="keep half of the records from the networks and audit the release by them")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="of the records that are drawn or held back; networks and noise have none")
     out: Path = Path("synthetic.npz")
 
     def run(self, *, progress: bool) -> dict[str, Any]:
@@ -69,7 +69,6 @@ class SynthesiseConfig(Task):
                 max_norm=self.max_norm,
                 draw=self.draw,
                 report=lambda fraction: bar.update(task, completed=fraction),
-                rng=rng,
             )
         made.save(self.out)
         audited = None if holdout is None else audit_released(made.pool, pool, holdout, rng=rng)

@@ -20,6 +20,9 @@ class Guarantee:
         clip: bound on a code's norm before the noise, or None.
         releases: of every record; what is spent adds up.
         public: whether the networks were trained on other records than those released.
+        shared: how many of the records are among those other ones all the same.
+        secret: whether nobody can draw the random numbers again.
+        encoded: whether the records have categories or numbers, which somebody listed or scaled beforehand.
         training: what DP-SGD promises of the networks, where they were trained so.
         measured: whether the networks' training looked at ranges or means of the records without noise.
         labels: one of `seepage.synthesis.labels.WAYS`.
@@ -32,6 +35,9 @@ class Guarantee:
     clip: float | None
     releases: int
     public: bool
+    shared: int
+    secret: bool
+    encoded: bool
     training: TrainingPrivacy | None
     measured: bool
     labels: str
@@ -45,14 +51,36 @@ class Guarantee:
 
     @property
     def is_end_to_end(self) -> bool:
-        """Whether the whole release, networks included, has a guarantee for the records (not for their labels)."""
+        """Whether the whole release, networks included, has a guarantee for the records: not for their labels, and
+        what the sentences take to be public aside."""
         bounded = self.clip is not None and math.isfinite(self.epsilon)
-        return self.public or (self.training is not None and not self.measured and bounded)
+        if not self.secret or math.isinf(self.epsilon):
+            return False
+        if self.public:
+            return not self.shared
+        return self.training is not None and not self.measured and bounded
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """All of it, to be printed with the release."""
-        return (self._of_encoding, *self._of_clipping, self._of_networks, *self._of_releases, *self._of_labels)
+        return (
+            *self._of_randomness,
+            self._of_encoding,
+            *self._of_clipping,
+            self._of_networks,
+            *self._of_table,
+            *self._of_releases,
+            *self._of_labels,
+        )
+
+    @property
+    def _of_randomness(self) -> tuple[str, ...]:
+        if self.secret:
+            return ()
+        return (
+            "The random numbers come from a seed: whoever knows or guesses it draws the noise again and takes it off. "
+            "What follows holds only where nobody can; to release, leave the seed out.",
+        )
 
     @property
     def _of_encoding(self) -> str:
@@ -76,6 +104,11 @@ class Guarantee:
 
     @property
     def _of_networks(self) -> str:
+        if self.public and self.shared:
+            return (
+                f"{self.shared} of the records are among the public ones that the networks were trained on: for "
+                "these the release has NO guarantee."
+            )
         if self.public:
             return (
                 "The networks were trained on other records, which are taken to be public: the guarantee of the "
@@ -105,6 +138,15 @@ class Guarantee:
         return (
             f"{networks} With the clipped encoding the whole release is ({spent:.4g}, {delta:.1e})-differentially "
             "private for replacing one record's values."
+        )
+
+    @property
+    def _of_table(self) -> tuple[str, ...]:
+        if self.training is None or self.measured or not self.encoded:
+            return ()
+        return (
+            "Taken to be public: the categories of each column, and what numbers were divided by. Where they were read "
+            "from these records, as standardising does, that reading has no guarantee.",
         )
 
     @property

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from seepage.data import Pool
+from seepage.data.pool import overlap
 from seepage.errors import InputError, unknown_name
 from seepage.models.generators.columns import Columns
 from seepage.models.generators.vae import VAE
@@ -64,7 +65,7 @@ def synthesise(
     max_norm: float = 1.0,
     draw: bool = True,
     report: Callable[[float], None] = lambda fraction: None,
-    rng: np.random.Generator | int = 0,
+    rng: np.random.Generator | int | None = None,
 ) -> Synthetic:
     """Synthetic records to release, or to train on, instead of these.
 
@@ -73,7 +74,7 @@ def synthesise(
     Args:
         pool: the records; with labels or without.
         epsilon: of metric privacy per unit of distance between codes, and per release; inf: no noise. Codes have a norm
-            of about sqrt(latent) and the noise one of latent / epsilon.
+            of at most about sqrt(latent), less where dimensions go unused, and the noise one of latent / epsilon.
         latent: dimensions of a code.
         clip: bound on a code's norm.
         labels: "kept", "conditional", "per-class" or "randomised-response", see `seepage.synthesis.labels`.
@@ -84,7 +85,9 @@ def synthesise(
         noise_multiplier, max_norm: train it by DP-SGD.
         draw: draw values from what the decoder says; otherwise each is the likeliest one.
         report: told the share that is done.
-        rng: a seed or a generator.
+        rng: None, for randomness of the system's that nobody can draw again. A seed or a generator makes the release
+            repeatable, and with that the noise known to whoever has or guesses the seed: for tests and studies alone;
+            the guarantee then says so. No seed is kept in either case.
 
     Raises:
         InputError: options that cannot be, or that do not go together.
@@ -95,8 +98,10 @@ def synthesise(
         here are ours. Deviations: the encoder's mean, no draw from q(z | x), is what gets the noise.
     """
     _check(pool, epsilon, clip, labels, label_epsilon, releases, public, noise_multiplier)
-    seed = int(rng) if isinstance(rng, (int, np.integer)) else int(rng.integers(2**53))
-    noise_rng, draw_rng, label_rng = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
+    entropy = [int(word) for word in rng.integers(2**32, size=4)] if isinstance(rng, np.random.Generator) else rng
+    *of_three, of_networks = np.random.SeedSequence(entropy).spawn(4)
+    noise_rng, draw_rng, label_rng = map(np.random.default_rng, of_three)
+    seed = int(of_networks.generate_state(1, np.uint64)[0] >> 2)
     training = {
         "latent": latent, "network": network, "epochs": epochs, "batch_size": batch_size,
         "noise_multiplier": noise_multiplier, "max_norm": max_norm,
@@ -139,6 +144,9 @@ def synthesise(
         clip=clip,
         releases=releases,
         public=public is not None,
+        shared=0 if public is None else len(overlap(pool, public)),
+        secret=rng is None,
+        encoded=bool(len(columns.of("choice", "numeric"))),
         training=max((vae.training.privacy for vae in vaes), key=lambda told: told.epsilon)
         if noise_multiplier is not None
         else None,
@@ -147,7 +155,7 @@ def synthesise(
         label_epsilon=label_epsilon,
         n_classes=0 if released is None else pool.n_classes,
     )
-    about = {**training, "clip": clip, "labels": labels, "draw": draw, "seed": seed, "source": source.name}
+    about = {**training, "clip": clip, "labels": labels, "draw": draw, "source": source.name}
     flat = np.asarray(pool.inputs).reshape(len(pool), -1)
     return Synthetic(made, guarantee, tuple(vaes), (flat == np.rint(flat)).all(axis=0), about)
 

@@ -25,8 +25,8 @@ class Columns:
 
     | kind | the values | likelihood of one value x, given the decoder's r |
     |---|---|---|
-    | unit | a level between 0 and 1, such as a grey value | x log s(r) + (1 - x) log(1 - s(r)), s the sigmoid |
-    | binary | 0 or 1 | the same |
+    | unit | a level between 0 and 1, such as a grey value | log N(x; s(r), sigma^2), s the sigmoid, one sigma a run |
+    | binary | 0 or 1 | x log s(r) + (1 - x) log(1 - s(r)) |
     | choice | one 1 among the values of the run, all others 0 | sum x log softmax(r) over the run |
     | numeric | any number | log N(x; r, sigma^2), one sigma for each |
 
@@ -146,8 +146,10 @@ def log_likelihood(
         r, value = raw[:, at], x[:, at]
         if kind == "choice":
             each = value * F.log_softmax(r, dim=1)
-        elif kind == "numeric":
-            each = -0.5 * ((value - r) * (-log_sigma[at]).exp()).square() - log_sigma[at] - HALF_LOG_TWO_PI
+        elif kind != "binary":
+            # Grey values as chances of a coin carry so little that most dimensions of a code would go unused.
+            mean, width = (r.sigmoid(), log_sigma[at].mean()) if kind == "unit" else (r, log_sigma[at])
+            each = -0.5 * ((value - mean) * (-width).exp()).square() - width - HALF_LOG_TWO_PI
         else:
             each = -F.binary_cross_entropy_with_logits(r, value, reduction="none")
         total = total + each.sum(dim=1)

@@ -45,7 +45,8 @@ class Training:
         pool: fingerprint of the records that it was trained on.
         name: what these are called.
         n_records: how many they were.
-        losses: mean negative ELBO a record of each pass, in nats; empty with DP-SGD, which may not tell them.
+        losses: mean negative ELBO a record of each pass, in nats, the KL term at its weight of the moment; empty
+            with DP-SGD, which may not tell them.
         privacy: where it was trained by DP-SGD.
         measured: whether ranges, means or deviations of numbers were taken from the records.
     """

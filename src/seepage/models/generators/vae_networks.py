@@ -17,6 +17,7 @@ SMALLEST_SIDE = 4  # an image is halved while its sides stay at least this long
 SMALLEST_CONV = 16  # smaller images have too few pixels for convolutions to be worth their time
 MOST_LOG_VARIANCE = 8.0
 LOG_SIGMA = (-4.0, 4.0)
+LOG_SIGMA_OF_LEVELS = -1.5  # to begin with: a level lies in [0, 1], and Adam would take thousands of steps from 0
 
 
 class Network(nn.Module):
@@ -62,7 +63,9 @@ class Network(nn.Module):
             self.encoder, self.decoder, features, start = _convolutions(self.input_shape, width)
         self.moments = nn.Linear(features + n_classes, 2 * latent)
         self.first = nn.Linear(latent + n_classes, start)
-        self.log_sigma = nn.Parameter(torch.zeros(values))
+        log_sigma = torch.zeros(values)
+        log_sigma[columns.of("unit")] = LOG_SIGMA_OF_LEVELS
+        self.log_sigma = nn.Parameter(log_sigma)
         # inputs = shift + spread * x, x being what the columns describe
         self.register_buffer("shift", torch.zeros(values))
         self.register_buffer("spread", torch.ones(values))

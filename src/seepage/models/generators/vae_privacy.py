@@ -17,12 +17,12 @@ from seepage.models.generators.vae_networks import Network
 class Elbo(nn.Module):
     """The negative ELBO as what a module gives, so that it can be called with other parameters."""
 
-    def __init__(self, network: Network):
+    def __init__(self, network: Network, kl_weight: float):
         super().__init__()
-        self.network = network
+        self.network, self.kl_weight = network, kl_weight
 
     def forward(self, x: Tensor, classes: Tensor, noise: Tensor) -> Tensor:
-        return negative_elbo(self.network, x, classes, noise)
+        return negative_elbo(self.network, x, classes, noise, self.kl_weight)
 
 
 def set_private_gradient(
@@ -34,6 +34,7 @@ def set_private_gradient(
     noise_multiplier: float,
     max_norm: float,
     expected: int,
+    kl_weight: float = 1.0,
 ) -> None:
     """Set each parameter's gradient to (sum_i clip(g_i, C) + N(0, (sigma C)^2)) / expected.
 
@@ -41,8 +42,9 @@ def set_private_gradient(
         x, classes, noise: of the records that were drawn, maybe none; the noise of each one's latent.
         noise_multiplier, max_norm: sigma and C.
         expected: size of a batch on average.
+        kl_weight: see `negative_elbo`.
     """
-    elbo = Elbo(network)
+    elbo = Elbo(network, kl_weight)
     parameters = {name: p.detach() for name, p in elbo.named_parameters()}
 
     def loss(parameters: dict[str, Tensor], *record: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from seepage.models.generators.vae_privacy import set_private_gradient, spent
 from seepage.models.plan import one_thread
 
 N_STEPS = 3000  # where no number of passes is given
+WARM_UP = 1 / 3  # of the steps, in which the weight of the KL term rises to 1
 WIDTHS = {"mlp": 256, "conv": 16}
 
 
@@ -43,7 +44,8 @@ def train_vae(
 
         -ELBO(x) = -log p(x | z) + KL(q(z | x) || N(0, I)),    z = mu(x) + exp(log_variance(x) / 2) e,  e ~ N(0, I)
 
-    The KL term is 1/2 sum(mu^2 + exp(log_variance) - log_variance - 1).
+    The KL term is 1/2 sum(mu^2 + exp(log_variance) - log_variance - 1); its weight rises from 0 to 1 over the first
+    third of the steps.
 
     Args:
         pool: records; its labels are used where `conditional`.
@@ -69,13 +71,17 @@ def train_vae(
 
     Reference: Kingma and Welling (2014), Auto-encoding variational Bayes (arXiv 1312.6114), section 2 and appendix C;
         DP-SGD as in Abadi et al. (2016, arXiv 1607.00133), with Adam after the noise. Deviations: ReLU, Adam, choices
-        and numbers beside the paper's Bernoulli and Gaussian values.
+        and numbers beside the paper's Bernoulli and Gaussian values; levels have one learnt sigma, as in Rybkin et al.
+        (2021, arXiv 2006.13202), and the KL term is warmed up, as in Bowman et al. (2016, arXiv 1511.06349).
     """
     _check(pool, conditional, latent=latent, batch_size=batch_size, epochs=1 if epochs is None else epochs)
     if lr <= 0 or max_norm <= 0 or (noise_multiplier is not None and noise_multiplier <= 0):
         raise InputError(
             f"expected lr, max_norm and noise_multiplier above 0, got {lr}, {max_norm} and {noise_multiplier}"
         )
+    delta = 1 / (10 * len(pool)) if delta is None else delta
+    if not 0 < delta < 1:
+        raise InputError(f"delta must be in (0, 1), got {delta}")
     private = noise_multiplier is not None
     batch_size = min(batch_size, len(pool))
     columns = Columns.guess(pool) if columns is None else columns
@@ -99,14 +105,15 @@ def train_vae(
         for step in range(n_steps):
             rows = torch.from_numpy(next(batches))
             x, noise = canonical(built, inputs[rows]), torch.randn(len(rows), latent)
+            weight = min(1.0, (step + 1) / (WARM_UP * n_steps))
             if private:
                 set_private_gradient(
                     built, x, classes[rows], noise,
-                    noise_multiplier=noise_multiplier, max_norm=max_norm, expected=batch_size,
+                    noise_multiplier=noise_multiplier, max_norm=max_norm, expected=batch_size, kl_weight=weight,
                 )  # fmt: skip
             else:
                 optimiser.zero_grad()
-                loss = negative_elbo(built, x, classes[rows], noise).mean()
+                loss = negative_elbo(built, x, classes[rows], noise, weight).mean()
                 loss.backward()
                 total, seen = total + loss.item() * len(rows), seen + len(rows)
                 if seen >= len(pool) or step == n_steps - 1:
@@ -117,7 +124,7 @@ def train_vae(
         raise TrainingError("the training of a VAE diverged: its weights are no longer finite; lower lr")
     privacy = None
     if private:
-        privacy = spent(noise_multiplier, max_norm, batch_size / len(pool), n_steps, delta or 1 / (10 * len(pool)))
+        privacy = spent(noise_multiplier, max_norm, batch_size / len(pool), n_steps, delta)
     training = Training(pool.fingerprint, pool.name, len(pool), tuple(losses), privacy, measured)
     return VAE(built, pool.inputs.dtype.name, training)
 
@@ -136,7 +143,7 @@ def _measure(network: Network, pool: Pool, private: bool) -> bool:
             if private:
                 raise InputError("DP-SGD may not measure the range of levels: bring them into [0, 1] beforehand")
             low, high, measured = float(flat[:, levels].min()), float(flat[:, levels].max()), True
-        network.shift[levels], network.spread[levels] = low, high - low
+        network.shift[levels], network.spread[levels] = low, high - low or 1.0
     if len(numbers) and not private:
         values = flat[:, numbers].astype(np.float64)
         deviation = values.std(axis=0)

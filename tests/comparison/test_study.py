@@ -14,6 +14,7 @@ from seepage.models.architectures import MLP
 from seepage.models.recipe import Recipe
 from seepage.report.comparison_result import ComparisonResult
 from seepage.report.result import AuditResult
+from seepage.signals.store import run_status
 from tests.reference import comparison as naive
 
 RECIPE = Recipe(functools.partial(MLP, hidden=(16,)), epochs=12, batch_size=16)
@@ -289,3 +290,9 @@ def test_targets_that_share_references_are_judged_together_and_wrapped_rows_trai
     assert wrapped.utility.test_accuracy == plain.utility.test_accuracy
     with pytest.raises(InputError, match="targets"):
         compare(pool, defences=[Choice("hamp-answers", {})], **{**asked, "targets": 0})
+
+
+def test_status_tells_how_far_every_row_is(folder, result):
+    rows = {row["name"]: row for row in run_status(folder)}
+    assert rows["undefended/seed-1/models"]["done"] == rows["undefended/seed-1/models"]["models"] == 4
+    assert {name.split("/")[0] for name in rows} >= {"undefended", "label-smoothing", "hamp-answers"}

@@ -106,9 +106,7 @@ MOMENTUM = functools.partial(OPTIM.SGD, lr=0.1, momentum=0.9)
 HELD_OUT = HeldOut(validation=np.arange(0, 120, 3))
 CASES |= {
     "mixup": Case(recipe(SMALL, SGD(0.1), mixup=0.4), MOMENTUM),
-    "mixed images": Case(
-        recipe(CONV, SGD(0.05), mixup=1.0), lambda p: OPTIM.SGD(p, 0.05, momentum=0.9), pool=IMAGES
-    ),
+    "mixed images": Case(recipe(CONV, SGD(0.05), mixup=1.0), lambda p: OPTIM.SGD(p, 0.05, momentum=0.9), pool=IMAGES),
     "one order, momentum forgotten": Case(recipe(SMALL, SGD(0.1), shuffle=False, reset_optimiser=True), MOMENTUM),
     "objective of the epoch": Case(recipe(SMALL, SGD(0.02), objective=rising), lambda p: OPTIM.SGD(p, 0.02, 0.9)),
     "best epoch": Case(recipe(SMALL, SGD(0.1), stop=BestValidation()), MOMENTUM),

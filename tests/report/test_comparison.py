@@ -140,9 +140,7 @@ def test_points_intervals_stairs_and_marks_are_those_of_the_result(result):
     ax = leak_against_accuracy(result, "tpr")
     marks = [line for line in ax.lines if line.get_marker() not in ("None", None, "")]
     for one, mark in zip(result.defences, marks, strict=True):
-        assert mark.get_xydata()[0] == pytest.approx(
-            [one.utility.test_accuracy.value, one.worst.tpr.estimate.value]
-        )
+        assert mark.get_xydata()[0] == pytest.approx([one.utility.test_accuracy.value, one.worst.tpr.estimate.value])
         assert mark.get_marker() == {"none": "D", "training": "o", "answers": "s", "both": "^"}[one.kind]
         filled = mark.get_markerfacecolor() == mark.get_color()
         assert filled == (one.name in result.frontier), one.name

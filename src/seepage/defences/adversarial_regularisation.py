@@ -71,9 +71,7 @@ class AdversarialRegularisation(Defence, OneByOne):
         for name in ("attack_steps", "classifier_steps", "n_references"):
             value = getattr(self, name)
             if (name, value) != ("n_references", None) and (isinstance(value, bool) or not _is_positive(value)):
-                raise InputError(
-                    f"adversarial-regularisation: {name} must be a positive whole number, got {value!r}"
-                )
+                raise InputError(f"adversarial-regularisation: {name} must be a positive whole number, got {value!r}")
 
     @property
     def title(self) -> str:

@@ -105,9 +105,7 @@ class BookKeeping:
         zeros = {name: inputs.new_zeros((len(mask), *self.shapes[name])) for name in self.layers}
         by_output, (seen, left) = grad(total, has_aux=True)(zeros, others)
         summed = {name: torch.zeros_like(p) for name, p in parameters.items()}
-        shares = {
-            name: KINDS[type(layer)](layer, seen[name], by_output[name]) for name, layer in self.layers.items()
-        }
+        shares = {name: KINDS[type(layer)](layer, seen[name], by_output[name]) for name, layer in self.layers.items()}
         factors = clipping_factors(sum(squares for squares, _ in shares.values()), mask, max_norm)
         for name, (_, weighted) in shares.items():
             named = {f"{name}.{part}" if name else part: value for part, value in weighted(factors).items()}

@@ -1,6 +1,6 @@
 """The figure of a comparison: what each defence costs in accuracy against what the attacks still find.
 
-    seepage.report.comparison_plots.frontier_figure(result).savefig("frontier.svg")
+seepage.report.comparison_plots.frontier_figure(result).savefig("frontier.svg")
 """
 
 import warnings

@@ -177,8 +177,7 @@ class ComparisonResult(Saved):
         """Name -> title; with the name behind it where two rows share a title."""
         given = [defence.title for defence in self.defences]
         return {
-            one.name: one.title if given.count(one.title) == 1 else f"{one.title} ({one.name})"
-            for one in self.defences
+            one.name: one.title if given.count(one.title) == 1 else f"{one.title} ({one.name})" for one in self.defences
         }
 
     @property

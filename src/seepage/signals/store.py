@@ -133,14 +133,15 @@ class RunFolder:
 
 
 def run_status(folder: str | os.PathLike) -> list[dict[str, Any]]:
-    """How far each part of the audit in `folder` is: name, engine, models, done."""
-    rows = []
-    for manifest in sorted((Path(folder) / "run").glob("*/manifest.json")):
+    """How far each part of the audit, or of each audit of the comparison, in `folder` is: name, engine, models, done."""
+    rows, folder = [], Path(folder)
+    of_audits = [*folder.glob("run/*/manifest.json"), *folder.glob("*/*/run/*/manifest.json")]
+    for manifest in sorted(of_audits):
         run = RunFolder(manifest.parent)
         content = run.manifest()
         rows.append(
             {
-                "name": manifest.parent.name,
+                "name": "/".join(part for part in manifest.parent.relative_to(folder).parts if part != "run"),
                 "engine": content["plan"]["engine"],
                 "models": sum(len(unit["models"]) for unit in content["units"]),
                 "done": sum(len(unit["models"]) for unit in content["units"] if run.has(unit["key"])),

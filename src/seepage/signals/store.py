@@ -133,7 +133,7 @@ class RunFolder:
 
 
 def run_status(folder: str | os.PathLike) -> list[dict[str, Any]]:
-    """How far each part of the audit, or of each audit of the comparison, in `folder` is: name, engine, models, done."""
+    """How far the parts of an audit, or of the audits of a comparison, in `folder` are: name, engine, models, done."""
     rows, folder = [], Path(folder)
     of_audits = [*folder.glob("run/*/manifest.json"), *folder.glob("*/*/run/*/manifest.json")]
     for manifest in sorted(of_audits):

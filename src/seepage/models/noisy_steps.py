@@ -116,10 +116,9 @@ class NoisySteps:
     @torch.no_grad()
     def step(self) -> None:
         arguments = (self.parameters, self.others, *self._batch())
-        summed, left = self._program(arguments)(*arguments)
-        if self.steps_done == 0:
-            self._refuse_statistics(left)
-        self.others = left
+        before = {n: t.clone() for n, t in self.others.items()} if self.steps_done == 0 else {}
+        summed, self.others = self._program(arguments)(*arguments)
+        self._refuse_statistics(before)
         self._update(self._noised(summed))
         self.steps_done += 1
         for place, (module, stream) in enumerate(zip(self.modules, self.streams, strict=True)):
@@ -174,7 +173,10 @@ class NoisySteps:
             else:
                 program = vmap(self.clipped_sum)
             if is_tensor_code(self.skeleton):
-                program = make_fx(lambda p, o, x, y, m: program(p, o, x, y, m))(*arguments)
+                # On copies: a layer that counts its calls in a buffer must not count this one.
+                copies = [{n: t.clone() for n, t in part.items()} for part in arguments[:2]]
+                plain = program
+                program = make_fx(lambda p, o, x, y, m: plain(p, o, x, y, m))(*copies, *arguments[2:])
             self.programs[n_records] = program
         return self.programs[n_records]
 
@@ -214,8 +216,8 @@ class NoisySteps:
             lr = optimiser.lr * factors[cut.start or 0]
             optimiser.step([p[cut] for p in parameters], [g[cut] for g in gradients], state, self.steps_done, lr)
 
-    def _refuse_statistics(self, left: dict[str, Tensor]) -> None:
-        for name, value in left.items():
+    def _refuse_statistics(self, before: dict[str, Tensor]) -> None:
+        for name, value in before.items():
             if value.is_floating_point() and not torch.equal(value, self.others[name]):
                 raise InputError(
                     f"the buffer '{name}' changed in a training step: what it learns of the records has no noise. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -89,4 +90,5 @@ def _claimed(defence: Defence | None, row: Entry, membership: Membership) -> tup
         return None, None
     sizes = np.unique(membership.targets.sum(axis=0))
     ends = {int(sizes[0]), int(sizes[-1])}
-    return max(defence.epsilon(n, row.recipe.batch_size, row.recipe.epochs) for n in ends), defence.delta
+    largest = max(defence.epsilon(n, row.recipe.batch_size, row.recipe.epochs) for n in ends)
+    return (largest, defence.delta) if math.isfinite(largest) else (None, None)

@@ -149,7 +149,9 @@ class ComparisonResult(Saved):
     n_classes: int
     rates: Rates
     utility_floor: float | None = Field(description="accuracy on validation records that a searched setting must reach")
-    utility_tolerance: float | None = Field(None, description="how much further than the floor below the undefended test accuracy `matched` may be")
+    utility_tolerance: float | None = Field(
+        None, description="how much further than the floor below the undefended test accuracy `matched` may be"
+    )
     seeds: list[int]
     attacks: list[AttackInfo]
     defences: list[DefenceResult] = Field(description="the undefended model first")

@@ -146,6 +146,105 @@ def test_options_that_cannot_be_are_refused(options):
         find_defence("dp-sgd", **options)
 
 
+class Product(torch.nn.Module):
+    """A parameter of its own, outside of any layer: no case for book-keeping."""
+
+    def __init__(self, input_shape, n_classes):
+        super().__init__()
+        self.body = torch.nn.Linear(input_shape[0], n_classes)
+        self.scale = torch.nn.Parameter(torch.ones(n_classes))
+
+    def forward(self, x):
+        return self.body(x) * self.scale
+
+
+class Running(Product):
+    """Keeps a mean of the records that it saw."""
+
+    def __init__(self, input_shape, n_classes):
+        super().__init__(input_shape, n_classes)
+        self.register_buffer("mean", torch.zeros(input_shape))
+        self.scale.requires_grad_(False)
+
+    def forward(self, x):
+        self.mean += x.detach().mean(0)
+        return self.body(x)
+
+
+class Coupled(Product):
+    """Each answer depends on the batch."""
+
+    def __init__(self, input_shape, n_classes):
+        super().__init__(input_shape, n_classes)
+        self.scale.requires_grad_(False)
+
+    def forward(self, x):
+        return self.body(x - 0.5 * x.mean(0))
+
+
+@pytest.mark.parametrize("model", [Product, Coupled])
+def test_other_modules_are_clipped_record_by_record(model):
+    recipe = replace(SMALL, model=model)
+    column = COLUMNS[1]
+    (found,) = trained(recipe, [column], (4,), noise_multiplier=0.0, max_norm=0.3)
+    looped = naive.train(
+        recipe.build((6,), 3, 4), torch.from_numpy(POOL.batch()), RECORDS.labels, column.tolist(),
+        batch_size=10, epochs=4, lr=0.3, max_norm=0.3, seed=4,
+    )  # fmt: skip
+    assert difference(found, looped) < 1e-5
+
+
+def test_dropout_draws_the_same_masks_alone_and_stacked():
+    recipe = replace(SMALL, model=functools.partial(MLP, hidden=(9,), dropout=0.5))
+    together = trained(recipe, noise_multiplier=0.0)
+    for place in range(3):
+        steps = NoisySteps(
+            recipe, RECORDS, COLUMNS[place : place + 1], [place + 1], noise_multipliers=[0.0], max_norm=1.0
+        )
+        (alone,) = steps.run()
+        assert difference(together[place], alone) < 1e-5
+        assert steps.others["body.3.calls"].tolist() == [steps.streams[0].n_steps]  # tracing counts no call
+    assert difference(together[0], trained(SMALL, noise_multiplier=0.0)[0]) > 1e-3
+
+
+def test_dropout_that_would_be_alike_for_all_records_is_refused():
+    def model(input_shape, n_classes):
+        return torch.nn.Sequential(torch.nn.Dropout(0.5), Product(input_shape, n_classes))
+
+    with pytest.raises(InputError, match="takes dropout where"):
+        trained(replace(SMALL, model=model))
+
+
+def test_statistics_of_records_are_refused():
+    with pytest.raises(InputError, match="the buffer 'mean' changed"):
+        trained(replace(SMALL, model=Running), COLUMNS[:1], (1,))
+    pool = Pool(RNG.random((40, 1, 8, 8)).astype(np.float32), RNG.integers(0, 3, 40))
+
+    def model(input_shape, n_classes):
+        norm = torch.nn.InstanceNorm2d(2, track_running_stats=True)
+        return torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), norm, torch.nn.Flatten(), torch.nn.Linear(72, 3))
+
+    with pytest.raises(InputError, match="InstanceNorm2d"):
+        train_models(defend(replace(SMALL, model=model), "dp-sgd"), Records.of(pool), [np.arange(30)], [1])
+
+
+def test_what_is_added_after_the_defence_is_refused_too():
+    with pytest.raises(InputError, match="mixup"):
+        train_models(replace(defend(SMALL, "dp-sgd"), mixup=0.4), RECORDS, COLUMNS[:1], [1])
+    with pytest.raises(InputError, match="stop"):
+        train_models(replace(defend(SMALL, "dp-sgd"), stop=StopAt(0.9)), RECORDS, COLUMNS[:1], [1])
+    with pytest.raises(InputError, match="told the epoch"):
+        train_models(defend(defend(SMALL, "relax-loss"), "dp-sgd"), RECORDS, COLUMNS[:1], [1])
+
+
+def test_steps_are_counted_without_rounding():
+    # 20 / (10 / 61) is a little above 122
+    stream = PoissonStream(np.arange(61), replace(SMALL, epochs=20), 1)
+    assert stream.n_steps == 122
+    defence = DPSGD(noise_multiplier=2.0, accountant="rdp")
+    assert defence.epsilon(61, 10, 20) == epsilon(2.0, 10 / 61, 122, delta=1e-5, accountant="rdp")
+
+
 def test_a_batch_larger_than_the_members_is_refused():
     with pytest.raises(InputError, match="take a smaller batch_size"):
         trained(replace(SMALL, batch_size=60), [np.arange(50)], (1,))

@@ -30,7 +30,7 @@ def poisson_batches(members, batch_size, epochs, seed):
 def train(module, inputs, labels, members, *, batch_size, epochs, lr, max_norm, seed):
     """Plain SGD on clipped sums without noise, divided by the expected size of a batch."""
     module.train()
-    parameters = list(module.parameters())
+    parameters = [p for p in module.parameters() if p.requires_grad]
     for batch in poisson_batches(members, batch_size, epochs, seed):
         summed = clipped_sum(module, inputs[batch], labels[batch], max_norm)
         with torch.no_grad():

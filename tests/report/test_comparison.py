@@ -210,7 +210,7 @@ def test_the_page_is_well_formed_small_and_loads_nothing(source, page, result):
 
 def test_sections_stand_in_order(page):
     order = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
-    assert order == ["answer", "conclusions", "frontier", "defences", "families", "matched", "canaries", "attacks",
+    assert order == ["answer", "frontier", "conclusions", "defences", "families", "matched", "canaries", "attacks",
                      "tuning", "seeds", "method", "provenance"]  # fmt: skip
 
 
@@ -242,6 +242,13 @@ def test_every_defence_and_every_number_is_there(result, page):
         assert words in text
     for words in ("searched, floor not reached", "claims epsilon 4 at delta 1e-05", "milestones (60, 90)", "7 of 15"):
         assert words in text
+
+
+def test_intervals_of_one_seed_are_not_said_to_be_over_seeds(result, page):
+    assert page.text.count("intervals over seeds and records") == 2
+    text = Page(html(result.model_copy(update={"seeds": [0], "limits": []}))).text
+    assert "over seeds" not in text
+    assert text.count("the intervals of one seed's audit") == 2
 
 
 def test_the_worst_attack_stands_beside_its_figure(source):
@@ -314,3 +321,11 @@ def test_the_terminal_has_a_line_for_each_defence(result, width):
     assert all(sentence in plain for sentence in [result.headline, *result.conclusions])
     assert ("0.748 [0.742, 0.754]" in text) == (width >= 100)
     assert str(result).startswith(result.headline[:40])
+
+
+def test_the_figure_alone_can_be_written(result, tmp_path):
+    path = result.report(tmp_path / "frontier.svg")
+    text = path.read_text()
+    assert text.startswith("<?xml")
+    assert "</svg>" in text
+    assert path.read_bytes() == result.report(tmp_path / "again.svg").read_bytes()

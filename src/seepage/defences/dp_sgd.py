@@ -125,17 +125,14 @@ class DPSGD(Defence, Procedure):
         >>> round(DPSGD(noise_multiplier=2.91, accountant="rdp").epsilon(1350, 128, 50), 2)
         3.62
         """
-        sigma = self._sigma(n_members, batch_size, epochs)
-        rate = batch_size / n_members
-        return epsilon(sigma, rate, math.ceil(epochs / rate), delta=self.delta, accountant=self.accountant)
+        sigma, n_steps = self._sigma(n_members, batch_size, epochs), math.ceil(epochs * n_members / batch_size)
+        return epsilon(sigma, batch_size / n_members, n_steps, delta=self.delta, accountant=self.accountant)
 
     def _sigma(self, n_members: int, batch_size: int, epochs: float) -> float:
         if self.target_epsilon is None:
             return float(self.noise_multiplier)
-        rate = batch_size / n_members
-        return noise_multiplier_for(
-            self.target_epsilon, rate, math.ceil(epochs / rate), delta=self.delta, accountant=self.accountant
-        )
+        rate, n_steps = batch_size / n_members, math.ceil(epochs * n_members / batch_size)
+        return noise_multiplier_for(self.target_epsilon, rate, n_steps, delta=self.delta, accountant=self.accountant)
 
 
 def without_batch_norm(input_shape: tuple[int, ...], n_classes: int, architecture: Factory) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from collections.abc import Callable, Sequence
 
@@ -81,6 +82,7 @@ class NoisySteps:
         noise_multipliers: Sequence[float],
         max_norm: float,
     ):
+        refuse_other_steps(recipe)
         device = records.inputs.device
         self.recipe, self.records, self.max_norm = recipe, records, max_norm
         self.noise_multipliers = noise_multipliers
@@ -225,6 +227,17 @@ class NoisySteps:
                 )
 
 
+def refuse_other_steps(recipe: Recipe) -> None:
+    """Raise where a recipe asks for what noisy steps do not do, or what they would promise too much with."""
+    asked = {
+        "mixup": recipe.mixup != 0,
+        "stop": recipe.stop is not None,
+        "an objective that is told the epoch": "epoch" in inspect.signature(recipe.objective).parameters,
+    }
+    for what in (name for name, there in asked.items() if there):
+        raise InputError(f"DP-SGD takes steps on each record's own objective alone, and the recipe has {what}: drop it")
+
+
 def refuse_mixing(module: nn.Module) -> None:
     """Raise where a layer lets the records of a batch bear on each other, or keeps statistics of them."""
     for name, layer in module.named_modules():
@@ -233,8 +246,7 @@ def refuse_mixing(module: nn.Module) -> None:
         ):
             raise InputError(
                 f"DP-SGD clips the gradient of each record, and with {type(layer).__name__} (layer '{name}') the "
-                "records of a batch have no gradients of their own: take a model with GroupNorm, or let "
-                "replace_batch_norm=True put GroupNorm in its place"
+                "records of a batch have no gradients of their own: take a model with GroupNorm or LayerNorm"
             )
 
 

@@ -56,8 +56,8 @@ def key_figures(result: ComparisonResult) -> list[KeyFigure]:
 def sections(result: ComparisonResult) -> list[Section]:
     """Everything after the answer; what was not run has no section."""
     made = [
-        ("conclusions", "What the numbers say", [Paragraph(sentence) for sentence in result.conclusions]),
         ("frontier", "Accuracy against leakage", _frontier(result)),
+        ("conclusions", "What the numbers say", [Paragraph(sentence) for sentence in result.conclusions]),
         ("defences", "Every defence", tables.everything(result)),
         ("families", "What each kind of attack finds", tables.families(result)),
         ("matched", "At the same utility", tables.matched(result)),
@@ -74,8 +74,9 @@ def sections(result: ComparisonResult) -> list[Section]:
 def _frontier(result: ComparisonResult) -> list:
     return [
         Paragraph(
-            "Right is more useful, down is more private; lines are intervals over seeds. The stairs join the defences "
-            "that no other beats in both, by point estimates: where intervals overlap, the order is not settled."
+            f"Right is more useful, down is more private; lines are {tables.intervals(result)}. The stairs join the "
+            "defences that no other beats in both, by point estimates: where intervals overlap, the order is not "
+            "settled."
         ),
         Figures(
             [

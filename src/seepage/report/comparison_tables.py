@@ -29,10 +29,16 @@ def everything(result: ComparisonResult) -> list:
         Paragraph(
             "The last four columns are the largest over all attacks, each with the attack that reaches it. TPR: "
             f"members found while {rate(result.rates.fpr)} of non-members are called members. TNR: non-members found "
-            f"while {rate(result.rates.fnr)} of members are called non-members. Brackets are intervals over seeds."
+            f"while {rate(result.rates.fnr)} of members are called non-members. Brackets are "
+            f"{intervals(result)}."
         ),
         Table("Utility, and the most that any attack finds", columns, style="wide"),
     ]
+
+
+def intervals(result: ComparisonResult) -> str:
+    """What the intervals of this result are of."""
+    return "intervals over seeds and records" if len(result.seeds) > 1 else "the intervals of one seed's audit"
 
 
 def _named(result: ComparisonResult) -> Column:

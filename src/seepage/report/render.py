@@ -24,7 +24,7 @@ def write_report(result: AuditResult | TrustResult | ComparisonResult, path: str
     """Render `result` to `path` in one atomic step; the same result gives the same bytes.
 
     Args:
-        path: ends in .html or .md.
+        path: ends in .html or .md; for a comparison also in .svg, the figure of accuracy against leakage alone.
 
     Raises:
         InputError: another suffix.
@@ -32,9 +32,10 @@ def write_report(result: AuditResult | TrustResult | ComparisonResult, path: str
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in (".html", ".md"):
+    writers = {".html": html, ".md": markdown} | ({".svg": _frontier} if isinstance(result, ComparisonResult) else {})
+    if suffix not in writers:
         raise InputError(f"a report is written as .html or .md, not '{path.name}': for the numbers use result.save()")
-    text = html(result) if suffix == ".html" else markdown(result)
+    text = writers[suffix](result)
     part = path.with_name(path.name + ".part")
     try:
         part.write_text(text, encoding="utf-8")
@@ -43,6 +44,19 @@ def write_report(result: AuditResult | TrustResult | ComparisonResult, path: str
         part.unlink(missing_ok=True)
         raise StorageError(f"cannot write the report {path}: {error.strerror or error}") from error
     return path
+
+
+def _frontier(result: ComparisonResult) -> str:
+    from io import StringIO
+
+    import matplotlib
+
+    from seepage.report.comparison_plots import frontier_figure
+
+    text = StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "frontier"}):
+        frontier_figure(result).savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
 
 
 def html(result: AuditResult | TrustResult | ComparisonResult) -> str:

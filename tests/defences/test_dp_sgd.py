@@ -16,7 +16,7 @@ from seepage.errors import InputError
 from seepage.metrics import epsilon_lower_one_run_from_scores
 from seepage.models.accounting import epsilon
 from seepage.models.batches import Records
-from seepage.models.noisy_steps import NoisySteps, PoissonStream
+from seepage.models.noisy_steps import PADDED_TO, NoisySteps, PoissonStream
 from seepage.models.recipe import Augmentation, BestValidation, StopAt
 from seepage.models.train import train_models
 from tests.reference import dp_sgd as naive
@@ -84,10 +84,12 @@ def test_batches_are_drawn_by_a_coin_for_each_member_and_never_cut():
     assert abs(sizes.var() / (50 * 0.2 * 0.8) - 1) < 0.15  # binomial, not fixed
     counts = np.bincount(np.concatenate(drawn), minlength=50)
     assert np.all(np.abs(counts - 400) < 5 * math.sqrt(2000 * 0.2 * 0.8))
+    recipe = replace(SMALL, batch_size=16)
+    stream = PoissonStream(np.arange(50), recipe, 7)
     steps = NoisySteps(recipe, RECORDS, [np.arange(50)], [7], noise_multipliers=[0.0], max_norm=1.0)
-    for rows in drawn[:50]:
-        mask = steps._batch()[2]
-        assert int(mask.sum()) == len(rows)
+    sizes = [len(stream.take()[0]) for _ in range(50)]
+    assert max(sizes) > PADDED_TO
+    assert [int(steps._batch()[2].sum()) for _ in range(50)] == sizes
 
 
 def test_epsilon_is_the_accountant_s_for_the_steps_that_are_taken():

@@ -29,7 +29,25 @@ def normed():
     return nn.Sequential(nn.Linear(7, 8), nn.LayerNorm(8), nn.ReLU(), nn.Linear(8, 3))
 
 
-MODULES = {"mlp": (mlp, (7,)), "cnn with GroupNorm": (cnn, (2, 8, 8)), "LayerNorm": (normed, (7,))}
+def positions():
+    """Few positions and many weights, groups, strides, dilation: norms from products of positions."""
+    return nn.Sequential(
+        nn.Conv2d(4, 16, 3, stride=2, padding=1, groups=2),
+        nn.Tanh(),
+        nn.Conv2d(16, 32, 3, dilation=2, padding=2, bias=False),
+        nn.Flatten(2),
+        nn.Linear(9, 40),
+        nn.Flatten(),
+        nn.Linear(1280, 3),
+    )
+
+
+MODULES = {
+    "mlp": (mlp, (7,)),
+    "cnn with GroupNorm": (cnn, (2, 8, 8)),
+    "LayerNorm": (normed, (7,)),
+    "positions": (positions, (4, 5, 5)),
+}
 
 
 def made(name, seed=0):
@@ -121,6 +139,30 @@ def test_stacked_models_have_each_their_own_sum(name):
     for place, module in enumerate(modules):
         expected = naive.clipped_sum(module, inputs, labels, 0.3)
         assert far([value[place] for value in found.values()], expected) < 1e-5
+
+
+def test_records_taken_a_few_at_a_time_give_the_same_sum(monkeypatch):
+    module, inputs, labels = made("mlp")
+    mask = torch.tensor([True, False, True, True, False, True])
+    whole = by_vmap(module, inputs, labels, mask, 0.5)
+    for n_records in (1, 4):
+        n_bytes = 4 * n_records * sum(p.numel() for p in module.parameters())
+        monkeypatch.setattr("seepage.models.clipping.GRADIENT_BYTES", n_bytes)
+        assert far(by_vmap(module, inputs, labels, mask, 0.5), whole) < 1e-6
+
+
+def test_frozen_parameters_count_in_no_norm():
+    module, inputs, labels = made("mlp")
+    module.body[1].weight.requires_grad_(False)
+    module.head.bias.requires_grad_(False)
+    trained = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
+    frozen = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
+    everyone = torch.ones(N, dtype=torch.bool)
+    summed, _ = BookKeeping(module, inputs[:1])(
+        lambda z: losses(z, labels), trained, frozen, inputs, everyone, 0.1
+    )
+    assert list(summed) == list(trained)
+    assert far(summed.values(), naive.clipped_sum(module, inputs, labels, 0.1)) < 1e-5
 
 
 def test_factors_by_hand():

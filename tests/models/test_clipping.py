@@ -158,9 +158,7 @@ def test_frozen_parameters_count_in_no_norm():
     trained = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
     frozen = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
     everyone = torch.ones(N, dtype=torch.bool)
-    summed, _ = BookKeeping(module, inputs[:1])(
-        lambda z: losses(z, labels), trained, frozen, inputs, everyone, 0.1
-    )
+    summed, _ = BookKeeping(module, inputs[:1])(lambda z: losses(z, labels), trained, frozen, inputs, everyone, 0.1)
     assert list(summed) == list(trained)
     assert far(summed.values(), naive.clipped_sum(module, inputs, labels, 0.1)) < 1e-5
 

@@ -18,6 +18,7 @@ from seepage.models.batches import Records, augment
 from seepage.models.book_keeping import BookKeeping
 from seepage.models.clipping import per_sample_clipped_sum
 from seepage.models.dropout import SeededDropout
+from seepage.models.engines import has_convolutions
 from seepage.models.recipe import Recipe
 
 # Batches are padded to a multiple of this, so that few shapes occur.
@@ -174,7 +175,8 @@ class NoisySteps:
                     return tuple({n: t.unsqueeze(0) for n, t in part.items()} for part in self.clipped_sum(*first))
             else:
                 program = vmap(self.clipped_sum)
-            if is_tensor_code(self.skeleton):
+            # What it saves a step, convolutions do not notice, and tracing takes as long as several of their steps.
+            if is_tensor_code(self.skeleton) and not has_convolutions(self.skeleton):
                 # On copies: a layer that counts its calls in a buffer must not count this one.
                 copies = [{n: t.clone() for n, t in part.items()} for part in arguments[:2]]
                 plain = program

@@ -93,6 +93,32 @@ def test_networks_trained_on_public_records_know_nothing_of_the_others():
         synthesise(FLAT, epsilon=3.0, public=Pool(RNG.random((100, 5)), RNG.integers(0, 3, 100)), **QUICK)
 
 
+def test_a_record_apart_from_public_ones_does_not_decide_how_numbers_are_rounded():
+    """Else one fraction among whole numbers would be seen whatever the noise."""
+    labels = np.arange(60) % 2
+    years = RNG.integers(0, 900, (60, 3)).astype(np.float32)
+    public = Pool(RNG.integers(0, 900, (60, 3)).astype(np.float32), labels)
+    fraction = years + np.float32(0.5) * (np.arange(180).reshape(60, 3) == 0)
+    for inputs in (years, fraction):
+        made = synthesise(Pool(inputs, labels), epsilon=1.0, public=public, **QUICK)
+        assert made.whole.tolist() == [True, True, True]
+    assert synthesise(Pool(fraction, labels), epsilon=1.0, **QUICK).whole.tolist() == [False, True, True]
+
+
+def test_public_records_of_other_classes_are_refused():
+    ours, theirs = (Pool(FLAT.inputs, FLAT.labels, classes=names) for names in (("a", "b", "c"), ("c", "b", "a")))
+    with pytest.raises(InputError, match="public records of the classes"):
+        synthesise(ours, epsilon=1.0, public=theirs, **QUICK)
+
+
+def test_what_is_told_of_classes_networks_holds_for_each():
+    pool = Pool(RNG.random((112, 4)).astype(np.float32), np.repeat([0, 1], (100, 12)))
+    made = synthesise(pool, epsilon=1.0, clip=1.0, labels="per-class", noise_multiplier=2.0, batch_size=120, **QUICK)
+    told, each = made.guarantee.training, [vae.training.privacy for vae in made.vaes]
+    assert told.epsilon == max(one.epsilon for one in each)
+    assert told.delta == max(one.delta for one in each) == 1 / 120
+
+
 def test_networks_trained_by_dp_sgd_say_what_they_spent():
     made = synthesise(FLAT, epsilon=3.0, noise_multiplier=1.2, clip=1.0, batch_size=20, **{**QUICK, "rng": None})
     told = made.guarantee.training
@@ -128,6 +154,7 @@ def test_nobody_can_draw_the_noise_again_from_what_is_released(tmp_path):
         ({"label_epsilon": 1.0}, "goes with labels='randomised-response'"),
         ({"clip": 0.0}, "clip must be"),
         ({"releases": 0}, "releases must be"),
+        ({"labels": "randomised-response", "label_epsilon": -1.0}, "label_epsilon must be at least 0"),
         ({"public": FLAT, "noise_multiplier": 1.0}, "one of them"),
     ],
 )
@@ -160,7 +187,7 @@ def test_the_promise_is_stated_as_it_is():
     for broken in ({"shared": 1}, {"secret": False}, {"epsilon": math.inf}):
         assert not promise(public=True, **broken).is_end_to_end
     table = promise(clip=2.0, training=by_dp_sgd, encoded=True)
-    assert any("Taken to be public: the categories" in sentence for sentence in table.sentences)
+    assert any("Taken to be public: the kind and the categories" in sentence for sentence in table.sentences)
     assert not any("Taken to be public" in sentence for sentence in promise(encoded=True).sentences)
     whole = promise(clip=2.0, training=by_dp_sgd)
     assert whole.is_end_to_end
@@ -169,7 +196,15 @@ def test_the_promise_is_stated_as_it_is():
     for broken in (promise(training=by_dp_sgd), promise(clip=2.0, training=by_dp_sgd, measured=True)):
         assert not broken.is_end_to_end
     assert any("NO guarantee" in s for s in promise(clip=2.0, training=by_dp_sgd, measured=True).sentences)
+    for spent in (30.0, 1e4):  # delta above 1 is no promise, and e^epsilon need not fit a float
+        weak = promise(clip=2.0, training=TrainingPrivacy(spent, 1e-6, 0.2, 1.0, 0.1, 50))
+        assert not weak.is_end_to_end
+        assert any("NO guarantee end to end" in sentence for sentence in weak.sentences)
+        json.dumps(weak.to_json())
     assert "No noise" in promise(epsilon=math.inf).sentences[0]
+    silent = promise(epsilon=math.inf, clip=2.0, training=by_dp_sgd)
+    assert any("there is no noise: NO guarantee" in sentence for sentence in silent.sentences)
+    assert not any("protected in distance" in sentence for sentence in silent.sentences)
     response = promise(labels="randomised-response", label_epsilon=math.log(2))
     assert any("probability 0.500" in sentence for sentence in response.sentences)
     assert len(promise(n_classes=0).sentences) == 2

@@ -9,6 +9,8 @@ from typing import Any
 from seepage.models.generators.vae import TrainingPrivacy
 from seepage.synthesis.labels import WAYS, keep_probability
 
+MOST_EXPONENT = 700.0  # of what a float can hold
+
 
 @dataclass(frozen=True)
 class Guarantee:
@@ -22,7 +24,7 @@ class Guarantee:
         public: whether the networks were trained on other records than those released.
         shared: how many of the records are among those other ones all the same.
         secret: whether nobody can draw the random numbers again.
-        encoded: whether the records have categories or numbers, which somebody listed or scaled beforehand.
+        encoded: whether what the values are was read off a table: categories, numbers, or 0/1 columns.
         training: what DP-SGD promises of the networks, where they were trained so.
         measured: whether the networks' training looked at ranges or means of the records without noise.
         labels: one of `seepage.synthesis.labels.WAYS`.
@@ -58,7 +60,18 @@ class Guarantee:
             return False
         if self.public:
             return not self.shared
-        return self.training is not None and not self.measured and bounded
+        return self.training is not None and not self.measured and bounded and self._of_the_whole[1] < 1
+
+    @property
+    def _of_the_whole(self) -> tuple[float, float]:
+        """Epsilon and delta of networks by DP-SGD and clipped encoding, for replacing one record's values.
+
+        How many records are released is no secret, so neighbours are pools that differ in one record's values: one
+        removed and one added, which is privacy of groups of two for the networks.
+        """
+        told = self.training
+        growth = math.exp(told.epsilon) if told.epsilon < MOST_EXPONENT else math.inf
+        return 2 * told.epsilon + self.local_epsilon, (1 + growth) * told.delta
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -127,14 +140,19 @@ class Guarantee:
         )
         if self.measured:
             return f"{networks} But ranges or means were taken from the records without noise: NO guarantee end to end."
-        if self.local_epsilon is None or math.isinf(self.local_epsilon):
+        if math.isinf(self.epsilon):
+            return f"{networks} What is released of a record itself has none, for there is no noise: NO guarantee."
+        if self.local_epsilon is None:
             return (
                 f"{networks} The codes are not bounded: what is released of a record itself is protected in distance "
                 "alone, and the whole has no epsilon."
             )
-        # How many records are released is no secret, so neighbours are pools that differ in one record's values: one
-        # removed and one added, which is privacy of groups of two for the networks.
-        spent, delta = 2 * told.epsilon + self.local_epsilon, (1 + math.exp(told.epsilon)) * told.delta
+        spent, delta = self._of_the_whole
+        if delta >= 1:
+            return (
+                f"{networks} That is too weak to bound the replacing of one record's values (delta would be 1 or "
+                "more): NO guarantee end to end. Take more noise, fewer epochs or smaller batches."
+            )
         return (
             f"{networks} With the clipped encoding the whole release is ({spent:.4g}, {delta:.1e})-differentially "
             "private for replacing one record's values."
@@ -145,8 +163,9 @@ class Guarantee:
         if self.training is None or self.measured or not self.encoded:
             return ()
         return (
-            "Taken to be public: the categories of each column, and what numbers were divided by. Where they were read "
-            "from these records, as standardising does, that reading has no guarantee.",
+            "Taken to be public: the kind and the categories of each column, whether its numbers are whole, and what "
+            "they were divided by. Where they were read from these records, as standardising does, that reading has no "
+            "guarantee.",
         )
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from seepage.data import Pool
 from seepage.data.pool import overlap
 from seepage.errors import InputError, unknown_name
 from seepage.models.generators.columns import Columns
-from seepage.models.generators.vae import VAE
+from seepage.models.generators.vae import VAE, TrainingPrivacy
 from seepage.models.generators.vae_training import train_vae
 from seepage.synthesis.guarantee import Guarantee
 from seepage.synthesis.labels import WAYS, randomised_response
@@ -31,7 +31,7 @@ class Synthetic:
         pool: the synthetic records, in the originals' order, release after release.
         guarantee: what is promised about them.
         vaes: the networks, one, or one for each class.
-        whole: of each value, whether it was a whole number in every original.
+        whole: of each value, whether it was a whole number in every record that the networks know.
         about: the options, as JSON values.
     """
 
@@ -146,18 +146,23 @@ def synthesise(
         public=public is not None,
         shared=0 if public is None else len(overlap(pool, public)),
         secret=rng is None,
-        encoded=bool(len(columns.of("choice", "numeric"))),
-        training=max((vae.training.privacy for vae in vaes), key=lambda told: told.epsilon)
-        if noise_multiplier is not None
-        else None,
+        encoded=pool.inputs.ndim == 2,
+        training=None if noise_multiplier is None else _weakest([vae.training.privacy for vae in vaes]),
         measured=any(vae.training.measured for vae in vaes),
         labels=labels,
         label_epsilon=label_epsilon,
         n_classes=0 if released is None else pool.n_classes,
     )
     about = {**training, "clip": clip, "labels": labels, "draw": draw, "source": source.name}
-    flat = np.asarray(pool.inputs).reshape(len(pool), -1)
+    # Of what the networks were trained on: with public records, the others' must not decide how numbers are rounded.
+    flat = np.asarray(source.inputs).reshape(len(source), -1)
     return Synthetic(made, guarantee, tuple(vaes), (flat == np.rint(flat)).all(axis=0), about)
+
+
+def _weakest(told: list[TrainingPrivacy]) -> TrainingPrivacy:
+    """What holds of every class's networks: a record is in one of them, and each has a delta of its own."""
+    worst = max(told, key=lambda one: one.epsilon)
+    return replace(worst, delta=max(one.delta for one in told))
 
 
 def _groups(
@@ -196,6 +201,8 @@ def _check(pool, epsilon, clip, labels, label_epsilon, releases, public, noise_m
         raise InputError(f"synthesise: labels='{labels}' needs labels, and the pool '{pool.name}' has none")
     if (labels == "randomised-response") != (label_epsilon is not None):
         raise InputError("synthesise: label_epsilon= goes with labels='randomised-response', and that needs one")
+    if label_epsilon is not None and not label_epsilon >= 0:
+        raise InputError(f"synthesise: label_epsilon must be at least 0, got {label_epsilon!r}")
     if clip is not None and not (isinstance(clip, (int, float)) and 0 < clip < math.inf):
         raise InputError(f"synthesise: clip must be a positive number or None, got {clip!r}")
     if not isinstance(releases, int) or releases < 1:
@@ -207,6 +214,8 @@ def _check(pool, epsilon, clip, labels, label_epsilon, releases, public, noise_m
     mine, theirs = (_kind(p) for p in (pool, public))
     if mine != theirs:
         raise InputError(f"synthesise: expected public records like the pool's, {mine}, got {theirs}")
+    if pool.classes and public.classes and pool.classes != public.classes:
+        raise InputError(f"synthesise: expected public records of the classes {pool.classes}, got {public.classes}")
 
 
 def _kind(pool: Pool) -> tuple:

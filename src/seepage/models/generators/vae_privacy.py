@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -35,6 +36,7 @@ def set_private_gradient(
     max_norm: float,
     expected: int,
     kl_weight: float = 1.0,
+    rng: np.random.Generator,
 ) -> None:
     """Set each parameter's gradient to (sum_i clip(g_i, C) + N(0, (sigma C)^2)) / expected.
 
@@ -43,6 +45,7 @@ def set_private_gradient(
         noise_multiplier, max_norm: sigma and C.
         expected: size of a batch on average.
         kl_weight: see `negative_elbo`.
+        rng: of the noise. Not PyTorch's: its CPU generator takes 32 bits of a seed, which can be tried one by one.
     """
     elbo = Elbo(network, kl_weight)
     parameters = {name: p.detach() for name, p in elbo.named_parameters()}
@@ -55,7 +58,8 @@ def set_private_gradient(
         everyone = torch.ones(len(x), dtype=torch.bool)
         summed = per_sample_clipped_sum(loss, parameters, (x, classes, noise), everyone, max_norm)
     for name, p in elbo.named_parameters():
-        p.grad = (summed[name] + noise_multiplier * max_norm * torch.randn_like(p)) / expected
+        drawn = torch.from_numpy(rng.standard_normal(tuple(p.shape), dtype=np.float32))
+        p.grad = (summed[name] + noise_multiplier * max_norm * drawn) / expected
 
 
 def spent(noise_multiplier: float, max_norm: float, sample_rate: float, n_steps: int, delta: float) -> TrainingPrivacy:

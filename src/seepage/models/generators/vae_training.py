@@ -109,7 +109,8 @@ def train_vae(
             if private:
                 set_private_gradient(
                     built, x, classes[rows], noise,
-                    noise_multiplier=noise_multiplier, max_norm=max_norm, expected=batch_size, kl_weight=weight,
+                    noise_multiplier=noise_multiplier, max_norm=max_norm, expected=batch_size,
+                    kl_weight=weight, rng=rng,
                 )  # fmt: skip
             else:
                 optimiser.zero_grad()

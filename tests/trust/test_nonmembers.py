@@ -10,8 +10,9 @@ from seepage.data import Pool
 from seepage.data.cache import Folder
 from seepage.data.quickdraw import read_quickdraw
 from seepage.errors import DataFileError, InputError
+from seepage.models.images import as_images, to_shape
 from seepage.trust import nonmembers
-from seepage.trust.nonmembers import Standard, as_images, coloured, corrupted, to_shape
+from seepage.trust.nonmembers import Standard, coloured, corrupted
 
 
 @pytest.fixture

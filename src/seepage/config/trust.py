@@ -39,7 +39,7 @@ class TrustConfig(Task):
 
     def run(self, *, progress: bool, command: str):
         """Carry out the study."""
-        from seepage.trust.nonmembers import as_images
+        from seepage.models.images import as_images
         from seepage.trust.study import study
         from seepage.trust.world import Choices
 

@@ -127,6 +127,11 @@ with access='probabilities' if the attacker you have in mind would have it
         return self._adapter.name
 
     @property
+    def outputs(self) -> str:
+        """What it returns: "logits", "probabilities" or "labels"."""
+        return self._adapter.outputs
+
+    @property
     def n_parameters(self) -> int | None:
         """How many weights a torch module has."""
         return self._adapter.n_parameters

@@ -17,8 +17,9 @@ from seepage.data import Pool
 from seepage.data.files import read_arrays
 from seepage.errors import InputError
 from seepage.models.generators import train_gan
+from seepage.models.images import Images, as_images
 from seepage.trust import nonmembers
-from seepage.trust.nonmembers import Images, Nonmembers, Standard, as_images
+from seepage.trust.nonmembers import Nonmembers, Standard
 
 SHARES = {
     "target train": (0.30, "trains the target; its members"),

@@ -1,0 +1,142 @@
+"""What an inversion attack is: it is given a class, and makes images of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int64, UInt8
+from torch import Tensor
+
+from seepage.errors import InputError
+from seepage.inversion.oracle import Oracle
+from seepage.inversion.priors.base import Prior
+from seepage.models.access import Access
+
+Images = Float[Tensor, "images channels height width"]  # values in [0, 1]
+Rngs = Sequence[np.random.Generator]
+Report = Callable[[float], None]
+
+
+def silent(fraction: float) -> None:
+    """A report that nobody reads."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every attack may spend on one image.
+
+    Attributes:
+        steps: updates of an image, of its latent code, or of a population of them.
+        restarts: how often it begins anew; the try that it likes best is kept.
+        queries: at most so many questions to the target for one try of an attack without gradients, and for the choice
+            of a starting point.
+    """
+
+    steps: int = 200
+    restarts: int = 1
+    queries: int = 2000
+
+    def __post_init__(self):
+        for name in ("steps", "restarts", "queries"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"budget: {name} must be a positive whole number, got {value!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """Some images to make, and all that an attack has for it.
+
+    Attributes:
+        oracle: the target, as far as it may be asked.
+        prior: what images look like.
+        labels: (images,) the class that each image is to show.
+        rngs: one generator an image, the source of everything random about it: an image does not depend on the others
+            that are made beside it.
+        budget: what may be spent on each.
+        known: what `Inversion.learn` returned.
+        report: told the share that is done.
+    """
+
+    oracle: Oracle
+    prior: Prior
+    labels: Int64[Tensor, " images"]
+    rngs: Rngs
+    budget: Budget
+    known: Any = None
+    report: Report = silent
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def repeated(self, restarts: int) -> Attempt:
+        """Every image `restarts` times, the tries of one image side by side."""
+        rngs = [child for rng in self.rngs for child in rng.spawn(restarts)]
+        return replace(self, labels=self.labels.repeat_interleave(restarts), rngs=rngs)
+
+
+@dataclass(frozen=True)
+class Inversion(ABC):
+    """An inversion attack. Its fields are its options, with the source's defaults.
+
+    Attributes:
+        title: the name for people.
+        source: paper and section.
+        access: the least access level that it needs: "label", "probabilities" or "weights".
+        prior: the kind of prior that it searches in, one of `priors.KINDS`.
+        own: the budget that the source gives it.
+        notes: what a reader of its figures must know.
+    """
+
+    title: ClassVar[str]
+    source: ClassVar[str]
+    access: ClassVar[Access] = Access.WEIGHTS
+    prior: ClassVar[str]
+    own: ClassVar[Budget]
+    notes: ClassVar[tuple[str, ...]] = ()
+
+    def learn(
+        self,
+        oracle: Oracle,
+        prior: Prior,
+        public: UInt8[Tensor, "records channels height width"],
+        *,
+        seed: int,
+        report: Report = silent,
+    ) -> Any:
+        """What the attack finds out about the target before it makes any image; None where there is nothing."""
+        return None
+
+    @abstractmethod
+    def run(self, attempt: Attempt) -> tuple[Images, Float32[Tensor, " images"]]:
+        """One try for each image: the images, and how much the attack likes each (higher is better)."""
+
+    def reconstruct(self, attempt: Attempt) -> Images:
+        """One image for each label: the best of as many tries as the budget allows."""
+        restarts = attempt.budget.restarts
+        images, merit = self.run(attempt.repeated(restarts) if restarts > 1 else attempt)
+        best = merit.view(-1, restarts).argmax(1) + restarts * torch.arange(len(attempt), device=merit.device)
+        return images[best].detach()
+
+
+def normal(rngs: Rngs, *shape: int, device: torch.device | str = "cpu") -> Float32[Tensor, "images ..."]:
+    """Standard normal numbers, `shape` of them from each generator."""
+    drawn = np.stack([rng.standard_normal(shape, dtype=np.float32) for rng in rngs])
+    return torch.from_numpy(drawn).to(device)
+
+
+def uniform(rngs: Rngs, *shape: int, device: torch.device | str = "cpu") -> Float32[Tensor, "images ..."]:
+    """Numbers from [0, 1), `shape` of them from each generator."""
+    drawn = np.stack([rng.random(shape, dtype=np.float32) for rng in rngs])
+    return torch.from_numpy(drawn).to(device)
+
+
+def prior_folder(folder: Path | None, kind: str) -> Path | None:
+    """Where the training of a prior keeps its state."""
+    return None if folder is None else folder / kind

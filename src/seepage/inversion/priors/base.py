@@ -1,0 +1,38 @@
+"""The prior: what an attacker knows about images before the target is asked."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+
+class Prior(ABC):
+    """Codes, and the images that they stand for.
+
+    Attributes:
+        name: in words, for the report.
+        image_shape: (channels, height, width).
+        device: where codes and images are.
+    """
+
+    name: str
+    image_shape: tuple[int, int, int]
+    device: torch.device = torch.device("cpu")
+
+    @abstractmethod
+    def draw(self, rngs: Sequence[np.random.Generator]) -> Float[Tensor, "codes ..."]:
+        """A random code from each generator."""
+
+    @abstractmethod
+    def images(self, codes: Float[Tensor, "codes ..."], labels: Int64[Tensor, " codes"]) -> Float[Tensor, "codes ..."]:
+        """Images (codes, channels, height, width) in [0, 1], differentiable in the codes; a prior that knows no classes
+        leaves the labels alone."""
+
+    def penalty(self, images: Float[Tensor, "codes ..."], labels: Int64[Tensor, " codes"]) -> Float[Tensor, " codes"]:
+        """How unlike a public image each is, differentiable; 0 where the prior cannot tell."""
+        return images.new_zeros(len(images))

@@ -1,0 +1,187 @@
+"""The result of model inversion: what was reconstructed, of which model, and beside what; versioned JSON.
+
+Its JSON schema is published as `docs/inversion.schema.json`; a change that removes or renames a field raises the number
+in `SCHEMA`.
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from seepage.report.result import Estimate, Provenance, VerdictName
+from seepage.report.saved import Part, Saved
+from seepage.report.trust_result import Finding
+
+SCHEMA = "seepage.inversion/1"
+
+Role = Literal["undefended", "defended", "null", "shuffled"]
+
+
+class EvaluatorInfo(Part):
+    """Who judges: a model apart from the target, which no attack saw."""
+
+    name: str
+    about: str
+    accuracy: Estimate = Field(description="on held-out real images of the attacked classes: the ceiling")
+    accuracy_top_5: Estimate | None
+    checks: list[str] = Field(description="what was checked so that it is nobody's accomplice, one sentence each")
+
+
+class AttackInfo(Part):
+    name: str
+    title: str
+    access: str
+    prior: str
+    source: str
+    notes: list[str]
+    options: dict[str, str | int | float | bool | None | list[float]]
+    steps: int
+    restarts: int
+    queries: int = Field(description="the budget of attacks without gradients, and of choosing a start")
+
+
+class Baseline(Part):
+    """What the judge says of images that no attack made."""
+
+    name: Literal["chance", "random-code", "best-of-random", "wrong-class", "public-nearest"]
+    title: str
+    about: str
+    accuracy: Estimate
+
+
+class Reconstructed(Part):
+    """One attack on one kind of target, over all seeds."""
+
+    attack: str
+    n_images: int
+    n_classes: int
+    accuracy: Estimate = Field(description="share that the judge takes for the class attacked (top 1)")
+    accuracy_top_5: Estimate | None = Field(
+        description="among the judge's five likeliest; None with fewer than 10 classes"
+    )
+    target_accuracy: Estimate = Field(description="share that the attacked model itself takes for the class")
+    baselines: list[Baseline]
+    advantage: Estimate = Field(description="accuracy less that of the best baseline, class by class")
+    p_value: float = Field(description="one-sided, of no accuracy beyond the best baseline")
+    p_value_holm: float = Field(description="corrected for the attacks on this target")
+    adversarial: bool = Field(description="the target is convinced and the judge is not: adversarial examples")
+    distance_private: Estimate | None = Field(
+        description="to the nearest training image of the class, squared, of features"
+    )
+    distance_held_out: Estimate | None = Field(description="to the nearest image of the class that was not trained on")
+    nearer_private: Estimate | None = Field(
+        description="share nearer to a training image than to a held-out one, as many of each; 0.5: the class, no record"
+    )
+    frechet: Estimate | None = Field(description="Frechet distance of features to the private images' (FID)")
+    kernel: Estimate | None = Field(description="kernel distance of features (KID), unbiased, may be negative")
+    diversity: Estimate | None = Field(
+        description="mean squared distance of two images of a class, as a share of real ones'"
+    )
+    seeds: list[float] = Field(description="accuracy of each seed")
+    classes: dict[str, float] = Field(description="accuracy of each class, over seeds")
+    queries: float = Field(description="questions to the target for one image")
+    seconds: float = Field(description="for one image, without training of priors")
+
+    def baseline(self, name: str) -> Baseline:
+        for one in self.baselines:
+            if one.name == name:
+                return one
+        raise KeyError(name)
+
+
+class TargetResult(Part):
+    """One way to train the attacked model, and what the attacks make of it."""
+
+    name: str
+    title: str
+    role: Role
+    options: dict[str, str | int | float | bool | None | list[float]]
+    notes: list[str]
+    n_parameters: int
+    n_trained: int = Field(description="parameters that saw private records: |theta_C| under TL-DMI")
+    train_accuracy: Estimate
+    test_accuracy: Estimate = Field(description="natural accuracy, on private images that were not trained on")
+    attacks: list[Reconstructed]
+
+    def attack(self, name: str) -> Reconstructed:
+        for attack in self.attacks:
+            if attack.attack == name:
+                return attack
+        raise KeyError(name)
+
+    @property
+    def worst(self) -> Reconstructed:
+        """The attack that gets furthest."""
+        return max(self.attacks, key=lambda one: one.accuracy.value or 0.0)
+
+
+class FisherCurve(Part):
+    """Fisher information of each layer, normalised to a sum of one."""
+
+    target: str
+    attack: str = Field(description="whose images the inversion curve is taken on")
+    layers: list[str]
+    parameters: list[int]
+    classification: list[float]
+    classification_low: list[float]
+    classification_high: list[float]
+    inversion: list[float]
+    inversion_low: list[float]
+    inversion_high: list[float]
+    n_classification: int
+    n_inversion: int
+
+
+class Picture(Part):
+    """A row of the contact sheet; images are PNG in base64."""
+
+    target: str
+    attack: str
+    class_name: str
+    private: list[str]
+    reconstructed: list[str]
+    recognised: list[bool]
+
+
+class InversionResult(Saved):
+    SCHEMA: ClassVar[str] = SCHEMA
+    WRITTEN_BY: ClassVar[str] = "seepage invert"
+
+    schema_: str = Field(SCHEMA, alias="schema")
+    verdict: VerdictName
+    headline: str
+    conclusions: list[Finding] = Field(description="sentences made from the numbers below")
+    limits: list[Finding]
+    n_private_classes: int
+    n_attacked_classes: int
+    n_private_images: int
+    n_held_out_images: int
+    n_public_images: int
+    public: str = Field(description="what the attacker's images are")
+    image_shape: list[int]
+    images_per_class: int
+    seeds: list[int]
+    confidence: float
+    evaluator: EvaluatorInfo
+    priors: dict[str, str] = Field(description="what each kind of prior was here")
+    attacks: list[AttackInfo]
+    targets: list[TargetResult]
+    fisher: list[FisherCurve]
+    pictures: list[Picture] = Field(description="empty unless records were asked to be shown")
+    recipe: dict[str, object]
+    provenance: Provenance
+
+    def target(self, name: str) -> TargetResult:
+        for target in self.targets:
+            if target.name == name:
+                return target
+        raise KeyError(name)
+
+    def attack(self, name: str) -> AttackInfo:
+        for attack in self.attacks:
+            if attack.name == name:
+                return attack
+        raise KeyError(name)
+
+    def __str__(self) -> str:
+        return "\n".join([self.headline, *(f"- {found.about}: {found.sentence}" for found in self.conclusions)])

@@ -33,6 +33,8 @@ _HOMES = {
     "defend": "seepage.defences",
     "DEFENCES": "seepage.defences",
     "compare": "seepage.comparison",
+    "invert": "seepage.inversion",
+    "INVERSIONS": "seepage.inversion",
     "synthesise": "seepage.synthesis",
     "SeepageError": "seepage.errors",
 }

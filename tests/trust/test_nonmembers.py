@@ -63,7 +63,7 @@ def test_coloured_digits_can_be_read():
 
 
 def test_records_that_are_no_images_are_refused():
-    with pytest.raises(InputError, match="needs images"):
+    with pytest.raises(InputError, match="expected images"):
         as_images(Pool(np.zeros((4, 64), dtype=np.float32)))
     with pytest.raises(InputError, match="from 0 to 1"):
         as_images(Pool(np.full((4, 1, 8, 8), -1, dtype=np.float32)))

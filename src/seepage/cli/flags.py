@@ -41,7 +41,12 @@ def renamed(flags: dict, *, trains: bool) -> dict:
 
 
 def show(result) -> None:
-    from seepage.report.terminal import summary
+    from seepage.report.inversion_result import InversionResult
+
+    if isinstance(result, InversionResult):
+        from seepage.report.inversion_terminal import summary
+    else:
+        from seepage.report.terminal import summary
 
     click.echo(summary(result, colour=sys.stdout.isatty()))
 

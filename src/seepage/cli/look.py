@@ -14,12 +14,13 @@ from seepage.cli.group import main
 @click.option("--out", type=click.Path(path_type=Path), help=".html or .md; otherwise a summary is printed.")
 def report(result: Path, out: Path | None) -> None:
     """Render a saved RESULT (a result.json or its folder) again."""
+    from seepage.report.inversion_result import InversionResult
     from seepage.report.reading import load_result
     from seepage.report.result import AuditResult
 
     loaded = load_result(result)
     if out is None:
-        show(loaded) if isinstance(loaded, AuditResult) else click.echo(str(loaded))
+        show(loaded) if isinstance(loaded, AuditResult | InversionResult) else click.echo(str(loaded))
     else:
         click.echo(f"Report: {loaded.report(out)}")
 

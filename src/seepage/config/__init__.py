@@ -8,7 +8,8 @@ from seepage.config.audit import AuditConfig
 from seepage.config.compare import CompareConfig
 from seepage.config.defend import DefendConfig
 from seepage.config.example import EXAMPLE
+from seepage.config.invert import InvertConfig
 from seepage.config.synthesise import SynthesiseConfig
 from seepage.config.trust import TrustConfig
 
-__all__ = ["EXAMPLE", "AuditConfig", "CompareConfig", "DefendConfig", "SynthesiseConfig", "TrustConfig"]
+__all__ = ["EXAMPLE", "AuditConfig", "CompareConfig", "DefendConfig", "InvertConfig", "SynthesiseConfig", "TrustConfig"]

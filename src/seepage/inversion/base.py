@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
@@ -16,10 +15,12 @@ from torch import Tensor
 from seepage.errors import InputError
 from seepage.inversion.oracle import Oracle
 from seepage.inversion.priors.base import Prior
+from seepage.inversion.randomness import Rngs, normal, uniform
 from seepage.models.access import Access
 
+__all__ = ["Attempt", "Budget", "Images", "Inversion", "Report", "Rngs", "normal", "prior_folder", "silent", "uniform"]
+
 Images = Float[Tensor, "images channels height width"]  # values in [0, 1]
-Rngs = Sequence[np.random.Generator]
 Report = Callable[[float], None]
 
 
@@ -123,18 +124,6 @@ class Inversion(ABC):
         images, merit = self.run(attempt.repeated(restarts) if restarts > 1 else attempt)
         best = merit.view(-1, restarts).argmax(1) + restarts * torch.arange(len(attempt), device=merit.device)
         return images[best].detach()
-
-
-def normal(rngs: Rngs, *shape: int, device: torch.device | str = "cpu") -> Float32[Tensor, "images ..."]:
-    """Standard normal numbers, `shape` of them from each generator."""
-    drawn = np.stack([rng.standard_normal(shape, dtype=np.float32) for rng in rngs])
-    return torch.from_numpy(drawn).to(device)
-
-
-def uniform(rngs: Rngs, *shape: int, device: torch.device | str = "cpu") -> Float32[Tensor, "images ..."]:
-    """Numbers from [0, 1), `shape` of them from each generator."""
-    drawn = np.stack([rng.random(shape, dtype=np.float32) for rng in rngs])
-    return torch.from_numpy(drawn).to(device)
 
 
 def prior_folder(folder: Path | None, kind: str) -> Path | None:

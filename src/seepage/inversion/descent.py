@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from jaxtyping import Float, Float32
@@ -30,7 +30,13 @@ class Update(Protocol):
 
 @dataclass(frozen=True)
 class Descent(Inversion):
-    """variables -> codes -> images -> loss; an update, a projection, again."""
+    """variables -> codes -> images -> loss; an update, a projection, again.
+
+    Attributes:
+        keeps_best: the image of an attempt is the one with the smallest loss along the path, not the last.
+    """
+
+    keeps_best: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -57,10 +63,15 @@ class Descent(Inversion):
         """A part of the loss that depends on the variables themselves."""
         return 0.0
 
+    def merit(self, images: Images, attempt: Attempt) -> Float32[Tensor, " images"]:
+        """How much each image is liked, by which the best of several tries is chosen."""
+        return log_confidence(attempt.oracle.logits(images), attempt.labels)
+
     def run(self, attempt: Attempt) -> tuple[Images, Float32[Tensor, " images"]]:
         update = self.update
         variables = [variable.detach() for variable in self.start(attempt)]
         states = [update.start(variable) for variable in variables]
+        least, best = torch.full((len(attempt),), torch.inf, device=attempt.labels.device), None
         for step in range(attempt.budget.steps):
             variables = [variable.detach().requires_grad_() for variable in variables]
             codes = self.codes(variables, attempt)
@@ -68,10 +79,15 @@ class Descent(Inversion):
             loss = self.loss(images, codes, attempt, step) + self.penalty(variables, attempt)
             gradients = torch.autograd.grad(loss.sum(), variables)
             with torch.no_grad():
+                if self.keeps_best:
+                    better = loss < least
+                    least = torch.where(better, loss, least)
+                    best = images if best is None else torch.where(better[:, None, None, None], images, best)
                 moved = [update.step(*part, step) for part in zip(variables, gradients, states, strict=True)]
                 variables, states = self.project([new for new, _ in moved], attempt), [state for _, state in moved]
             if step % REPORT_STEPS == 0:
                 attempt.report(step / attempt.budget.steps)
         with torch.no_grad():
-            images = attempt.prior.images(self.codes(variables, attempt), attempt.labels)
-            return images, log_confidence(attempt.oracle.logits(images), attempt.labels)
+            if best is None:
+                best = attempt.prior.images(self.codes(variables, attempt), attempt.labels)
+            return best, self.merit(best, attempt)

@@ -2,12 +2,74 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from seepage.errors import InputError
+
+
+def check_positive(whose: str, **values: float) -> None:
+    """Raise InputError for an option that is no positive number."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise InputError(f"{whose}: {name} must be a positive number, got {value!r}")
+
+
+def check_not_negative(whose: str, **values: float) -> None:
+    """Raise InputError for an option that is no number of at least 0."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            raise InputError(f"{whose}: {name} must be a number of at least 0, got {value!r}")
+
+
+@dataclass(frozen=True)
+class GradientDescent:
+    """x - lr g."""
+
+    lr: float
+
+    def __post_init__(self):
+        check_positive("GradientDescent", lr=self.lr)
+
+    def start(self, variable: Tensor) -> tuple[Tensor, ...]:
+        return ()
+
+    def step(self, variable: Tensor, gradient: Tensor, state: tuple[Tensor, ...], step: int):
+        return variable - self.lr * gradient, state
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """Gradient descent with Nesterov's momentum, from a velocity of 0.
+
+        v' = m v - lr g
+        x' = x + v' + m (v' - v) = x - m v + (1 + m) v'
+
+    Plain momentum is x' = x + v'. The first step is (1 + m) times as long as plain gradient descent's.
+
+    Reference: Sutskever, Martens, Dahl and Hinton (2013), "On the importance of initialization and momentum in deep
+        learning", equations 3 and 4, in terms of the point where the gradient is taken; so in GMI's code.
+    """
+
+    lr: float
+    momentum: float = 0.9
+
+    def __post_init__(self):
+        check_positive("Momentum", lr=self.lr)
+        check_not_negative("Momentum", momentum=self.momentum)
+        if self.momentum >= 1:
+            raise InputError(f"Momentum: momentum must be below 1, got {self.momentum}")
+
+    def start(self, variable: Tensor) -> tuple[Tensor, ...]:
+        return (torch.zeros_like(variable),)
+
+    def step(self, variable: Tensor, gradient: Tensor, state: tuple[Tensor, ...], step: int):
+        (before,) = state
+        velocity = self.momentum * before - self.lr * gradient
+        return variable - self.momentum * before + (1 + self.momentum) * velocity, (velocity,)
 
 
 @dataclass(frozen=True)
@@ -22,8 +84,7 @@ class Adam:
     eps: float = 1e-8
 
     def __post_init__(self):
-        if not self.lr > 0:
-            raise InputError(f"Adam: lr must be positive, got {self.lr}")
+        check_positive("Adam", lr=self.lr)
 
     def start(self, variable: Tensor) -> tuple[Tensor, ...]:
         return torch.zeros_like(variable), torch.zeros_like(variable)

@@ -96,10 +96,32 @@ class Table:
 
 
 @dataclass(frozen=True)
+class PictureRow:
+    """A class: real images, and what was made of it with whether it was recognised; PNG in base64."""
+
+    name: str
+    real: Sequence[str]
+    made: Sequence[tuple[str, bool]]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A contact sheet, which only HTML can show."""
+
+    title: str
+    rows: Sequence[PictureRow]
+    kind: ClassVar[str] = "pictures"
+
+    @property
+    def count(self) -> int:
+        return sum(len(row.real) + len(row.made) for row in self.rows)
+
+
+@dataclass(frozen=True)
 class Section:
     id: str
     title: str
-    blocks: Sequence[Paragraph | Facts | Code | Figures | Table]
+    blocks: Sequence[Paragraph | Facts | Code | Figures | Table | Pictures]
 
 
 def words(title: str, texts: Sequence[str]) -> Column:

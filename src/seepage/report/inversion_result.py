@@ -34,7 +34,7 @@ class AttackInfo(Part):
     prior: str
     source: str
     notes: list[str]
-    options: dict[str, str | int | float | bool | None | list[float]]
+    options: dict[str, str | int | float | bool | list[float] | None]
     steps: int
     restarts: int
     queries: int = Field(description="the budget of attacks without gradients, and of choosing a start")
@@ -56,9 +56,7 @@ class Reconstructed(Part):
     n_images: int
     n_classes: int
     accuracy: Estimate = Field(description="share that the judge takes for the class attacked (top 1)")
-    accuracy_top_5: Estimate | None = Field(
-        description="among the judge's five likeliest; None with fewer than 10 classes"
-    )
+    accuracy_top_5: Estimate | None = Field(description="among the judge's five likeliest; with 10 classes or more")
     target_accuracy: Estimate = Field(description="share that the attacked model itself takes for the class")
     baselines: list[Baseline]
     advantage: Estimate = Field(description="accuracy less that of the best baseline, class by class")
@@ -70,7 +68,7 @@ class Reconstructed(Part):
     )
     distance_held_out: Estimate | None = Field(description="to the nearest image of the class that was not trained on")
     nearer_private: Estimate | None = Field(
-        description="share nearer to a training image than to a held-out one, as many of each; 0.5: the class, no record"
+        description="share nearer to a training than to a held-out image, as many of each; 0.5: the class, no record"
     )
     frechet: Estimate | None = Field(description="Frechet distance of features to the private images' (FID)")
     kernel: Estimate | None = Field(description="kernel distance of features (KID), unbiased, may be negative")
@@ -95,7 +93,7 @@ class TargetResult(Part):
     name: str
     title: str
     role: Role
-    options: dict[str, str | int | float | bool | None | list[float]]
+    options: dict[str, str | int | float | bool | list[float] | None]
     notes: list[str]
     n_parameters: int
     n_trained: int = Field(description="parameters that saw private records: |theta_C| under TL-DMI")
@@ -161,6 +159,7 @@ class InversionResult(Saved):
     image_shape: list[int]
     images_per_class: int
     seeds: list[int]
+    alpha: float = Field(description="chance of calling any attack on a target a success where there is none")
     confidence: float
     evaluator: EvaluatorInfo
     priors: dict[str, str] = Field(description="what each kind of prior was here")

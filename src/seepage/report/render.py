@@ -8,8 +8,9 @@ import jinja2
 from markupsafe import Markup
 
 from seepage.errors import InputError, StorageError
-from seepage.report import comparison_content, content, trust_content, wording
+from seepage.report import comparison_content, content, inversion_content, trust_content, wording
 from seepage.report.comparison_result import ComparisonResult
+from seepage.report.inversion_result import InversionResult
 from seepage.report.numbers import moment, printable
 from seepage.report.plots import PALETTE
 from seepage.report.result import AuditResult
@@ -18,13 +19,17 @@ from seepage.report.trust_result import TrustResult
 
 _PERCENT = re.compile(r"(?<=\d) %")  # never parted from its number at the end of a line
 TONES = {"LEAK SHOWN": "leak", "NO EVIDENCE": "none", "INCONCLUSIVE": "unsure", "INVALID": "void"}
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+
+AnyResult = AuditResult | TrustResult | ComparisonResult | InversionResult
 
 
-def write_report(result: AuditResult | TrustResult | ComparisonResult, path: str | os.PathLike) -> Path:
+def write_report(result: AnyResult, path: str | os.PathLike) -> Path:
     """Render `result` to `path` in one atomic step; the same result gives the same bytes.
 
     Args:
-        path: ends in .html or .md; for a comparison also in .svg, the figure of accuracy against leakage alone.
+        path: ends in .html or .md; for a comparison and for model inversion also in .svg, the figure of accuracy
+            against leakage alone (the attacks, where one target was inverted).
 
     Raises:
         InputError: another suffix.
@@ -32,7 +37,9 @@ def write_report(result: AuditResult | TrustResult | ComparisonResult, path: str
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    writers = {".html": html, ".md": markdown} | ({".svg": _frontier} if isinstance(result, ComparisonResult) else {})
+    writers = {".html": html, ".md": markdown}
+    if isinstance(result, ComparisonResult | InversionResult):
+        writers[".svg"] = _figure_alone
     if suffix not in writers:
         raise InputError(f"a report is written as .html or .md, not '{path.name}': for the numbers use result.save()")
     text = writers[suffix](result)
@@ -46,31 +53,33 @@ def write_report(result: AuditResult | TrustResult | ComparisonResult, path: str
     return path
 
 
-def _frontier(result: ComparisonResult) -> str:
+def _figure_alone(result: ComparisonResult | InversionResult) -> str:
     from io import StringIO
 
     import matplotlib
 
     from seepage.report.comparison_plots import frontier_figure
+    from seepage.report.inversion_plots import figure_alone
 
+    figure = frontier_figure(result) if isinstance(result, ComparisonResult) else figure_alone(result)
     text = StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "frontier"}):
-        frontier_figure(result).savefig(text, format="svg", metadata={"Date": None})
+        figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()
 
 
-def html(result: AuditResult | TrustResult | ComparisonResult) -> str:
+def html(result: AnyResult) -> str:
     page, context = _page(result)
     return _HTML.get_template(f"{page}.html").render(context) + "\n"
 
 
-def markdown(result: AuditResult | TrustResult | ComparisonResult) -> str:
+def markdown(result: AnyResult) -> str:
     page, context = _page(result)
     text = _MARKDOWN.get_template(f"{page}.md").render(context)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def _page(result: AuditResult | TrustResult | ComparisonResult) -> tuple[str, dict[str, object]]:
+def _page(result: AnyResult) -> tuple[str, dict[str, object]]:
     """The name of the templates of this kind of result, and what they print."""
     if isinstance(result, TrustResult):
         return "trust", {
@@ -94,6 +103,17 @@ def _page(result: AuditResult | TrustResult | ComparisonResult) -> tuple[str, di
             "sections": comparison_content.sections(result),
             "palette": PALETTE,
         }
+    if isinstance(result, InversionResult):
+        return "inversion", {
+            "result": result,
+            "created": moment(result.provenance.created),
+            "tone": TONES[result.verdict],
+            "lead": inversion_content.lead(result),
+            "not_meant": inversion_content.NOT_MEANT[result.verdict],
+            "key_figures": inversion_content.key_figures(result),
+            "sections": inversion_content.sections(result),
+            "palette": PALETTE,
+        }
     return "report", {
         "result": result,
         "verdict": wording.VERDICTS[result.verdict],
@@ -110,6 +130,11 @@ def _page(result: AuditResult | TrustResult | ComparisonResult) -> tuple[str, di
 
 def _svg(figure: content.Figure) -> Markup:
     return inline_svg(figure.draw().figure, name=figure.name, title=figure.title, description=figure.description)
+
+
+def _png(text: str) -> Markup:
+    """An image's address that holds the image itself; an empty one where the text is no base64."""
+    return Markup("data:image/png;base64," + text) if _BASE64.fullmatch(text) else Markup("data:,")
 
 
 def _printable(value: object) -> object:
@@ -137,5 +162,6 @@ _LOADER = jinja2.PackageLoader("seepage.report")
 _OPTIONS = {"loader": _LOADER, "undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
 _HTML = jinja2.Environment(autoescape=True, finalize=_printable, **_OPTIONS)
 _HTML.filters["svg"] = _svg
+_HTML.filters["png"] = _png
 _MARKDOWN = jinja2.Environment(autoescape=False, finalize=_escaped, **_OPTIONS)
 _MARKDOWN.filters["fenced"] = _fenced

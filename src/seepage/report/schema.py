@@ -3,17 +3,19 @@
 python -m seepage.report.schema > docs/result.schema.json
 python -m seepage.report.schema trust > docs/trust.schema.json
 python -m seepage.report.schema comparison > docs/comparison.schema.json
+python -m seepage.report.schema inversion > docs/inversion.schema.json
 """
 
 import json
 import sys
 
 from seepage.report.comparison_result import ComparisonResult
+from seepage.report.inversion_result import InversionResult
 from seepage.report.result import AuditResult
 from seepage.report.saved import Saved
 from seepage.report.trust_result import TrustResult
 
-KINDS = {"audit": AuditResult, "trust": TrustResult, "comparison": ComparisonResult}
+KINDS = {"audit": AuditResult, "trust": TrustResult, "comparison": ComparisonResult, "inversion": InversionResult}
 
 
 def schema(kind: type[Saved] = AuditResult) -> str:

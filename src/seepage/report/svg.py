@@ -33,6 +33,8 @@ def inline_svg(figure: Figure, *, name: str, title: str, description: str) -> Ma
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.S)
     body = re.sub(r'(?<= )(d|x|y|transform)="[^"]*"', lambda found: _rounded(found[0]), body)
     body = re.sub(r" font-family: [^;]+;| transform=\"rotate\(-?0 [^\"]*\"", "", body)  # the page sets the font
+    used = set(re.findall(r"(?:url\(|href=\")#([^\")]+)", body))
+    body = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", body)  # names may come twice
     body = re.sub(r"#[0-9a-f]{6}\b", lambda found: _VARIABLES.get(found[0], found[0]), body)
     body = re.sub(r"\bid=\"|(?<=url\(#)|(?<=href=\"#)", lambda found: f"{found[0]}{name}-", body).replace("xlink:", "")
     body = re.sub(r"\s*\n\s*", "\n", body).strip()

@@ -44,12 +44,14 @@ class Steps:
 class Watch:
     """Follows the units of a run by the number of their models; prints to standard error."""
 
-    def __init__(self, title: str, units: Sequence[dict], missing: Sequence[dict], *, show: bool):
+    def __init__(
+        self, title: str, units: Sequence[dict], missing: Sequence[dict], *, of: str = "models", show: bool
+    ):
         self.sizes = [len(unit["models"]) for unit in missing]
         self.total = sum(len(unit["models"]) for unit in units)
         self.before = self.total - sum(self.sizes)
         self.fractions = [0.0] * len(missing)
-        self.bar = _bar("models", show)
+        self.bar = _bar(of, show)
         self.task = self.bar.add_task(title, total=self.total, completed=self.before)
 
     def __enter__(self) -> "Watch":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -18,6 +18,7 @@ from seepage.metrics.calibration import (
 )
 from seepage.metrics.intervals import Estimate, proportion
 from seepage.report import trust_result as report
+from seepage.report.estimates import saved
 from seepage.report.result import Estimate as Saved
 from seepage.trust.threats import LogProbabilities, Threat
 
@@ -164,7 +165,3 @@ def complement(estimate: Estimate) -> Estimate:
 
 def largest(log_probabilities: LogProbabilities) -> Float64[np.ndarray, " records"]:
     return np.exp(log_probabilities.max(axis=1))
-
-
-def saved(estimate: Estimate) -> Saved:
-    return Saved(**{f.name: getattr(estimate, f.name) for f in fields(Estimate)})

@@ -18,11 +18,13 @@ class Prior(ABC):
         name: in words, for the report.
         image_shape: (channels, height, width).
         device: where codes and images are.
+        slope: codes are what a leaky ReLU of that slope gave, 0.2 for the styles of a StyleGAN; 1 where there is none.
     """
 
     name: str
     image_shape: tuple[int, int, int]
     device: torch.device = torch.device("cpu")
+    slope: float = 1.0
 
     @abstractmethod
     def draw(self, rngs: Sequence[np.random.Generator]) -> Float[Tensor, "codes ..."]:

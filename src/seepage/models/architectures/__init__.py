@@ -1,4 +1,4 @@
-"""Small classifiers for audits, examples and tests: every one is `Cls(input_shape, n_classes, **options)`.
+"""Classifiers for audits, examples and tests: every one is `Cls(input_shape, n_classes, **options)`.
 
 Initial weights are drawn from torch's default generator, like those of any module: whoever builds one seeds it.
 """
@@ -11,8 +11,10 @@ from seepage.errors import InputError, unknown_name
 from seepage.models.architectures.classifier import Classifier
 from seepage.models.architectures.cnn import CNN
 from seepage.models.architectures.densenet import DenseNetBC
+from seepage.models.architectures.ir import IR152, FaceNet64
 from seepage.models.architectures.mlp import MLP
 from seepage.models.architectures.resnet import ResNet18, WideResNet
+from seepage.models.architectures.vgg import VGG16BN
 
 ARCHITECTURES: dict[str, type[Classifier]] = {
     "mlp": MLP,
@@ -20,6 +22,9 @@ ARCHITECTURES: dict[str, type[Classifier]] = {
     "resnet18": ResNet18,
     "wideresnet": WideResNet,
     "densenet-bc": DenseNetBC,
+    "vgg16-bn": VGG16BN,
+    "facenet64": FaceNet64,
+    "ir152": IR152,
 }
 
 
@@ -44,4 +49,16 @@ def build(name: str, input_shape: tuple[int, ...], n_classes: int, **options: ob
     return architecture(input_shape, n_classes, **options)
 
 
-__all__ = ["ARCHITECTURES", "CNN", "MLP", "Classifier", "DenseNetBC", "ResNet18", "WideResNet", "build"]
+__all__ = [
+    "ARCHITECTURES",
+    "CNN",
+    "IR152",
+    "MLP",
+    "VGG16BN",
+    "Classifier",
+    "DenseNetBC",
+    "FaceNet64",
+    "ResNet18",
+    "WideResNet",
+    "build",
+]

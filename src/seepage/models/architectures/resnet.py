@@ -1,31 +1,38 @@
-"""Residual networks in their CIFAR form: a 3x3 convolution to begin with and no pooling before the blocks."""
+"""Residual networks, by default in their CIFAR form: a 3x3 convolution to begin with, no pooling before the blocks."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seepage.errors import InputError
+from seepage.errors import InputError, unknown_name
 from seepage.models.architectures.classifier import Classifier, image_shape, initialise, pooled
 from seepage.models.dropout import SeededDropout
 
+STEMS = {"cifar": {"kernel_size": 3, "padding": 1}, "imagenet": {"kernel_size": 7, "stride": 2, "padding": 3}}
+
 
 class ResNet18(Classifier):
-    """Four stages of two basic blocks; 11.17 million parameters at the width of 64.
+    """Four stages of two basic blocks; at the width of 64, 11.17 million parameters for ten classes.
 
     Args:
         input_shape: (channels, height, width), sides of at least 8.
         width: channels of the first stage; the others have 2, 4 and 8 times as many.
+        stem: "cifar", a 3x3 convolution, or "imagenet", a 7x7 one and a pooling that each halve the image: 11,689,512
+            parameters for a thousand classes.
 
-    Reference: He et al., arXiv 1512.03385, table 1, with the stem of its CIFAR networks (section 4.2) and
-    projection shortcuts (option B).
+    Reference: He et al., arXiv 1512.03385, table 1, with the stem of its CIFAR networks (section 4.2) or of table 1,
+    and projection shortcuts (option B).
     """
 
-    def __init__(self, input_shape: tuple[int, ...], n_classes: int, width: int = 64):
+    def __init__(self, input_shape: tuple[int, ...], n_classes: int, width: int = 64, stem: str = "cifar"):
         super().__init__()
         channels, _, _ = image_shape(input_shape, "resnet18", 8)
-        self.stem = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+        if stem not in STEMS:
+            raise unknown_name("stem of a resnet18", str(stem), STEMS)
+        self.stem = nn.Conv2d(channels, width, bias=False, **STEMS[stem])
         self.norm = nn.BatchNorm2d(width)
+        self.pool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else nn.Identity()
         blocks, channels = [], width
         for stage in range(4):
             for first in (True, False):
@@ -37,7 +44,7 @@ class ResNet18(Classifier):
         initialise(self)
 
     def features(self, x: Tensor) -> Tensor:
-        return pooled(self.blocks(F.relu(self.norm(self.stem(x)))))
+        return pooled(self.blocks(self.pool(F.relu(self.norm(self.stem(x))))))
 
 
 class _BasicBlock(nn.Module):

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from jaxtyping import UInt8
 from numpy.typing import ArrayLike
@@ -21,16 +18,14 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from seepage.data import Pool
-from seepage.errors import DataFileError, InputError, StorageError, TrainingError
+from seepage.errors import DataFileError, InputError
+from seepage.models.generators.duel import CHECKPOINT_STEPS, Duel, follow, read_tensors, settled, write_tensors
 from seepage.models.outputs import labels_from
 from seepage.models.plan import one_thread
 
 SCHEMA = "seepage.generator/1"
 LATENT = 128
 BASE_SIDES = (4, 8)  # the generator begins with an image of this side, and doubles it
-AVERAGE = 0.999  # decay of the moving average of the generator's weights
-CHECKPOINT_STEPS = 500
-STATISTICS_BATCHES = 50
 SAMPLED_AT_ONCE = 256
 LR_GENERATOR, LR_DISCRIMINATOR, BETAS = 2e-3, 1e-3, (0.5, 0.99)  # ten times the usual: the steps are few
 
@@ -73,7 +68,7 @@ class Generator:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write weights and shape to one safetensors file, whole or not at all."""
-        _write(Path(path), self.network.state_dict(), {"schema": SCHEMA, **self.network.options})
+        write_tensors(Path(path), self.network.state_dict(), {"schema": SCHEMA, **self.network.options})
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Generator:
@@ -82,7 +77,7 @@ class Generator:
         Raises:
             DataFileError: the file is missing, corrupt or holds something else.
         """
-        tensors, about = _read(Path(path))
+        tensors, about = read_tensors(Path(path))
         if about.pop("schema", None) != SCHEMA:
             raise DataFileError(f"{path} is not a generator: expected a file that Generator.save wrote")
         try:
@@ -91,6 +86,11 @@ class Generator:
         except (KeyError, TypeError, RuntimeError, InputError) as error:
             raise DataFileError(f"{path} is not a whole generator ({error}): save it again") from None
         return cls(network)
+
+
+def of_class(table: nn.Embedding, classes: Tensor) -> Tensor:
+    """A row of the table for each of (batch,) whole numbers, the mean row for shares (batch, n_classes) of classes."""
+    return classes @ table.weight if classes.is_floating_point() else table(classes)
 
 
 class ClassNorm(nn.Module):
@@ -105,11 +105,13 @@ class ClassNorm(nn.Module):
         nn.init.zeros_(self.offset.weight)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        return self.norm(x) * self.gain(labels)[:, :, None, None] + self.offset(labels)[:, :, None, None]
+        gain, offset = (of_class(table, labels)[:, :, None, None] for table in (self.gain, self.offset))
+        return self.norm(x) * gain + offset
 
 
 class Images(nn.Module):
-    """The generator's network: z (batch, LATENT), labels (batch,) -> images (batch, *image_shape) in [-1, 1].
+    """The generator's network: z (batch, LATENT), labels (batch,) -> images (batch, *image_shape) in [-1, 1]. In place
+    of labels it takes shares (batch, n_classes) of each class.
 
     The side of the image is halved while it stays at least 4; from there transposed convolutions double it again
     (32 from 4, 28 from 7, 8 from 4).
@@ -117,7 +119,7 @@ class Images(nn.Module):
 
     def __init__(self, image_shape: tuple[int, ...], n_classes: int, width: int):
         super().__init__()
-        channels, base, widths = _plan(image_shape, width)
+        channels, base, widths = plan_sides(image_shape, width)
         self.options = {"image_shape": list(image_shape), "n_classes": n_classes, "width": width}
         self.image_shape, self.n_classes = tuple(image_shape), n_classes
         self.start = (widths[0], base, base)
@@ -130,7 +132,7 @@ class Images(nn.Module):
         self.doublings = nn.ModuleList(nn.ConvTranspose2d(a, b, 4, stride=2, padding=1) for a, b in sizes)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        x = (self.first(z) + self.classes(labels)).unflatten(1, self.start)
+        x = (self.first(z) + of_class(self.classes, labels)).unflatten(1, self.start)
         for norm, double in zip(self.norms, self.doublings, strict=True):
             x = double(F.relu(norm(x, labels)))
         return x.tanh()
@@ -142,7 +144,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, image_shape: tuple[int, ...], n_classes: int, width: int):
         super().__init__()
-        channels, _, widths = _plan(image_shape, width)
+        channels, _, widths = plan_sides(image_shape, width)
         widths = widths[::-1]
         sizes = zip([channels, *widths], widths, strict=False)
         self.halvings = nn.ModuleList(spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1)) for a, b in sizes)
@@ -157,6 +159,19 @@ class Discriminator(nn.Module):
         return self.score(h)[:, 0] + (self.classes(labels) * h).sum(dim=1)
 
 
+class Guide(Protocol):
+    """A part of the generator's loss that is not the discriminator's.
+
+    Attributes:
+        name: tells one guide from another, so that no training goes on with another one.
+    """
+
+    name: str
+
+    def __call__(self, images: Tensor, labels: Tensor, rng: np.random.Generator) -> Tensor:
+        """A scalar, differentiable in the images, which have values in [-1, 1]."""
+
+
 def train_gan(
     pool: Pool,
     *,
@@ -167,6 +182,7 @@ def train_gan(
     device: str | None = None,
     folder: str | os.PathLike | None = None,
     report: Callable[[float], None] = lambda fraction: None,
+    guide: Guide | None = None,
 ) -> Generator:
     """A generator of images like the pool's, class by class.
 
@@ -188,6 +204,7 @@ def train_gan(
         device: "cpu" or "cuda"; by default the GPU where there is one.
         folder: where the state is kept every 500 steps, to go on from; none by default.
         report: told the share of the steps that is done.
+        guide: what else g's loss has in it; nothing by default.
 
     Raises:
         InputError: the pool does not hold labelled square uint8 images, or a number is not positive.
@@ -202,19 +219,10 @@ def train_gan(
     """
     _check(pool, n_steps=n_steps, batch_size=batch_size, width=width)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    settings = Settings(pool.fingerprint, int(rng.integers(2**62)), n_steps, batch_size, width)
-    checkpoint = None if folder is None else Path(folder) / "training.safetensors"
+    settings = Settings(pool.fingerprint, int(rng.integers(2**62)), n_steps, batch_size, width, guide and guide.name)
     with one_thread():
-        training = Training(pool, settings, device)
-        if checkpoint is not None and checkpoint.exists():
-            training.restore(checkpoint)
-        while training.steps_done < n_steps:
-            training.step()
-            if checkpoint is not None and training.steps_done % CHECKPOINT_STEPS == 0:
-                training.keep(checkpoint)
-            report(training.steps_done / n_steps)
-        if checkpoint is not None:
-            training.keep(checkpoint)
+        training = Training(pool, settings, device, guide)
+        training.go_on(n_steps, folder, report, CHECKPOINT_STEPS)
         return training.generator()
 
 
@@ -227,29 +235,22 @@ class Settings:
     n_steps: int
     batch_size: int
     width: int
+    guide: str | None = None
 
 
-class Training:
+class Training(Duel):
     """Both networks, the average and the optimisers' state, between two steps."""
 
-    def __init__(self, pool: Pool, settings: Settings, device: str):
+    def __init__(self, pool: Pool, settings: Settings, device: str, guide: Guide | None = None):
         shape = tuple(pool.inputs.shape[1:])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.images = Images(shape, pool.n_classes, settings.width)
             self.critic = Discriminator(shape, pool.n_classes, settings.width)
         self.average = copy.deepcopy(self.images)
-        for module in self.modules.values():
-            module.to(device).train()
-        self.optimisers = {
-            "images": torch.optim.Adam(self.images.parameters(), LR_GENERATOR, BETAS),
-            "critic": torch.optim.Adam(self.critic.parameters(), LR_DISCRIMINATOR, BETAS),
-        }
-        self.pool, self.settings, self.device, self.steps_done = pool, settings, device, 0
-
-    @property
-    def modules(self) -> dict[str, nn.Module]:
-        return {"images": self.images, "critic": self.critic, "average": self.average}
+        modules = {"images": self.images, "critic": self.critic, "average": self.average}
+        super().__init__(modules, {"images": LR_GENERATOR, "critic": LR_DISCRIMINATOR}, BETAS, settings, device)
+        self.pool, self.guide = pool, guide
 
     def step(self) -> None:
         rng = np.random.default_rng([self.settings.seed, self.steps_done])
@@ -264,70 +265,21 @@ class Training:
         # One pass over both, so that the singular vectors move once for the two of them.
         scores = self.critic(torch.cat([real, fake]), torch.cat([real_labels, labels]))
         on_real, on_fake = scores.chunk(2)
-        self._update("critic", F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean(), LR_DISCRIMINATOR * left)
+        self._update("critic", F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean(), left)
 
         z, labels = self._draw(rng)
-        self._update("images", -self.critic(self.images(z, labels), labels).mean(), LR_GENERATOR * left)
-        # Early weights are far from the last ones: the average forgets faster as long as it is short.
-        decay = min(AVERAGE, (1 + self.steps_done) / (10 + self.steps_done))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.images.parameters()), 1 - decay)
+        fake = self.images(z, labels)
+        loss = -self.critic(fake, labels).mean()
+        if self.guide is not None:
+            loss = loss + self.guide(fake, labels, rng)
+        self._update("images", loss, left)
+        follow(self.average, self.images, self.steps_done)
         self.steps_done += 1
 
     def generator(self) -> Generator:
         """The average, with the statistics that its own images have."""
-        network = copy.deepcopy(self.average).train()
         rng = np.random.default_rng([self.settings.seed, self.settings.n_steps])
-        for norm in network.norms:
-            norm.norm.reset_running_stats()
-            norm.norm.momentum = None  # a plain mean over the batches
-        with torch.no_grad():
-            for _ in range(STATISTICS_BATCHES):
-                network(*self._draw(rng))
-        if not all(bool(torch.isfinite(value).all()) for value in network.state_dict().values()):
-            raise TrainingError("the training of a generator diverged: its weights are no longer finite")
-        return Generator(network)
-
-    def keep(self, path: Path) -> None:
-        """Write everything that the next step depends on."""
-        tensors = {
-            f"{name}.{key}": v for name, module in self.modules.items() for key, v in module.state_dict().items()
-        }
-        for name, optimiser in self.optimisers.items():
-            for place, state in optimiser.state_dict()["state"].items():
-                tensors |= {f"adam.{name}.{place}.{key}": value for key, value in state.items()}
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"cannot write to the folder {path.parent}: {error.strerror}") from None
-        _write(path, tensors, {"settings": vars(self.settings), "steps_done": self.steps_done})
-
-    def restore(self, path: Path) -> None:
-        """Go on from what `keep` wrote."""
-        tensors, about = _read(path)
-        if about.get("settings") != vars(self.settings):
-            raise StorageError(
-                f"{path.parent} holds the training of another generator (other data, seed, steps, batch size or "
-                "width): choose another folder, or delete this one to start again"
-            )
-        for name, module in self.modules.items():
-            prefix = f"{name}."
-            module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-        for name, optimiser in self.optimisers.items():
-            state: dict[int, dict[str, Tensor]] = {}
-            for key, value in tensors.items():
-                if key.startswith(f"adam.{name}."):
-                    _, _, place, what = key.split(".")
-                    state.setdefault(int(place), {})[what] = value
-            optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
-        self.steps_done = about["steps_done"]
-
-    def _update(self, name: str, loss: Tensor, lr: float) -> None:
-        optimiser, parameters = self.optimisers[name], list(self.modules[name].parameters())
-        for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-            parameter.grad = gradient
-        optimiser.param_groups[0]["lr"] = lr
-        optimiser.step()
+        return Generator(settled(self.average, lambda network: network(*self._draw(rng))))
 
     def _draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Noise, and labels as frequent as they are in the pool."""
@@ -335,12 +287,13 @@ class Training:
         labels = self.pool.labels[rng.integers(0, len(self.pool), n)]
         return self._tensor(rng.standard_normal((n, LATENT), dtype=np.float32)), self._tensor(labels)
 
-    def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.asarray(array)).to(self.device)
 
+def plan_sides(image_shape: tuple[int, ...], width: int) -> tuple[int, int, list[int]]:
+    """Channels of the image, the side to begin with, and the channels at each side from there to half the image's.
 
-def _plan(image_shape: tuple[int, ...], width: int) -> tuple[int, int, list[int]]:
-    """Channels of the image, the side to begin with, and the channels at each side from there to half the image's."""
+    Raises:
+        InputError: the images are not square, or their side is not 4 to 7 doubled.
+    """
     if len(image_shape) != 3 or image_shape[1] != image_shape[2]:
         raise InputError(f"expected square images (channels, side, side), got records of shape {image_shape}")
     side, doublings = image_shape[1], 0
@@ -364,26 +317,3 @@ def _check(pool: Pool, **positive: int) -> None:
     for name, value in positive.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise InputError(f"{name} must be a positive whole number, got {value!r}")
-
-
-def _write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    try:
-        with open(part, "wb") as file:
-            file.write(safetensors.torch.save(content, metadata={"about": json.dumps(about)}))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StorageError(f"cannot write {path}: {error.strerror}") from None
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("about", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 - not a mapping
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
-        raise DataFileError(f"{path} cannot be read as safetensors: {error}") from None

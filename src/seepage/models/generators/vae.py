@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from seepage.errors import DataFileError, InputError
 from seepage.models.generators.columns import Columns, means, settle
-from seepage.models.generators.gan import _read, _write
+from seepage.models.generators.duel import read_tensors, write_tensors
 from seepage.models.generators.vae_networks import Network
 from seepage.models.outputs import labels_from
 from seepage.models.plan import one_thread
@@ -175,7 +175,7 @@ class VAE:
     def save(self, path: str | os.PathLike) -> None:
         """Write weights, options and `training` to one safetensors file, whole or not at all."""
         about = {"schema": SCHEMA, "network": self.network.options, "dtype": self.dtype.name}
-        _write(Path(path), self.network.state_dict(), {**about, "training": asdict(self.training)})
+        write_tensors(Path(path), self.network.state_dict(), {**about, "training": asdict(self.training)})
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> VAE:
@@ -184,7 +184,7 @@ class VAE:
         Raises:
             DataFileError: the file is missing, corrupt or holds something else.
         """
-        tensors, about = _read(Path(path))
+        tensors, about = read_tensors(Path(path))
         if about.get("schema") != SCHEMA:
             raise DataFileError(f"{path} is not a VAE: expected a file that VAE.save wrote")
         try:

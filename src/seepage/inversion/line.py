@@ -1,0 +1,274 @@
+"""The pieces of a study, each made once and kept: targets, judges, priors, reconstructions, baselines.
+
+    run/units/KEY.safetensors    weights of a target or judge; images of one class by one attack; images of baselines
+    run/priors/KEY/              the state of a prior's training
+
+A key names everything that a piece depends on, so that a study that was stopped goes on, and one to which an attack or
+a target is added makes only what is new.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import seepage
+from seepage.inversion import baselines
+from seepage.inversion.base import Attempt, Budget, Inversion, Report, silent
+from seepage.inversion.oracle import Oracle
+from seepage.inversion.priors import PriorOptions, make_prior
+from seepage.inversion.priors.base import Prior
+from seepage.inversion.targets import TargetSpec
+from seepage.inversion.world import World
+from seepage.models.access import Access
+from seepage.models.recipe import Recipe
+from seepage.models.train import train_models
+from seepage.signals.store import RunFolder, digest
+
+TRIES_AT_ONCE = 64  # images in the making, restarts and all
+TARGET_FREE = ("pixels", "gan")  # priors that do not depend on the target
+BASELINES = ("random-code", "best-of-random", "public-nearest")
+Unit = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """What all pieces are made of. Called with a unit, it makes that piece, if it is not there.
+
+    Attributes:
+        judge: how a judge is trained; None where the user has one.
+        budgets: of each attack.
+        per_class: images of each class.
+        given: the user's generator, in place of a GAN on public images.
+        random: how many random codes the best is chosen of.
+    """
+
+    world: World
+    targets: Mapping[str, TargetSpec]
+    attacks: Mapping[str, Inversion]
+    budgets: Mapping[str, Budget]
+    judge: Recipe | None
+    priors: PriorOptions
+    given: Prior | None
+    per_class: int
+    random: int
+    folder: Path
+    device: str
+
+    def __call__(self, unit: Unit, report: Report) -> None:
+        arguments = {name: value for name, value in unit.items() if name != "make"}
+        getattr(self, f"make_{unit['make']}")(**arguments, report=report)
+
+    @property
+    def kinds(self) -> list[str]:
+        """Of the priors that the attacks search in."""
+        return sorted({attack.prior for attack in self.attacks.values()})
+
+    def waves(self, seeds: Sequence[int]) -> list[list[Unit]]:
+        """All units, in waves: the units of one wave do not need each other, but may need those before."""
+        free, bound = ([kind for kind in self.kinds if (kind in TARGET_FREE) is side] for side in (True, False))
+        pairs = [(seed, target) for seed in seeds for target in self.targets]
+        first = [{"make": "target", "seed": seed, "target": target} for seed, target in pairs]
+        first += [{"make": "judge", "seed": seed} for seed in seeds if self.judge is not None]
+        first += [{"make": "prior", "seed": seed, "target": None, "kind": kind} for seed in seeds for kind in free]
+        second = [{"make": "prior", "seed": s, "target": target, "kind": kind} for s, target in pairs for kind in bound]
+        third = [{"make": "images", "seed": s, "target": t, "attack": name} for s, t in pairs for name in self.attacks]
+        third += [
+            {"make": "baselines", "seed": s, "target": target, "kind": kind}
+            for s, target in pairs
+            for kind in self.kinds
+        ]
+        return [wave for wave in (first, second, third) if wave]
+
+    def has(self, unit: Unit) -> bool:
+        """Whether nothing is left to make of a unit."""
+        place = {name: value for name, value in unit.items() if name != "make"}
+        if unit["make"] == "images":
+            return all(self._store.has(self._images_key(**place, label=label)) for label in self.world.attacked)
+        if unit["make"] == "target" and self.targets[unit["target"]].recipe is None:
+            return True
+        return self._store.has(getattr(self, f"_{unit['make']}_key")(**place))
+
+    # Models
+
+    def make_target(self, seed: int, target: str, report: Report) -> None:
+        spec = self.targets[target]
+        if spec.recipe is None or self._store.has(self._target_key(seed, target)):
+            return
+        records, rows = self.world.records(self.device), self.world.train
+        if spec.role == "null":
+            records, rows = self.world.null(self.device)
+        elif spec.role == "shuffled":
+            records = self.world.shuffled(np.random.default_rng([seed, 5]), self.device)
+        self._train(self._target_key(seed, target), spec.recipe, records, rows, report)
+
+    def make_judge(self, seed: int, report: Report) -> None:
+        if not self._store.has(self._judge_key(seed)):
+            self._train(self._judge_key(seed), self.judge, self.world.records(self.device), self.world.train, report)
+
+    def target(self, seed: int, target: str) -> nn.Module:
+        spec = self.targets[target]
+        return spec.module if spec.recipe is None else self._model(self._target_key(seed, target), spec.recipe)
+
+    def judge_module(self, seed: int) -> nn.Module:
+        return self._model(self._judge_key(seed), self.judge)
+
+    def _train(self, key: str, recipe: Recipe, records, rows: np.ndarray, report: Report) -> None:
+        started = time.perf_counter()
+        held_out = self.world.strangers
+        module = train_models(recipe, records, [rows], [_seed(key)], held_out=held_out, report=report)[0]
+        weights = {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
+        self._store.write(key, weights, {"seconds": time.perf_counter() - started})
+
+    def _model(self, key: str, recipe: Recipe) -> nn.Module:
+        module = recipe.skeleton(self.world.image_shape, self.world.n_classes)
+        module.load_state_dict({name: torch.from_numpy(values) for name, values in self._store.read(key).items()})
+        return module.eval()
+
+    # Priors
+
+    def make_prior(self, seed: int, target: str | None, kind: str, report: Report) -> None:
+        self.prior(seed, target, kind, report)
+        self._store.write(self._prior_key(seed, target, kind), {}, {})
+
+    def prior(self, seed: int, target: str | None, kind: str, report: Report = silent) -> Prior:
+        """A prior of that kind, trained if it is not; of those that know no target, the same for all."""
+        free = kind in TARGET_FREE
+        oracle = None if free else Oracle(self.target(seed, target), Access.WEIGHTS, self.device)
+        key = self._prior_key(seed, target, kind)
+        return make_prior(
+            kind, self._public, oracle, options=self.priors, given=self.given, seed=_seed(key),
+            folder=self.folder / "priors" / key[:16], report=report,
+        )  # fmt: skip
+
+    # Images
+
+    def make_images(self, seed: int, target: str, attack: str, report: Report) -> None:
+        """Reconstructions of every class that is not there yet, some classes at a time."""
+        todo = [c for c in self.world.attacked if not self._store.has(self._images_key(seed, target, attack, c))]
+        if not todo:
+            return
+        inversion, budget = self.attacks[attack], self.budgets[attack]
+        prior = self.prior(seed, target, inversion.prior)
+        oracle = Oracle(self.target(seed, target), inversion.access, self.device)
+        learning = 0.2
+        known = inversion.learn(
+            oracle, prior, self._public, seed=_seed(self._images_key(seed, target, attack, -1)),
+            report=lambda fraction: report(learning * fraction),
+        )  # fmt: skip
+        batches = list(_batches(todo, max(1, TRIES_AT_ONCE // (self.per_class * budget.restarts))))
+        for place, classes in enumerate(batches):
+            keys = [self._images_key(seed, target, attack, label) for label in classes]
+            labels = torch.tensor(classes, device=self.device).repeat_interleave(self.per_class)
+            rngs = [np.random.default_rng([_seed(key), draw]) for key in keys for draw in range(self.per_class)]
+
+            def part(fraction: float, place=place) -> None:
+                report(learning + (1 - learning) * (place + fraction) / len(batches))
+
+            before, started = oracle.n_queries, time.perf_counter()
+            images = inversion.reconstruct(Attempt(oracle, prior, labels, rngs, budget, known, part))
+            spent = {
+                "queries": (oracle.n_queries - before) / len(labels),
+                "seconds": (time.perf_counter() - started) / len(labels),
+            }
+            for key, made in zip(keys, images.split(self.per_class), strict=True):
+                self._store.write(key, {"images": made.cpu().numpy()}, spent)
+
+    def images(self, seed: int, target: str, attack: str) -> tuple[Tensor, np.ndarray, dict[str, float]]:
+        """All reconstructions, their labels, and what one of them cost on average."""
+        keys = [self._images_key(seed, target, attack, label) for label in self.world.attacked]
+        made = np.concatenate([self._store.read(key)["images"] for key in keys])
+        spent = [self._store.about(key) for key in keys]
+        cost = {name: float(np.mean([one[name] for one in spent])) for name in spent[0]}
+        return torch.from_numpy(made), np.repeat(self.world.attacked, self.per_class), cost
+
+    # Baselines
+
+    def make_baselines(self, seed: int, target: str, kind: str, report: Report) -> None:
+        key = self._baselines_key(seed, target, kind)
+        if self._store.has(key):
+            return
+        oracle = Oracle(self.target(seed, target), Access.PROBABILITIES, self.device)
+        prior = self.prior(seed, target, kind)
+        labels = torch.tensor(self.world.attacked, device=self.device).repeat_interleave(self.per_class)
+        rngs = [np.random.default_rng([_seed(key), place]) for place in range(len(labels))]
+        random = baselines.random_codes(prior, labels, rngs)
+        report(0.1)
+        best = baselines.best_of_random(oracle, prior, labels, rngs, self.random)
+        report(0.9)
+        nearest = baselines.public_nearest(oracle, self._public, labels)
+        made = dict(zip(BASELINES, (random, best, nearest), strict=True))
+        self._store.write(key, {name: images.cpu().numpy() for name, images in made.items()}, {})
+
+    def baselines(self, seed: int, target: str, kind: str) -> dict[str, Tensor]:
+        """Images that no attack made, one for each label that `images` has."""
+        arrays = self._store.read(self._baselines_key(seed, target, kind))
+        return {name: torch.from_numpy(arrays[name]) for name in BASELINES}
+
+    # Keys
+
+    @functools.cached_property
+    def _store(self) -> RunFolder:
+        return RunFolder(self.folder)
+
+    @functools.cached_property
+    def _public(self) -> Tensor:
+        return torch.from_numpy(self.world.images).to(self.device)
+
+    @functools.cached_property
+    def _world_key(self) -> str:
+        rows = {name: getattr(self.world, name).tolist() for name in ("train", "held_out", "public")}
+        return digest([self.world.pool.fingerprint, rows, self.world.n_classes, _digest(self.world.images)])
+
+    def _key(self, *parts: Any) -> str:
+        return digest([seepage.__version__, self._world_key, *parts])[:32]
+
+    def _target_key(self, seed: int, target: str) -> str:
+        spec = self.targets[target]
+        if spec.recipe is None:
+            return self._key("own", _digest(*(t.detach().cpu().numpy() for t in spec.module.state_dict().values())))
+        return self._key("target", seed, spec.role, spec.recipe.describe())
+
+    def _judge_key(self, seed: int) -> str:
+        return self._key("judge", seed, self.judge.describe())
+
+    def _prior_key(self, seed: int, target: str | None, kind: str) -> str:
+        of = None if kind in TARGET_FREE else self._target_key(seed, target)
+        return self._key("prior", seed, kind, asdict(self.priors), self.given.name if self.given else None, of)
+
+    def _images_key(self, seed: int, target: str, attack: str, label: int) -> str:
+        inversion = self.attacks[attack]
+        how = [type(inversion).__name__, asdict(inversion), asdict(self.budgets[attack]), self.per_class]
+        with_prior = [asdict(self.priors), self.given.name if self.given else None]
+        return self._key("images", self._target_key(seed, target), seed, how, with_prior, label)
+
+    def _baselines_key(self, seed: int, target: str, kind: str) -> str:
+        how = [kind, self.random, self.per_class, list(self.world.attacked), asdict(self.priors)]
+        return self._key(
+            "baselines", self._target_key(seed, target), seed, how, self.given.name if self.given else None
+        )
+
+
+def _seed(key: str) -> int:
+    return int(key[:15], 16)
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+def _batches(items: Sequence[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])

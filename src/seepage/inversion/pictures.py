@@ -1,0 +1,62 @@
+"""The contact sheet: reconstructions beside the private images that they are nearest to. Only where it is asked for."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seepage.inversion.evaluators import Evaluator
+from seepage.inversion.evidence import recognised
+from seepage.inversion.line import Line
+from seepage.report.inversion_result import Picture
+
+MOST_CLASSES = 8
+PRIVATE = 2  # private images beside a row
+
+
+def pictures(line: Line, evaluator: Evaluator, seed: int) -> list[Picture]:
+    """Rows of the sheet, of one seed: the first classes of every attack on every target.
+
+    Beside them the training images of the class that are nearest in the judge's features.
+    """
+    world = line.world
+    shown = world.attacked[:MOST_CLASSES]
+    images, labels = world.of(world.train)
+    private = {label: images[torch.from_numpy(labels == label)] for label in shown}
+    features = {label: evaluator.features(of) for label, of in private.items()}
+    rows = []
+    for target in line.targets:
+        for attack in line.attacks:
+            made, of, _ = line.images(seed, target, attack)
+            hits, _ = recognised(evaluator, made, of)
+            seen = evaluator.features(made)
+            for label in shown:
+                at = np.flatnonzero(of == label)
+                distances = ((features[label][:, None] - seen[at][None]) ** 2).sum(-1).min(axis=1)
+                near = np.argsort(distances, kind="stable")[:PRIVATE]
+                rows.append(
+                    Picture(
+                        target=target,
+                        attack=attack,
+                        class_name=world.class_name(label),
+                        private=[png(private[label][place]) for place in near],
+                        reconstructed=[png(made[place]) for place in at],
+                        recognised=[bool(hits[place]) for place in at],
+                    )
+                )
+    return rows
+
+
+def png(image: Tensor) -> str:
+    """An image (channels, height, width) in [0, 1] as PNG in base64; grey where it has one channel."""
+    from matplotlib.image import imsave
+
+    pixels = (255 * image.clamp(0, 1)).round().byte().movedim(0, -1).numpy()
+    pixels = np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+    file = io.BytesIO()
+    imsave(file, np.ascontiguousarray(pixels), format="png")
+    return base64.b64encode(file.getvalue()).decode()

@@ -1,0 +1,68 @@
+"""How a prior is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from seepage.errors import InputError, unknown_name
+from seepage.models.generators.gan import plan_sides
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
+    from torch import Tensor
+
+STARTS = ("zero", "grey", "noise")
+
+
+@dataclass(frozen=True)
+class PriorOptions:
+    """Options of every kind of prior; each kind reads those that it has.
+
+    Attributes:
+        steps: updates of the generator.
+        width: channels of the networks at half the image's side; their cost grows with its square.
+        batch_size: images of one update.
+        latent: dimensions of z; the conditional GAN has 128, as in its source.
+        critic_steps: updates of the critic before each one of the generator; the conditional GAN has 1.
+        top_n: public images that stand for one class in the conditional GAN.
+        start: what pixels begin as, one of "zero", "grey" and "noise".
+
+    Raises:
+        InputError: a number is not a positive whole one, or there is no such start.
+    """
+
+    steps: int = 2000
+    width: int = 32
+    batch_size: int = 64
+    latent: int = 100
+    critic_steps: int = 2
+    top_n: int = 30
+    start: str = "zero"
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if name != "start" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise InputError(f"prior: {name} must be a positive whole number, got {value!r}")
+        if self.start not in STARTS:
+            raise unknown_name("start of pixels", str(self.start), STARTS)
+
+
+def check_public(public: UInt8[Tensor, "records channels height width"], options: PriorOptions) -> None:
+    """Nothing, where a GAN can be trained on these images.
+
+    Raises:
+        InputError: they are no square uint8 images, or fewer than a batch.
+    """
+    if public.dtype != torch.uint8 or public.ndim != 4:
+        raise InputError(
+            f"expected public images as uint8 (records, channels, side, side), got {public.dtype} {tuple(public.shape)}"
+        )
+    plan_sides(tuple(public.shape[1:]), options.width)
+    if len(public) < options.batch_size:
+        raise InputError(
+            f"a prior is trained on batches of {options.batch_size} public images, and there are {len(public)}: "
+            "give more of them, or a smaller batch_size"
+        )

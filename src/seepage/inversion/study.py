@@ -1,0 +1,394 @@
+"""The study: set classes apart, train what is attacked and who judges, invert, judge beside baselines.
+
+pool -> private classes (trained on, held out), public images of other classes
+private images, targets -> trained models;  private images -> judge, never shown to an attack
+public images, target   -> priors
+target, prior, attack   -> one image for each class and seed
+images, judge           -> accuracy beside chance, prior-only and public-only baselines and a wrong-class control
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import nn
+
+import seepage
+from seepage.data import Pool
+from seepage.errors import InputError, StorageError
+from seepage.execution import Inline, Processes
+from seepage.inversion import findings
+from seepage.inversion.base import Budget, Inversion
+from seepage.inversion.catalogue import default_inversions, find_inversion
+from seepage.inversion.evaluators import Embedder, Evaluator, Trained, evaluator_checks
+from seepage.inversion.evidence import Evidence, Hits, evaluator_info, recognised
+from seepage.inversion.fisher import fisher as fisher_curve
+from seepage.inversion.judging import Seen, judged, see
+from seepage.inversion.line import Line
+from seepage.inversion.pictures import pictures
+from seepage.inversion.priors import PriorOptions
+from seepage.inversion.priors.base import Prior
+from seepage.inversion.targets import Choice, TargetSpec, own, targets
+from seepage.inversion.world import World, make_world
+from seepage.metrics import holm, proportion
+from seepage.models.access import Access
+from seepage.models.plan import n_cores
+from seepage.models.recipe import Recipe
+from seepage.report import inversion_result as report
+from seepage.report.estimates import saved
+from seepage.report.result import Provenance
+from seepage.signals.progress import Watch
+from seepage.signals.store import RunFolder
+
+EQUAL = Budget()
+WAVES = ("models", "priors", "images")
+EVALUATION_BATCH = 256
+FISHER_RECORDS = 256
+
+
+def invert(
+    pool: Pool,
+    *,
+    recipe: Recipe,
+    out: str | os.PathLike,
+    model: nn.Module | None = None,
+    members: Bool[np.ndarray, " samples"] | None = None,
+    public: Pool | None = None,
+    private: int | float | Sequence[str | int] | None = None,
+    attacked: int | None = None,
+    held_out: float = 0.3,
+    targets: Sequence[Choice | str] = ("undefended",),
+    attacks: Mapping[str, Inversion] | Sequence[str] | None = None,
+    budget: Budget | None = EQUAL,
+    judge: Recipe | Evaluator | None = None,
+    generator: Prior | None = None,
+    samples: int = 0,
+    priors: PriorOptions | None = None,
+    images_per_class: int = 1,
+    random: int = 200,
+    seeds: Sequence[int] = (0,),
+    fisher: bool = True,
+    show_records: bool = False,
+    alpha: float = 0.05,
+    confidence: float = 0.95,
+    device: str | None = None,
+    workers: int | None = None,
+    progress: bool = False,
+    command: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    rng: np.random.Generator | int = 0,
+) -> report.InversionResult:
+    """Reconstruct images of private classes from models, and judge them; result, report and pieces go to `out`.
+
+    Args:
+        pool: labelled images, bytes or values from 0 to 1; of private and public classes, or with `public` of private
+            ones.
+        recipe: how the undefended target is trained.
+        out: folder; a study that was stopped goes on there.
+        model, members: a trained model of the pool's classes to attack instead, and which records it was trained on.
+        public, private, attacked, held_out: see `make_world`.
+        targets: what is attacked: "undefended", "null" (other classes), "shuffled" (labels), names of defences, or
+            `Choice`s of these.
+        attacks: names of `INVERSIONS`, or attacks by the name that they go under; by default `default_inversions`.
+        budget: of every attack; None gives each what its source does.
+        judge: how the judge is trained, or one that is there; by default a CNN of another shape than `seepage.CNN`'s.
+        generator: the user's, in place of a GAN trained on public images; `samples` of its images join these.
+        priors: how GANs are trained.
+        images_per_class: reconstructions of each class and seed.
+        random: how many random codes the best-of-random baseline has.
+        seeds: the whole line, targets, judge and priors included, once for each.
+        fisher: compute the Fisher information of each layer.
+        show_records: put private images beside reconstructions.
+        alpha: chance of calling any attack on a target a success where there is none.
+        confidence: of every interval.
+        device: "cpu" or "cuda"; by default the GPU where there is one.
+        workers: processes; by default one a core, and none beside a GPU.
+        rng: a seed or a generator; it says which classes are private, attacked, which images held out.
+
+    Raises:
+        InputError: names that are not known, or data, targets and attacks that do not fit together.
+        StorageError: `out` cannot be written.
+        TrainingError: a training failed.
+
+    Reference: Zhang et al. (2020), The secret revealer, arXiv 1911.07135, section 4, for disjoint private and public
+        classes and an evaluation classifier; Ho et al. (2024), arXiv 2405.05588, for sweeping |theta_C|. Deviations:
+        baselines without an attack, intervals over classes, controls that nothing can be had from.
+    """
+    started = time.perf_counter()
+    out, seeds = Path(out), _checked_seeds(seeds)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    root_seed = int(rng) if isinstance(rng, (int, np.integer)) else int(rng.integers(2**53))
+    chosen = _attacks(attacks)
+    world = make_world(
+        pool, public=public, private=private, attacked=attacked, held_out=held_out, members=members, given=generator,
+        samples=samples, rng=np.random.default_rng([root_seed, 6]),
+    )  # fmt: skip
+    specs = own(model) if model is not None else _targets(targets, recipe, world)
+    given = judge if isinstance(judge, Evaluator) else None
+    line = Line(
+        world, specs, chosen, {name: budget or one.own for name, one in chosen.items()},
+        None if given else judge or default_judge(), priors or PriorOptions(), generator, images_per_class, random,
+        out.absolute() / "run", device,
+    )  # fmt: skip
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot write to {out}: {error.strerror}") from None
+    RunFolder(line.folder)
+    _make(line, seeds, n_cores() if workers is None and device == "cpu" else workers or 0, progress)
+
+    draws = np.random.default_rng([root_seed, 8])
+    evidence = {seed: Evidence.of(_evaluator(line, given, seed), world) for seed in seeds}
+    checks = _checks(line, evidence)
+    about_judge = evaluator_info(list(evidence.values()), checks, confidence=confidence, rng=draws)
+    rows = [_target(line, spec, evidence, confidence, draws) for spec in specs.values()]
+    infos = [_info(name, one, line.budgets[name]) for name, one in chosen.items()]
+    found = findings.Evidence(
+        targets=rows, attacks=infos, evaluator=about_judge, n_private_classes=world.n_classes,
+        n_attacked_classes=len(world.attacked), seeds=seeds, alpha=alpha, own={n: one.own for n, one in chosen.items()},
+    )  # fmt: skip
+    result = report.InversionResult(
+        verdict=findings.verdict(found),
+        headline=findings.headline(found),
+        conclusions=findings.conclusions(found),
+        limits=findings.limits(found),
+        n_private_classes=world.n_classes,
+        n_attacked_classes=len(world.attacked),
+        n_private_images=len(world.train),
+        n_held_out_images=len(world.held_out),
+        n_public_images=len(world.images),
+        public=world.about,
+        image_shape=list(world.image_shape),
+        images_per_class=images_per_class,
+        seeds=seeds,
+        alpha=alpha,
+        confidence=confidence,
+        evaluator=about_judge,
+        priors={kind: line.prior(seeds[0], next(iter(specs)), kind).name for kind in line.kinds},
+        attacks=infos,
+        targets=rows,
+        fisher=_fisher(line, rows, seeds[0], confidence, draws) if fisher else [],
+        pictures=pictures(line, evidence[seeds[0]].evaluator, seeds[0]) if show_records else [],
+        recipe=recipe.describe() if model is None else {"model": type(model).__name__},
+        provenance=Provenance(
+            seepage=seepage.__version__,
+            python=platform.python_version(),
+            torch=torch.__version__,
+            numpy=np.__version__,
+            platform=f"{platform.system()} {platform.machine()}",
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            seconds=time.perf_counter() - started,
+            seed=root_seed,
+            data=pool.name,
+            data_fingerprint=pool.fingerprint,
+            n_records=len(pool),
+            membership="drawn" if members is None else "declared",
+            command=command or f"seepage.invert(..., rng={root_seed})",
+            settings={
+                "private": private if isinstance(private, (int, float, type(None))) else list(private),
+                "attacked": attacked,
+                "held_out": held_out,
+                "budget": None if budget is None else asdict(budget),
+                "priors": asdict(line.priors),
+                "samples": samples,
+                "random": random,
+                **({"config": dict(config)} if config else {}),
+            },
+        ),
+    )
+    try:
+        result.save(out / "result.json")
+    except OSError as error:
+        raise StorageError(f"cannot write {out / 'result.json'}: {error.strerror}") from None
+    result.report(out / "report.html")
+    result.report(out / "report.md")
+    return result
+
+
+def default_judge() -> Recipe:
+    """A judge of another shape than the usual target: wider, two convolutions a stage, trained on moved images."""
+    import functools
+
+    from seepage.models.architectures import CNN
+    from seepage.models.optimisers import Adam
+    from seepage.models.recipe import Augmentation
+
+    model = functools.partial(CNN, widths=(48, 96, 192), convolutions=2)
+    return Recipe(model=model, optimiser=Adam(1e-3), epochs=30, augmentation=Augmentation(flip=False, shift=2))
+
+
+def _attacks(attacks: Mapping[str, Inversion] | Sequence[str] | None) -> dict[str, Inversion]:
+    if isinstance(attacks, str):
+        raise InputError(f"invert: attacks is a list of names, got a text: write attacks=['{attacks}']")
+    if attacks is None:
+        attacks = default_inversions()
+    found = dict(attacks) if isinstance(attacks, Mapping) else {name: find_inversion(name) for name in attacks}
+    if not found:
+        raise InputError("invert: there is no attack to run: name at least one ('seepage inversions' lists them)")
+    return found
+
+
+def _targets(choices: Sequence[Choice | str], recipe: Recipe, world: World) -> dict[str, TargetSpec]:
+    specs = targets(choices, recipe)
+    for spec in specs.values():
+        if "validation" in spec.recipe.uses:
+            raise InputError(f"{spec.name}: it chooses by validation records, and a study of inversion sets none aside")
+        if not len(world.public) and ("population" in spec.recipe.uses or spec.role == "null"):
+            raise InputError(
+                f"{spec.name}: it is trained on labelled public images, and the public ones have no labels"
+            )
+    return specs
+
+
+def _checked_seeds(seeds: Sequence[int]) -> list[int]:
+    seeds = list(seeds)
+    if not seeds or len(set(seeds)) < len(seeds) or any(not isinstance(s, (int, np.integer)) or s < 0 for s in seeds):
+        raise InputError(f"invert: expected seeds as different whole numbers of at least 0, got {seeds}")
+    return [int(seed) for seed in seeds]
+
+
+def _make(line: Line, seeds: Sequence[int], workers: int, progress: bool) -> None:
+    """All pieces, wave by wave, in processes where there are several to make."""
+    for title, wave in zip(WAVES, line.waves(seeds), strict=False):
+        units = [{"models": [place], "unit": unit} for place, unit in enumerate(wave)]
+        missing = [unit for unit in units if not line.has(unit["unit"])]
+        executor = Processes(min(workers, len(missing))) if workers > 1 and len(missing) > 1 else Inline()
+        with Watch(title, units, missing, of="pieces", show=progress) as watch:
+            for position, _ in executor.map(line, [unit["unit"] for unit in missing], watch.update):
+                watch.done(position)
+
+
+def _evaluator(line: Line, given: Evaluator | None, seed: int) -> Evaluator:
+    if given is None:
+        return Trained(line.judge_module(seed), about="trained on the targets' images, from other weights")
+    if isinstance(given, Embedder):
+        images, labels = line.world.of(line.world.train)
+        return given.fit(images, labels, line.world.n_classes)
+    return given
+
+
+def _checks(line: Line, evidence: Mapping[int, Evidence]) -> list[str]:
+    """What was checked of the judges, each against every target of its seed."""
+    told: dict[str, None] = {}
+    for seed, one in evidence.items():
+        for name in line.targets:
+            told |= dict.fromkeys(evaluator_checks(one.evaluator, line.target(seed, name)))
+    told["No attack, prior or baseline has access to the judge: it is asked when all images are there."] = None
+    return list(told)
+
+
+def _target(
+    line: Line, spec: TargetSpec, evidence: Mapping[int, Evidence], confidence: float, rng: np.random.Generator
+) -> report.TargetResult:
+    """Everything about one target: its accuracies, and what every attack makes of it."""
+    world, modules = line.world, {seed: line.target(seed, spec.name) for seed in evidence}
+    rows = {"train": world.train, "test": world.held_out}
+    hits = {part: np.concatenate([_hits(m, *world.of(at)) for m in modules.values()]) for part, at in rows.items()}
+    first = next(iter(modules.values()))
+    n_parameters = sum(parameter.numel() for parameter in first.parameters())
+    others = {
+        (seed, kind): _baselines(line, spec.name, kind, seed, one)
+        for seed, one in evidence.items()
+        for kind in line.kinds
+    }
+    attacks = [
+        (name, [_seen(line, spec.name, name, seed, modules[seed], evidence[seed], others) for seed in evidence])
+        for name in line.attacks
+    ]
+    found = [(name, judged([s for s, _ in seen], confidence=confidence, rng=rng), seen) for name, seen in attacks]
+    corrected = holm([one.p_value for _, one, _ in found])
+    reconstructed = []
+    for (name, one, seen), p_value in zip(found, corrected, strict=True):
+        fields = one.fields()
+        fields["classes"] = {world.class_name(int(label)): value for label, value in one.classes.items()}
+        cost = {key: float(np.mean([spent[key] for _, spent in seen])) for key in ("queries", "seconds")}
+        reconstructed.append(report.Reconstructed(attack=name, p_value_holm=float(p_value), **fields, **cost))
+    return report.TargetResult(
+        name=spec.name,
+        title=spec.title,
+        role=spec.role,
+        options=dict(spec.options),
+        notes=list(spec.notes),
+        n_parameters=n_parameters,
+        n_trained=spec.n_trained(first),
+        train_accuracy=saved(proportion(hits["train"], confidence=confidence)),
+        test_accuracy=saved(proportion(hits["test"], confidence=confidence)),
+        attacks=reconstructed,
+    )
+
+
+def _baselines(line: Line, target: str, kind: str, seed: int, evidence: Evidence) -> dict[str, Hits]:
+    """What the judge says of images that no attack made."""
+    labels = np.repeat(line.world.attacked, line.per_class)
+    made = line.baselines(seed, target, kind)
+    return {name: recognised(evidence.evaluator, images, labels) for name, images in made.items()}
+
+
+def _seen(
+    line: Line,
+    target: str,
+    attack: str,
+    seed: int,
+    module: nn.Module,
+    evidence: Evidence,
+    others: Mapping[tuple[int, str], Mapping[str, Hits]],
+) -> tuple[Seen, dict[str, float]]:
+    """An attack's images of one seed before the judge, and what one of them cost."""
+    images, labels, cost = line.images(seed, target, attack)
+    return see(images, labels, _hits(module, images, labels), evidence, others[seed, line.attacks[attack].prior]), cost
+
+
+@torch.no_grad()
+def _hits(module: nn.Module, images: torch.Tensor, labels: np.ndarray) -> Bool[np.ndarray, " images"]:
+    """Which images a target takes for their class."""
+    device = next(module.parameters()).device
+    parts = [module(part.to(device)).argmax(1).cpu().numpy() for part in images.split(EVALUATION_BATCH)]
+    return np.concatenate(parts) == labels
+
+
+def _fisher(
+    line: Line, rows: Sequence[report.TargetResult], seed: int, confidence: float, rng: np.random.Generator
+) -> list[report.FisherCurve]:
+    """The curves of every target that is no control, on the images of its best attack that has gradients."""
+    white = {name for name, one in line.attacks.items() if one.access is Access.WEIGHTS}
+    images, labels = line.world.of(line.world.held_out)
+    kept = rng.permutation(np.flatnonzero(np.isin(labels, line.world.attacked)))[:FISHER_RECORDS]
+    curves = []
+    for row in rows:
+        known = [one for one in row.attacks if one.attack in white]
+        if row.role in ("null", "shuffled") or not known:
+            continue
+        best = max(known, key=lambda one: one.accuracy.value or 0.0).attack
+        made, made_labels, _ = line.images(seed, row.name, best)
+        curves.append(
+            fisher_curve(
+                line.target(seed, row.name),
+                images[kept],
+                torch.from_numpy(labels[kept]),
+                made,
+                torch.from_numpy(made_labels),
+                target=row.name,
+                attack=best,
+                rng=rng,
+                confidence=confidence,
+            )
+        )
+    return curves
+
+
+def _info(name: str, attack: Inversion, budget: Budget) -> report.AttackInfo:
+    options = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(attack).items()}
+    return report.AttackInfo(
+        name=name, title=attack.title, access=str(attack.access), prior=attack.prior, source=attack.source,
+        notes=list(attack.notes), options=options, **asdict(budget),
+    )  # fmt: skip

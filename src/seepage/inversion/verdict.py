@@ -1,0 +1,129 @@
+"""The verdict on a study of inversion: one of four, with what it rests on. Never "safe"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from seepage.inversion.base import Budget
+from seepage.report.inversion_result import AttackInfo, EvaluatorInfo, Reconstructed, TargetResult
+from seepage.report.inversion_view import (
+    best_accuracy,
+    controls,
+    is_beyond,
+    leading,
+    level,
+    subjects,
+    title_of,
+    titles,
+)
+from seepage.report.numbers import percent, with_interval
+from seepage.report.result import Estimate, VerdictName
+
+FEWEST_CLASSES = 5  # of fewer, a test over classes cannot tell a leak from luck
+WEAK_JUDGE = 0.5
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The measured part of an `InversionResult`, under the same names.
+
+    Attributes:
+        alpha: chance of a false alarm over all attacks on one target.
+        own: the budget that each attack's source gives it, by the attack's name.
+    """
+
+    targets: Sequence[TargetResult]
+    attacks: Sequence[AttackInfo]
+    evaluator: EvaluatorInfo
+    n_private_classes: int
+    n_attacked_classes: int
+    seeds: Sequence[int]
+    alpha: float = 0.05
+    own: Mapping[str, Budget] = field(default_factory=dict)
+
+    @property
+    def chance(self) -> float:
+        return 1 / self.n_private_classes
+
+    @property
+    def level(self) -> float:
+        return level(self.targets, self.alpha)
+
+    @property
+    def titles(self) -> dict[str, str]:
+        return titles(self.targets)
+
+    def called(self, attack: Reconstructed) -> str:
+        return f"'{title_of(self.attacks, attack.attack)}'"
+
+
+def verdict(found: Evidence) -> VerdictName:
+    """One of four. It is about the undefended targets, or the defended ones where there are no others.
+
+    INVALID where the judge is no judge, or recognises a class in images of a model that never saw it; LEAK SHOWN where
+    it recognises some attack's images beyond every baseline; INCONCLUSIVE where the study could not have shown much;
+    NO EVIDENCE otherwise. Several targets are corrected for their number.
+    """
+    if faults(found):
+        return "INVALID"
+    about = subjects(found.targets)
+    if any(is_beyond(attack, found.level) for target in about for attack in target.attacks):
+        return "LEAK SHOWN"
+    return "INCONCLUSIVE" if weaknesses(found) else "NO EVIDENCE"
+
+
+def faults(found: Evidence) -> list[str]:
+    """Why nothing that the judge says counts."""
+    told, judge = [], found.evaluator.accuracy
+    if judge.low is None or judge.low <= found.chance:
+        told.append(
+            f"the judge takes real images for their class in {rate_of(judge)} of cases, which is not clearly above "
+            f"chance ({percent(found.chance)})"
+        )
+    for target in controls(found.targets):
+        fooled = [attack for attack in target.attacks if is_beyond(attack, found.alpha)]
+        if fooled:
+            first = leading(target, found.alpha)
+            told.append(
+                f"the judge recognises classes in what {found.called(first)} makes of '{found.titles[target.name]}' "
+                f"({rate_of(first.accuracy)}, best baseline {rate_of(best_accuracy(first))}), a model that cannot "
+                "show them"
+            )
+    return told
+
+
+def weaknesses(found: Evidence) -> list[str]:
+    """Why finding nothing would mean little."""
+    told, about, judge = [], subjects(found.targets), found.evaluator.accuracy
+    if not about:
+        return ["no attack was run on an undefended or a defended target"]
+    if found.n_attacked_classes < FEWEST_CLASSES:
+        told.append(
+            f"only {found.n_attacked_classes} classes were attacked, and with fewer than {FEWEST_CLASSES} a leak "
+            "cannot be told from luck"
+        )
+    if judge.value is None or judge.value < WEAK_JUDGE:
+        told.append(f"the judge takes only {rate_of(judge)} of real images for their class")
+    for target in about:
+        natural = target.test_accuracy
+        if natural.low is None or natural.low <= found.chance:
+            told.append(
+                f"'{found.titles[target.name]}' has learnt nothing that could leak: its natural accuracy is "
+                f"{rate_of(natural)}, chance {percent(found.chance)}"
+            )
+    return told
+
+
+def rate_of(one: Estimate) -> str:
+    """A share with its interval."""
+    return with_interval(one, as_rate=True, n=False)
+
+
+def recognised_of(k: int, n: int) -> str:
+    """How many attacks are recognised."""
+    if n == 1:
+        return f"The attack is {'' if k else 'not '}recognised"
+    if k in (0, n):
+        return "No attack is recognised" if k == 0 else f"All {n} attacks are recognised"
+    return f"{k} of {n} attacks {'is' if k == 1 else 'are'} recognised"

@@ -1,0 +1,224 @@
+"""Who knows what: the private classes, trained on and held out, and the attacker's public images of other classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int64, UInt8
+from torch import Tensor
+
+from seepage.data import Pool
+from seepage.errors import InputError, unknown_name
+from seepage.inversion.priors.base import Prior
+from seepage.models.batches import Records
+from seepage.models.held_out import HeldOut
+from seepage.models.images import as_images, to_shape
+
+SAMPLED_AT_ONCE = 256
+LEAST_CLASSES = 2
+BYTE = 1 / 255
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """Labelled images of private classes, 0 to n_classes - 1, and of public ones from there on.
+
+    Attributes:
+        pool: private images first, then those public ones whose class is known; bytes.
+        n_classes: private classes.
+        train, held_out: rows of private images that targets are trained on, and that they are not.
+        public: rows of public images with a class.
+        images: all that the attacker has, with a class or without.
+        attacked: the private classes that are inverted.
+        about: what the public images are, in words.
+    """
+
+    pool: Pool
+    n_classes: int
+    train: Int64[np.ndarray, " rows"]
+    held_out: Int64[np.ndarray, " rows"]
+    public: Int64[np.ndarray, " rows"]
+    images: UInt8[np.ndarray, "records channels height width"]
+    attacked: tuple[int, ...]
+    about: str
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return tuple(self.pool.inputs.shape[1:])
+
+    def class_name(self, label: int) -> str:
+        return self.pool.classes[label] if self.pool.classes else str(label)
+
+    def of(self, rows: np.ndarray) -> tuple[Tensor, Int64[np.ndarray, " rows"]]:
+        """Images in [0, 1] and labels."""
+        return torch.from_numpy(self.pool.inputs[rows].astype(np.float32) * BYTE), np.asarray(self.pool.labels[rows])
+
+    def records(self, device: torch.device | str = "cpu") -> Records:
+        """The pool as trainings see it: its classes are the private ones, and public rows lie beyond them."""
+        return replace(Records.of(self.pool, device), n_classes=self.n_classes)
+
+    @property
+    def strangers(self) -> HeldOut:
+        """The public rows, for recipes that make use of records that are not private."""
+        return HeldOut(population=self.public)
+
+    def null(self, device: torch.device | str = "cpu") -> tuple[Records, np.ndarray]:
+        """Records for a target that saw public classes only, each under the number of a private one.
+
+        Raises:
+            InputError: no public image has a class.
+        """
+        if not len(self.public):
+            raise InputError("a null target is trained on labelled public images, and there are none: leave it out")
+        labels = np.array(self.pool.labels)
+        classes = np.unique(labels[self.public])
+        # The attacked classes come first, so that as many of them as there are public classes get one.
+        order = [*self.attacked, *(label for label in range(self.n_classes) if label not in self.attacked)]
+        under = dict(zip(classes, order, strict=False))
+        rows = self.public[np.isin(labels[self.public], list(under))]
+        labels[rows] = [under[label] for label in labels[rows]]
+        return replace(self.records(device), labels=torch.from_numpy(labels).to(device)), rows
+
+    def shuffled(self, rng: np.random.Generator, device: torch.device | str = "cpu") -> Records:
+        """Records whose private training images have each other's labels."""
+        labels = np.array(self.pool.labels)
+        labels[self.train] = rng.permutation(labels[self.train])
+        return replace(self.records(device), labels=torch.from_numpy(labels).to(device))
+
+
+def make_world(
+    pool: Pool,
+    *,
+    public: Pool | None = None,
+    private: int | float | Sequence[str | int] | None = None,
+    attacked: int | None = None,
+    held_out: float = 0.3,
+    members: Bool[np.ndarray, " samples"] | None = None,
+    given: Prior | None = None,
+    samples: int = 0,
+    rng: np.random.Generator,
+) -> World:
+    """Set private and public classes apart.
+
+    Args:
+        pool: labelled images; without `public`, of private and public classes.
+        public: the attacker's images, of other classes or of none.
+        private: which classes of the pool are private: a number, a share, or their names or labels; by default all
+            where `public` is given, and half of them otherwise. Drawn at random unless named.
+        attacked: how many of them are inverted, drawn at random; all by default.
+        held_out: share of each private class that no target is trained on.
+        members: which records a model that is there already was trained on, instead of a drawn share.
+        given: a generator of the user's; `samples` of its images join the public ones.
+        rng: of all draws.
+
+    Raises:
+        InputError: no images or labels, too few classes or images, or names that are not there.
+    """
+    if pool.labels is None:
+        raise InputError(f"inversion attacks classes, and the pool '{pool.name}' has no labels")
+    images, labels = as_images(pool), np.asarray(pool.labels)
+    present = np.unique(labels)
+    chosen = _private(pool, present, private, all_by_default=public is not None, rng=rng)
+    others = np.setdiff1d(present, chosen)
+    shape = tuple(images.shape[1:])
+    parts, known = [], []
+    if public is None and not len(others) and not samples:
+        raise InputError(
+            "every class is private and the attacker has no image: name fewer private classes, or give public images"
+        )
+    if public is None:
+        parts, known = [images[np.isin(labels, others)]], [labels[np.isin(labels, others)]]
+        about = f"the {len(others)} other classes of {pool.name}"
+    else:
+        parts = [to_shape(as_images(public), shape)]
+        known = [] if public.labels is None else [np.asarray(public.labels)]
+        about = public.name or "public images"
+    public_images = parts[0]
+    if samples:
+        if given is None:
+            raise InputError("samples are drawn from a generator that is given: name one, or leave samples out")
+        parts.append(_sampled(given, samples, shape, rng))
+        about += f" and {samples:,} samples of {given.name}"
+    rows, numbers = np.flatnonzero(np.isin(labels, chosen)), np.searchsorted(chosen, labels)
+    if members is None:
+        train, rest = _split(numbers[rows], held_out, rng)
+    else:
+        train, rest = np.flatnonzero(members[rows]), np.flatnonzero(~members[rows])
+    labelled = public_images if known else public_images[:0]
+    stranger_classes, strangers = np.unique(known[0] if known else np.empty(0, dtype=np.int64), return_inverse=True)
+    names = [str(pool.classes[label]) if pool.classes else str(label) for label in chosen]
+    if known:
+        of = pool if public is None else public
+        names += [f"public {of.classes[label] if of.classes else label}" for label in stranger_classes]
+    whole = Pool(
+        np.concatenate([images[rows], labelled]),
+        np.concatenate([numbers[rows], len(chosen) + strangers]),
+        name=pool.name,
+        classes=_unique(names),
+        scale=BYTE,
+    )
+    if attacked is not None and not LEAST_CLASSES <= attacked <= len(chosen):
+        raise InputError(f"attacked: expected from {LEAST_CLASSES} to {len(chosen)} private classes, got {attacked}")
+    targets = np.sort(rng.choice(len(chosen), attacked or len(chosen), replace=False))
+    public_rows = len(rows) + np.arange(len(labelled))
+    everything = np.concatenate(parts)
+    return World(whole, len(chosen), train, rest, public_rows, everything, tuple(map(int, targets)), about)
+
+
+def _private(pool: Pool, present: np.ndarray, private, *, all_by_default: bool, rng) -> Int64[np.ndarray, " classes"]:
+    """The private labels, in order."""
+    if private is None:
+        private = len(present) if all_by_default else max(LEAST_CLASSES, len(present) // 2)
+    if isinstance(private, (int, float)) and not isinstance(private, bool):
+        n = round(private * len(present)) if isinstance(private, float) else private
+        if not LEAST_CLASSES <= n <= len(present):
+            raise InputError(
+                f"private: expected from {LEAST_CLASSES} to {len(present)} of the classes of '{pool.name}', "
+                f"got {private}"
+            )
+        return np.sort(rng.choice(present, n, replace=False))
+    names = {str(name): label for label, name in enumerate(pool.classes or ())} | {str(one): one for one in present}
+    for one in private:
+        if str(one) not in names:
+            raise unknown_name("class", str(one), list(names))
+    labels = np.unique([names[str(one)] for one in private])
+    if len(labels) < LEAST_CLASSES:
+        raise InputError(f"private: expected at least {LEAST_CLASSES} classes, got {len(labels)}")
+    return labels
+
+
+def _split(labels: np.ndarray, held_out: float, rng) -> tuple[Int64[np.ndarray, " rows"], Int64[np.ndarray, " rows"]]:
+    """Rows to train on and held out, each class by itself."""
+    if not 0 < held_out < 1:
+        raise InputError(f"held_out is a share of each class's images between 0 and 1, got {held_out}")
+    train, rest = [], []
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        n = round(held_out * len(rows))
+        if n < 1 or n == len(rows):
+            raise InputError(
+                f"a private class has {len(rows)} images, of which {held_out:.0%} cannot be held out and the rest "
+                "trained on: expected at least 2 a class, and a share that leaves one on either side"
+            )
+        rest.append(rows[:n])
+        train.append(rows[n:])
+    return np.sort(np.concatenate(train)), np.sort(np.concatenate(rest))
+
+
+@torch.no_grad()
+def _sampled(prior: Prior, n: int, shape: tuple[int, int, int], rng) -> UInt8[np.ndarray, "records ..."]:
+    found = []
+    for start in range(0, n, SAMPLED_AT_ONCE):
+        rngs = rng.spawn(min(SAMPLED_AT_ONCE, n - start))
+        labels = torch.zeros(len(rngs), dtype=torch.int64, device=prior.device)
+        made = prior.images(prior.draw(rngs), labels)
+        found.append((255 * made.clamp(0, 1)).round().to(torch.uint8).cpu().numpy())
+    return to_shape(np.concatenate(found), shape)
+
+
+def _unique(names: list[str]) -> tuple[str, ...]:
+    """The names, a number after those that come twice."""
+    return tuple(name if names.count(name) == 1 else f"{name} ({place})" for place, name in enumerate(names))

@@ -1,0 +1,195 @@
+"""Networks that train against each other: a step, the next one, and a state that a killed training goes on from."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from seepage.errors import DataFileError, StorageError, TrainingError
+
+AVERAGE = 0.999  # decay of the moving average of the generator's weights
+CHECKPOINT_STEPS = 500
+STATISTICS_BATCHES = 50
+
+
+class Duel(ABC):
+    """What is trained, and its optimisers' state, between two steps.
+
+    Everything random in step t must come from a seed and t alone, so that a training that was killed and starts again
+    in its folder ends where it would have ended.
+
+    Args:
+        modules: all networks, by name.
+        rates: the rate of Adam at the start, for each module that is trained.
+        betas: Adam's.
+        settings: a dataclass of all that the training depends on; a field that is None is as good as absent.
+        device: where the modules go.
+    """
+
+    def __init__(
+        self,
+        modules: dict[str, nn.Module],
+        rates: dict[str, float],
+        betas: tuple[float, float],
+        settings: Any,
+        device: torch.device | str,
+    ):
+        for module in modules.values():
+            module.to(device).train()
+        self.modules, self.rates, self.settings, self.device, self.steps_done = modules, rates, settings, device, 0
+        self.optimisers = {name: torch.optim.Adam(modules[name].parameters(), lr, betas) for name, lr in rates.items()}
+
+    @abstractmethod
+    def step(self) -> None:
+        """Train every network once, and count the step."""
+
+    def go_on(
+        self,
+        n_steps: int,
+        folder: str | os.PathLike | None,
+        report: Callable[[float], None],
+        every: int = CHECKPOINT_STEPS,
+    ) -> None:
+        """All the steps that are left, from where the folder's last state is.
+
+        Raises:
+            StorageError: the folder cannot be written, or holds the training of another generator.
+        """
+        checkpoint = None if folder is None else Path(folder) / "training.safetensors"
+        if checkpoint is not None and checkpoint.exists():
+            self.restore(checkpoint)
+        while self.steps_done < n_steps:
+            self.step()
+            if checkpoint is not None and self.steps_done % every == 0:
+                self.keep(checkpoint)
+            report(self.steps_done / n_steps)
+        if checkpoint is not None:
+            self.keep(checkpoint)
+
+    def keep(self, path: Path) -> None:
+        """Write everything that the next step depends on."""
+        tensors = {
+            f"{name}.{key}": v for name, module in self.modules.items() for key, v in module.state_dict().items()
+        }
+        for name, optimiser in self.optimisers.items():
+            for place, state in optimiser.state_dict()["state"].items():
+                tensors |= {f"adam.{name}.{place}.{key}": value for key, value in state.items()}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot write to the folder {path.parent}: {error.strerror}") from None
+        write_tensors(path, tensors, {"settings": self._described(), "steps_done": self.steps_done})
+
+    def restore(self, path: Path) -> None:
+        """Go on from what `keep` wrote."""
+        tensors, about = read_tensors(path)
+        if about.get("settings") != self._described():
+            raise StorageError(
+                f"{path.parent} holds the training of another generator (other data, seed, steps, batch size or "
+                "width): choose another folder, or delete this one to start again"
+            )
+        for name, module in self.modules.items():
+            prefix = f"{name}."
+            module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        for name, optimiser in self.optimisers.items():
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in tensors.items():
+                if key.startswith(f"adam.{name}."):
+                    _, _, place, what = key.split(".")
+                    state.setdefault(int(place), {})[what] = value
+            optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
+        self.steps_done = about["steps_done"]
+
+    def _described(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self.settings).items() if value is not None}
+
+    def _update(self, name: str, loss: Tensor, share: float) -> None:
+        """A step of Adam on one module, at this share of its rate."""
+        optimiser, parameters = self.optimisers[name], list(self.modules[name].parameters())
+        for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+            parameter.grad = gradient
+        optimiser.param_groups[0]["lr"] = self.rates[name] * share
+        optimiser.step()
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.asarray(array)).to(self.device)
+
+
+def follow(average: nn.Module, network: nn.Module, steps_done: int) -> None:
+    """average <- d average + (1 - d) network, for their weights."""
+    # Early weights are far from the last ones: the average forgets faster as long as it is short.
+    decay = min(AVERAGE, (1 + steps_done) / (10 + steps_done))
+    with torch.no_grad():
+        torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+
+
+def settled(average: nn.Module, sample: Callable[[nn.Module], Any]) -> nn.Module:
+    """A copy of averaged weights whose batch norms have the statistics of its own images.
+
+    Args:
+        average: the moving average of a generator's weights.
+        sample: makes one batch with the network that it is given.
+
+    Raises:
+        TrainingError: a weight is no longer finite.
+    """
+    network = copy.deepcopy(average).train()
+    for norm in network.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.reset_running_stats()
+            norm.momentum = None  # a plain mean over the batches
+    with torch.no_grad():
+        for _ in range(STATISTICS_BATCHES):
+            sample(network)
+    finite(network)
+    return network
+
+
+def finite(network: nn.Module) -> None:
+    """Nothing, where every weight is a number.
+
+    Raises:
+        TrainingError: one is not.
+    """
+    if not all(bool(torch.isfinite(value).all()) for value in network.state_dict().values()):
+        raise TrainingError("the training of a generator diverged: its weights are no longer finite")
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """One safetensors file, whole or not at all."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    try:
+        with open(part, "wb") as file:
+            file.write(safetensors.torch.save(content, metadata={"about": json.dumps(about)}))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StorageError(f"cannot write {path}: {error.strerror}") from None
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What `write_tensors` wrote.
+
+    Raises:
+        DataFileError: the file is missing or no safetensors.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("about", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 - not a mapping
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        raise DataFileError(f"{path} cannot be read as safetensors: {error}") from None

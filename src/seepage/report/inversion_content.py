@@ -1,0 +1,246 @@
+"""What the report of model inversion says, in order; HTML and Markdown render the same blocks."""
+
+from seepage.report import inversion_plots as plots
+from seepage.report import inversion_tables as tables
+from seepage.report.blocks import Figure, Figures, Paragraph, Section
+from seepage.report.content import KeyFigure
+from seepage.report.fisher_plot import fisher_figure
+from seepage.report.inversion_method import method, provenance, sentences
+from seepage.report.inversion_pictures import pictures
+from seepage.report.inversion_result import InversionResult, TargetResult
+from seepage.report.inversion_view import (
+    best_accuracy,
+    best_baseline,
+    is_beyond,
+    leading,
+    level,
+    rivals,
+    subjects,
+    title_of,
+    titles,
+)
+from seepage.report.numbers import count, interval_of, listed, percent, rate, value_of, with_interval
+from seepage.report.result import Estimate
+
+MEANS = {
+    "LEAK SHOWN": "Someone with the access of the leading attack can make images of a class that a model apart from "
+    "the attacked one recognises, more often than it does images that no attack made.",
+    "NO EVIDENCE": "What these attacks make of a class is recognised no more often than images that no attack made.",
+    "INCONCLUSIVE": "This study could not decide whether classes can be pictured from the model.",
+    "INVALID": "A check failed on which every figure rests. The figures below are kept to find the cause; do not quote "
+    "them.",
+}
+NOT_MEANT = {
+    "LEAK SHOWN": "It does not mean that a training record can be read out: an image of a class may show what all its "
+    "records share. Whether it lies nearer to the records that were trained on stands under Class or record. Nor is "
+    "the figure a ceiling: a stronger attack or a better prior may get further.",
+    "NO EVIDENCE": "It does not mean that the model gives nothing away. Only these attacks were tried, with these "
+    "public images and this budget, and one model judged what they made.",
+    "INCONCLUSIVE": "It means neither that the model leaks nor that it does not. The figures below describe this run; "
+    "they support no claim.",
+    "INVALID": "It means neither that the model leaks nor that it does not: this judge cannot tell. Take another one, "
+    "or more classes, and attack again.",
+}
+
+
+def lead(result: InversionResult) -> list[str]:
+    n = len(result.seeds)
+    trained = "" if n == 1 else f", with {count(n)} trainings of every target"
+    return [
+        MEANS[result.verdict],
+        f"Each attack made {count(result.images_per_class)} {_plural('image', result.images_per_class)} of each of "
+        f"{count(result.n_attacked_classes)} classes{trained}. A judge that no attack saw names the class of each "
+        "image. The attacked model's own word does not count, for it is what an attack sets out to convince.",
+    ]
+
+
+def key_figures(result: InversionResult) -> list[KeyFigure]:
+    figures, ceiling = [], result.evaluator.accuracy
+    if (target := _shown(result)) is not None:
+        found = leading(target, level(result.targets, result.alpha))
+        best = best_baseline(found)
+        told = f"{title_of(result.attacks, found.attack)}, {titles(result.targets)[target.name]}"
+        figures.append(_key("Recognised, leading attack", found.accuracy, told))
+        if best is not None:
+            figures.append(_key("Recognised with no attack", best.accuracy, best.title))
+    return [*figures, _key("Real images, the ceiling", ceiling, result.evaluator.name)]
+
+
+def _key(label: str, one: Estimate, what: str) -> KeyFigure:
+    return KeyFigure(label, percent(one.value), _about(one, what))
+
+
+def sections(result: InversionResult) -> list[Section]:
+    """Everything after the answer; what was not run has no section."""
+    made = [
+        ("conclusions", "What the numbers say", [sentences(result.conclusions)] if result.conclusions else []),
+        ("attacks", "What each attack makes", _attacks(result)),
+        ("frontier", "Accuracy against inversion", _frontier(result)),
+        ("controls", "Can the judge be fooled?", tables.checks(result)),
+        ("likeness", "Class or record", _likeness(result)),
+        ("pictures", "Pictures", pictures(result)),
+        ("fisher", "Which layers hold it", _fisher(result)),
+        ("classes", "Class by class", tables.classes(result)),
+        ("targets", "Every other target", _others(result)),
+        ("method", "Method and limits", method(result)),
+        ("provenance", "Provenance", provenance(result)),
+    ]
+    return [Section(name, title, blocks) for name, title, blocks in made if blocks]
+
+
+def _shown(result: InversionResult) -> TargetResult | None:
+    """The target of the leading attack."""
+    at = level(result.targets, result.alpha)
+
+    def rank(target: TargetResult) -> tuple[bool, float]:
+        found = leading(target, at)
+        return is_beyond(found, at), found.accuracy.value or 0.0
+
+    return max(subjects(result.targets), key=rank, default=None)
+
+
+def _attacks(result: InversionResult) -> list:
+    about, names = subjects(result.targets), titles(result.targets)
+    if not about:
+        return []
+    blocks = [
+        Paragraph(
+            "An attack tells something about the model only as far as its images are recognised beyond what the "
+            "attacker has without it: a guess, images that the prior draws at random, the best of many of them, images "
+            "of another class, and the nearest public ones. Where the target is sure and the judge is not, the images "
+            f"are adversarial examples. Brackets are {rate(result.confidence)} intervals over classes."
+        )
+    ]
+    blocks.append(Figures([_panel(result, one) for one in about]))
+    for one in about:
+        blocks.append(tables.recognition(result, one, f"Recognised, {names[one.name]}"))
+        blocks.append(tables.baselines(result, one, f"Baselines: recognised with no attack, {names[one.name]}"))
+        blocks.append(tables.cost(result, one, f"Cost, {names[one.name]}"))
+    return blocks
+
+
+def _panel(result: InversionResult, target: TargetResult) -> Figure:
+    read = "; ".join(
+        f"{title_of(result.attacks, one.attack)}: judge {_rate(one.accuracy)}, best baseline "
+        f"{_rate(best_accuracy(one))}, target {_rate(one.target_accuracy)}{' (adversarial)' if one.adversarial else ''}"
+        for one in target.attacks
+    )
+    return Figure(
+        f"attacks-{result.targets.index(target)}",
+        f"{titles(result.targets)[target.name]}: share of each attack's images that the judge takes for the class "
+        "attacked, above the same for images that no attack made; lines are intervals. Hollow: what the attacked model "
+        "itself says.",
+        f"{read}.",
+        lambda: plots.attacks_figure(result, target).axes[0],
+    )
+
+
+def _frontier(result: InversionResult) -> list:
+    rows, names = rivals(result.targets), titles(result.targets)
+    if len(rows) < 2:
+        return []
+    read = "; ".join(
+        f"{names[one.name]} {value_of(one.worst.accuracy, as_rate=True)} at {percent(one.test_accuracy.value)}"
+        for one in rows
+    )
+    missing = [names[one.name] for one in rows if None in (one.test_accuracy.value, one.worst.accuracy.value)]
+    left_out = f" Not drawn, for they are undefined: {listed(missing)}." if missing else ""
+    return [
+        Paragraph(
+            "Right is more useful, down is more private. A defence that costs more accuracy may give less away for "
+            "that reason alone: judge it beside others of the same accuracy. Controls are left out."
+        ),
+        Figures(
+            [
+                Figure(
+                    "frontier-panel",
+                    "Share of the best attack's images that the judge recognises, against natural accuracy; lines "
+                    "through a point are intervals, and a thin line joins the settings of one defence. Dotted: the "
+                    f"best baseline of the first target.{left_out}",
+                    f"{read}.",
+                    lambda: plots.frontier_figure(result).axes[0],
+                )
+            ]
+        ),
+        tables.targets(result),
+        tables.every_attack(result),
+    ]
+
+
+def _likeness(result: InversionResult) -> list:
+    names = titles(result.targets)
+    made = [(one, tables.likeness(result, one, f"Likeness, {names[one.name]}")) for one in subjects(result.targets)]
+    found = [table for _, table in made if table is not None]
+    if not found:
+        return []
+    return [
+        Paragraph(
+            "Distances are squared, of features of the judge. Nearer to a training image: the share that lie nearer to "
+            "an image of the class that was trained on than to one that was held out, as many of each. At 50 % the "
+            "image shows the class, and no record more than any other of it. A judge that was trained on the same "
+            "images has features that lie nearer to them, so read a larger share beside that of a control. Diversity "
+            "is a share of that of real images; near 0 all images of a class are alike."
+        ),
+        *found,
+    ]
+
+
+def _fisher(result: InversionResult) -> list:
+    if not result.fisher:
+        return []
+    names = titles(result.targets)
+    read = "; ".join(
+        f"{names.get(one.target, one.target)}: classification most in {one.layers[_largest(one.classification)]}, "
+        f"inversion ({title_of(result.attacks, one.attack)}) most in {one.layers[_largest(one.inversion)]}"
+        for one in result.fisher
+    )
+    return [
+        Paragraph(
+            "Fisher information says how much a loss hangs on the weights of a layer: squared gradients of each image, "
+            "averaged, and each curve normalised to a sum of one. It is a description, and no proof that a layer holds "
+            "what is given away: it is not corrected for the scale of weights and activations."
+        ),
+        Figures(
+            [
+                Figure(
+                    "fisher-panel",
+                    "Share of each layer in the Fisher information of classifying private images, and of the attack's "
+                    "images; bands are intervals over images.",
+                    f"{read}.",
+                    lambda: fisher_figure(result.fisher),
+                )
+            ]
+        ),
+    ]
+
+
+def _largest(values: list[float]) -> int:
+    return max(range(len(values)), key=values.__getitem__)
+
+
+def _others(result: InversionResult) -> list:
+    """The full tables of whom the verdict is not about."""
+    about, names = {one.name for one in subjects(result.targets)}, titles(result.targets)
+    blocks = []
+    for one in result.targets:
+        if one.name in about or not one.attacks:
+            continue
+        title = names[one.name]
+        blocks.append(tables.recognition(result, one, f"Recognised, {title}"))
+        blocks.append(tables.baselines(result, one, f"Baselines, {title}"))
+        if (table := tables.likeness(result, one, f"Likeness, {title}")) is not None:
+            blocks.append(table)
+    return blocks
+
+
+def _about(one: Estimate, what: str) -> str:
+    numbers = ", ".join(filter(None, [interval_of(one, as_rate=True), f"n {count(one.n)}"]))
+    return f"{numbers}; {what}"
+
+
+def _rate(one: Estimate) -> str:
+    return with_interval(one, as_rate=True, n=False)
+
+
+def _plural(word: str, n: float) -> str:
+    return word if n == 1 else f"{word}s"

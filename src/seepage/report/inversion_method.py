@@ -1,0 +1,100 @@
+"""How a study of model inversion was made: limits, judge, attacks, targets, provenance."""
+
+import json
+from collections.abc import Sequence
+
+from seepage.report import inversion_tables as tables
+from seepage.report.blocks import Code, Facts
+from seepage.report.inversion_result import AttackInfo, InversionResult, TargetResult
+from seepage.report.inversion_view import titles
+from seepage.report.numbers import count, duration, moment, with_interval
+from seepage.report.result import Estimate
+from seepage.report.trust_result import Finding
+
+
+def sentences(found: Sequence[Finding], title: str = "") -> Facts:
+    return Facts([(one.about, one.sentence) for one in found], title=title)
+
+
+def method(result: InversionResult) -> list:
+    judge, shape = result.evaluator, " x ".join(map(str, result.image_shape))
+    private = (
+        f"{count(result.n_private_classes)} classes, {count(result.n_attacked_classes)} of them attacked; "
+        f"{count(result.n_private_images)} images to train on, {count(result.n_held_out_images)} held out; {shape}"
+    )
+    judged = with_interval(judge.accuracy, as_rate=True)
+    if judge.accuracy_top_5 is not None:
+        judged += f"; among its five likeliest {_told(judge.accuracy_top_5)}"
+    names = titles(result.targets)
+    return [
+        sentences(result.limits, "Limits"),
+        Facts(
+            [
+                ("Private images", private),
+                ("The attacker's images", f"{result.public}; {count(result.n_public_images)}"),
+                *((f"Prior: {kind}", about) for kind, about in result.priors.items()),
+                ("Seeds", ", ".join(map(str, result.seeds))),
+            ],
+            title="Set-up",
+        ),
+        Facts(
+            [
+                ("Judge", f"{judge.name}: {judge.about}"),
+                ("Right on real images", judged),
+                *(("Checked", sentence) for sentence in judge.checks),
+            ],
+            title="The judge",
+        ),
+        *(_attack(one) for one in result.attacks),
+        *(_target(names[one.name], one) for one in result.targets),
+    ]
+
+
+def _attack(one: AttackInfo) -> Facts:
+    tries = "1 try" if one.restarts == 1 else f"{count(one.restarts)} tries"
+    budget = f"{count(one.steps)} steps, {tries}, {count(one.queries)} questions"
+    rows = [
+        ("Name", one.name),
+        ("Source", one.source),
+        ("Access", one.access),
+        ("Prior", one.prior),
+        ("Budget an image", budget),
+        ("Options", tables.options_of(one.options)),
+        *(("To know", note) for note in one.notes),
+    ]
+    return Facts([(term, text) for term, text in rows if text], title=one.title)
+
+
+def _target(title: str, one: TargetResult) -> Facts:
+    rows = [
+        ("Name", one.name),
+        ("Role", one.role),
+        ("Options", tables.options_of(one.options)),
+        ("Parameters", f"{count(one.n_parameters)}, of which {count(one.n_trained)} saw private images"),
+        ("Accuracy", f"{_told(one.train_accuracy)} in training, {_told(one.test_accuracy)} on held-out images"),
+        *(("To know", note) for note in one.notes),
+    ]
+    return Facts([(term, text) for term, text in rows if text], title=title)
+
+
+def provenance(result: InversionResult) -> list:
+    made = result.provenance
+    return [
+        Facts(
+            [
+                ("Data", f"{made.data}, {count(made.n_records)} records"),
+                ("Fingerprint", made.data_fingerprint),
+                ("Seed", str(made.seed)),
+                ("Made", f"{moment(made.created)}, in {duration(made.seconds)}"),
+                ("Software", f"Seepage {made.seepage}, Python {made.python}, PyTorch {made.torch}, NumPy {made.numpy}"),
+                ("Platform", made.platform),
+            ]
+        ),
+        Code("Command", made.command),
+        Code("Settings", json.dumps(made.settings, indent=1, ensure_ascii=False)),
+        Code("Recipe", json.dumps(result.recipe, indent=1, ensure_ascii=False)),
+    ]
+
+
+def _told(one: Estimate) -> str:
+    return with_interval(one, as_rate=True, n=False)

@@ -1,0 +1,236 @@
+"""The whole line on small drawn images: from a pool to a result that can be believed, and stopped at any time."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+import seepage
+from seepage.cli import main
+from seepage.errors import InputError
+from seepage.inversion import INVERSIONS, Budget, Choice, find_inversion, invert, table
+from seepage.inversion.line import Line
+from seepage.inversion.priors import ModulePrior
+from seepage.models.train import train
+from seepage.report.inversion_result import InversionResult
+from seepage.report.reading import load_result
+from tests.inversion.drawn import JUDGE, PRIORS, RECIPE, bars
+
+QUICK = {"recipe": RECIPE, "judge": JUDGE, "priors": PRIORS, "budget": Budget(8, 1, 40), "random": 8, "workers": 0}
+
+
+def study(out, **options):
+    return invert(bars(), **{**QUICK, "private": 6, "attacks": ["gmi", "brep-mi"], "out": out, **options})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    out = tmp_path_factory.mktemp("study")
+    return study(out, targets=["undefended", "null", "shuffled"], seeds=(0, 1), images_per_class=2), out
+
+
+def test_a_study_says_what_it_measured(made):
+    result, out = made
+    assert result.verdict in ("LEAK SHOWN", "NO EVIDENCE", "INCONCLUSIVE", "INVALID")
+    assert [target.name for target in result.targets] == ["undefended", "null", "shuffled"]
+    assert (result.n_private_classes, result.n_attacked_classes, result.n_public_images) == (6, 6, 72)
+    assert result.targets[0].test_accuracy.value > 0.9 > result.targets[1].test_accuracy.value
+    assert result.targets[2].test_accuracy.value < 0.6
+    assert result.evaluator.accuracy.value > 0.9
+    for target in result.targets:
+        for attack in target.attacks:
+            assert attack.n_images == 2 * 2 * 6
+            assert attack.n_classes == 6
+            assert len(attack.seeds) == 2
+            assert set(attack.classes) == set(result.targets[0].attacks[0].classes)
+            assert all(name.startswith(("column", "row")) for name in attack.classes)
+            assert np.mean(list(attack.classes.values())) == pytest.approx(attack.accuracy.value)
+            assert np.mean(attack.seeds) == pytest.approx(attack.accuracy.value)
+            names = [one.name for one in attack.baselines]
+            assert names == ["chance", "random-code", "best-of-random", "wrong-class", "public-nearest"]
+            assert attack.baseline("chance").accuracy.value == pytest.approx(1 / 6)
+            assert attack.p_value_holm >= attack.p_value
+    assert result.targets[0].attack("gmi").queries == 8 + 1
+    assert result.targets[0].attack("brep-mi").queries <= 40 + 1
+    assert not result.pictures
+    saved = InversionResult.load(out)
+    assert saved == load_result(out)
+    assert saved.headline == result.headline
+    assert {path.name for path in out.iterdir()} == {"run", "result.json", "report.html", "report.md"}
+    assert "<img" not in (out / "report.html").read_text()
+
+
+def test_what_cannot_be_had_is_not_found(made):
+    result, _ = made
+    for name in ("null", "shuffled"):
+        for attack in result.target(name).attacks:
+            assert attack.p_value_holm > 0.05
+
+
+def test_fisher_information_is_of_targets_that_hold_something(made):
+    result, out = made
+    assert [(curve.target, curve.attack) for curve in result.fisher] == [("undefended", "gmi")]
+    curve = result.fisher[0]
+    assert sum(curve.classification) == pytest.approx(1)
+    assert sum(curve.inversion) == pytest.approx(1)
+    said = CliRunner().invoke(main, ["fisher", str(out), "--out", str(out.parent / "f.svg")])
+    assert said.exit_code == 0, said.output
+    assert curve.layers[0] in said.output
+    assert (out.parent / "f.svg").read_text().startswith("<?xml")
+    as_json = CliRunner().invoke(main, ["fisher", str(out), "--json"])
+    assert json.loads(as_json.output)[0]["layers"] == curve.layers
+
+
+def digest(out):
+    return {path.name: path.read_bytes() for path in sorted((out / "run" / "units").iterdir())}
+
+
+def images(out):
+    from safetensors.numpy import load_file
+
+    units = {path.name: load_file(path) for path in (out / "run" / "units").iterdir()}
+    return {name: unit["images"] for name, unit in units.items() if "images" in unit}
+
+
+def test_a_stopped_study_goes_on_class_by_class(tmp_path, monkeypatch):
+    whole = study(tmp_path / "whole", fisher=False)
+    calls, make = [], Line.__call__
+
+    def stops(line, unit, report):
+        calls.append(unit)
+        if unit["make"] == "images":
+            raise KeyboardInterrupt
+        make(line, unit, report)
+
+    monkeypatch.setattr(Line, "__call__", stops)
+    with pytest.raises(KeyboardInterrupt):
+        study(tmp_path / "parts", fisher=False)
+    monkeypatch.setattr(Line, "__call__", make)
+    before = digest(tmp_path / "parts")
+    again = study(tmp_path / "parts", fisher=False)
+    after = digest(tmp_path / "parts")
+    assert before
+    assert before.items() <= after.items()
+    for name, made in images(tmp_path / "whole").items():
+        np.testing.assert_array_equal(images(tmp_path / "parts")[name], made)
+    # One class is lost: it alone is made again, and comes out as it was.
+    lost = next(iter(images(tmp_path / "parts")))
+    (tmp_path / "parts" / "run" / "units" / lost).unlink()
+    monkeypatch.setattr("seepage.inversion.line.train_models", None)
+    study(tmp_path / "parts", fisher=False)
+    np.testing.assert_allclose(images(tmp_path / "parts")[lost], images(tmp_path / "whole")[lost], atol=1e-4)
+    assert again.targets[0].attacks[0].accuracy == whole.targets[0].attacks[0].accuracy
+
+
+def test_processes_make_what_one_process_makes(tmp_path):
+    study(tmp_path / "one", attacks=["gmi"], fisher=False)
+    study(tmp_path / "two", attacks=["gmi"], fisher=False, workers=2)
+    one, two = images(tmp_path / "one"), images(tmp_path / "two")
+    assert one.keys() == two.keys()
+    for name in one:
+        np.testing.assert_allclose(one[name], two[name], atol=1e-4)
+
+
+def test_defended_targets_stand_beside_the_undefended(tmp_path):
+    targets = ["undefended", Choice("tl-dmi", {"freeze": 0.5}), Choice("label-smoothing", {"smoothing": 0.2}, label="ls")]
+    result = study(tmp_path, attacks=["gmi"], targets=targets)
+    assert [target.name for target in result.targets] == ["undefended", "tl-dmi freeze 0.5", "ls"]
+    plain, frozen, smooth = result.targets
+    assert frozen.role == "defended"
+    assert frozen.n_trained < frozen.n_parameters
+    assert plain.n_trained == plain.n_parameters == smooth.n_trained
+    assert [curve.target for curve in result.fisher] == [target.name for target in result.targets]
+
+
+def test_a_model_that_is_there_is_attacked_as_it_is(tmp_path):
+    pool = bars(classes=range(5))
+    members = np.arange(len(pool)) % 3 > 0
+    module = train(RECIPE, pool, members, rng=np.random.default_rng(0))
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    result = invert(pool, model=module, members=members, public=bars(classes=range(6, 12)), attacks=["gmi"],
+                    out=tmp_path, **QUICK)  # fmt: skip
+    (target,) = result.targets
+    assert target.name == "model"
+    assert target.test_accuracy.value > 0.9
+    assert result.n_private_images == members.sum()
+    assert result.provenance.membership == "declared"
+    assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+
+
+def test_a_generator_of_the_users_takes_the_place_of_a_gan(tmp_path):
+    network = torch.nn.Sequential(torch.nn.Linear(4, 64), torch.nn.Sigmoid(), torch.nn.Unflatten(1, (1, 8, 8)))
+    given = ModulePrior(network.eval(), 4, (1, 8, 8), name="mine")
+    result = study(tmp_path, attacks=["gmi"], generator=given, samples=10, fisher=False, show_records=True)
+    assert result.priors == {"gan": "mine"}
+    assert result.n_public_images == 72 + 10
+    assert len(result.pictures) == 6
+    assert len(result.pictures[0].private) == 2
+    assert "data:image/png;base64" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"attacks": ["gmy"]}, "gmi"),
+        ({"attacks": "gmi"}, "attacks is a list"),
+        ({"attacks": []}, "no attack to run"),
+        ({"targets": ["undefended", "undefended"]}, "two targets are called"),
+        ({"targets": []}, "nothing to attack"),
+        ({"targets": [Choice("null", {"a": 1})]}, "has no options"),
+        ({"targets": ["early-stoping"]}, "early-stopping"),
+        ({"seeds": [0, 0]}, "different whole numbers"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_trained(tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        study(tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_list_of_attacks_says_what_each_needs():
+    rows = {row["name"]: row for row in table()}
+    assert rows.keys() == INVERSIONS.keys()
+    assert {row["access"] for row in rows.values()} == {"label", "probabilities", "weights"}
+    assert rows["brep-mi"]["access"] == "label"
+    assert rows["mirror-genetic"]["access"] == "probabilities"
+    assert rows["mi-face"]["needs"] == ["nothing else"]
+    said = CliRunner().invoke(main, ["inversions", "--json"])
+    assert json.loads(said.output) == json.loads(json.dumps(table()))
+    assert "GMI" in CliRunner().invoke(main, ["inversions"]).output
+    with pytest.raises(InputError, match="weigth"):
+        find_inversion("gmi", weigth=1)
+    assert find_inversion("gmi", weight=10).weight == 10
+    assert seepage.INVERSIONS is INVERSIONS
+
+
+def test_the_command_line_runs_a_study(tmp_path):
+    flags = "--data digits --limit 300 --attack gmi --epochs 2 --prior-steps 5 --steps 5 --workers 0 --controls".split()
+    said = CliRunner().invoke(main, ["invert", *flags, "--out", str(tmp_path / "a")])
+    assert said.exit_code == 0, said.output
+    result = InversionResult.load(tmp_path / "a")
+    assert result.headline[:20] in " ".join(said.output.split())
+    assert [target.name for target in result.targets] == ["undefended", "null", "shuffled"]
+    assert result.attacks[0].steps == 5
+    shown = CliRunner().invoke(main, ["report", str(tmp_path / "a")])
+    assert shown.exit_code == 0
+    assert result.verdict in shown.output
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "nothing to invert"),
+        (["--data", "digits", "--sweep"], "--defences"),
+        (["--data", "digits", "--full-budget", "--steps", "3"], "leave out --steps"),
+        (["--data", "digits", "--attack", "gmy"], "gmi"),
+        (["--data", "digits", "--model", "m.safetensors"], "nonmembers"),
+        (["--data", "digits", "--samples", "5"], "name one with prior"),
+        (["--data", "adult"], "images"),
+    ],
+)
+def test_flags_that_cannot_be_are_refused(tmp_path, flags, message):
+    said = CliRunner().invoke(main, ["invert", *flags, "--out", str(tmp_path / "a")])
+    assert said.exit_code == 2, said.output
+    assert message in said.output

@@ -1,0 +1,129 @@
+"""Private and public classes are apart, and every image is on one side."""
+
+import numpy as np
+import pytest
+import torch
+
+from seepage.data import Pool
+from seepage.errors import InputError
+from seepage.inversion.priors.base import Prior
+from seepage.inversion.world import make_world
+
+
+def drawn(n_classes=6, each=10, side=8, classes=None, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(n_classes), each)
+    images = rng.integers(0, 256, (len(labels), 1, side, side), dtype=np.uint8)
+    return Pool(images, labels, name="drawn", classes=classes, scale=1 / 255)
+
+
+class Grey(Prior):
+    name = "grey"
+    image_shape = (1, 8, 8)
+
+    def draw(self, rngs):
+        return torch.tensor([[rng.random()] for rng in rngs])
+
+    def images(self, codes, labels):
+        return codes[:, :, None, None].expand(-1, 1, 8, 8).float()
+
+
+def world(pool=None, **options):
+    return make_world(pool or drawn(), **{"rng": np.random.default_rng(1), **options})
+
+
+def test_half_of_the_classes_are_private_and_the_others_the_attackers():
+    pool = drawn()
+    made = world(pool)
+    assert made.n_classes == 3
+    assert made.attacked == (0, 1, 2)
+    private = {image.tobytes() for image in made.pool.inputs[np.concatenate([made.train, made.held_out])]}
+    public = {image.tobytes() for image in made.images}
+    assert len(private) == len(public) == 30
+    assert not private & public
+    assert private | public == {image.tobytes() for image in pool.inputs}
+    assert set(made.pool.labels[made.train]) == {0, 1, 2}
+    assert set(made.pool.labels[made.public]) == {3, 4, 5}
+
+
+def test_each_private_class_is_split_by_the_share_held_out():
+    made = world(held_out=0.3)
+    assert not set(made.train) & set(made.held_out)
+    for label in range(3):
+        assert (made.pool.labels[made.train] == label).sum() == 7
+        assert (made.pool.labels[made.held_out] == label).sum() == 3
+
+
+@pytest.mark.parametrize("private", [["b", "d"], [1, 3]])
+def test_private_classes_are_taken_by_name_or_label(private):
+    pool = drawn(classes=tuple("abcdef"))
+    made = world(pool, private=private)
+    assert made.pool.classes[:2] == ("b", "d")
+    assert made.pool.classes[2] == "public a"
+    of_b = {image.tobytes() for image in pool.inputs[pool.labels == 1]}
+    labels = np.asarray(made.pool.labels)
+    assert {image.tobytes() for image in made.pool.inputs[labels == 0]} == of_b
+
+
+def test_other_peoples_images_are_public_in_the_shape_of_the_private_ones():
+    made = world(public=drawn(2, 5, side=16, seed=3), samples=7, given=Grey())
+    assert made.n_classes == 6
+    assert len(made.public) == 10
+    assert made.images.shape == (17, 1, 8, 8)
+    assert "7 samples of grey" in made.about
+    unlabelled = Pool(drawn(2, 5).inputs, name="more", scale=1 / 255)
+    assert not len(world(public=unlabelled).public)
+
+
+def test_records_know_the_private_classes_alone():
+    made = world()
+    records = made.records()
+    assert records.n_classes == 3
+    assert records.input_shape == (1, 8, 8)
+    assert records.batch(torch.tensor([0])).max() <= 1
+    assert set(made.strangers.population) == set(made.public)
+
+
+def test_a_null_target_sees_public_images_under_private_numbers():
+    made = world(drawn(5), private=3, attacked=2)
+    records, rows = made.null()
+    assert set(rows) <= set(made.public)
+    # Two public classes: the attacked ones get them.
+    assert set(records.labels[rows].tolist()) == set(made.attacked)
+
+
+def test_shuffled_labels_are_the_same_labels_elsewhere():
+    made = world()
+    before, after = made.records().labels[made.train], made.shuffled(np.random.default_rng(0)).labels[made.train]
+    assert sorted(before.tolist()) == sorted(after.tolist())
+    assert (before != after).any()
+
+
+def test_members_of_a_model_that_is_there_are_what_is_declared():
+    pool = drawn(2)
+    members = np.arange(20) % 2 == 0
+    made = world(pool, public=drawn(3, seed=5), members=members)
+    assert len(made.train) == len(made.held_out) == 10
+    assert (made.pool.inputs[made.train] == pool.inputs[members]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"private": 1}, "private: expected from 2 to 6"),
+        ({"private": 6}, "every class is private"),
+        ({"private": ["7"]}, "class '7'"),
+        ({"private": 3, "attacked": 4}, "attacked: expected from 2 to 3"),
+        ({"held_out": 0.01}, "cannot be held out"),
+        ({"held_out": 1.0}, "between 0 and 1"),
+        ({"public": drawn(seed=9), "samples": 3}, "a generator that is given"),
+    ],
+)
+def test_what_cannot_be_is_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        world(**options)
+
+
+def test_a_pool_without_labels_is_refused():
+    with pytest.raises(InputError, match="has no labels"):
+        world(Pool(drawn().inputs, scale=1 / 255))

@@ -11,6 +11,7 @@ import seepage
 from seepage.attacks import table
 from seepage.data import DATASETS
 from seepage.defences import table as defences
+from seepage.inversion import table as inversions
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"(<!-- not run -->\n)?^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -21,6 +22,8 @@ SMALLER = {
     'seepage.load("digits")': 'seepage.load("digits").subset(range(200))',
     "references=64": "references=6",
     "epochs=100": "epochs=2",
+    "widths=(16, 32)), epochs=10": "widths=(4, 8)), epochs=1",
+    'attacks=["gradient"]': 'attacks=["gradient"], workers=0',
     "n_estimators=30": "n_estimators=5",
 }
 
@@ -48,6 +51,7 @@ def given():
         ("docs/data.md", dict),
         ("docs/defences.md", dict),
         ("docs/synthesis.md", dict),
+        ("docs/inversion.md", dict),
     ],
 )
 def test_the_code_of_a_document_runs_from_top_to_bottom(name, namespace, tmp_path, monkeypatch):
@@ -77,6 +81,14 @@ def test_every_defence_has_its_row():
         assert row in text, row
 
 
+def test_every_inversion_attack_has_its_row():
+    text = read("docs/inversion.md")
+    for one in inversions():
+        budget = f"{one['steps']:,} steps x {one['restarts']}"
+        row = f"| `{one['name']}` | {one['title']} | {one['access']} | {one['prior']} | {budget} | {one['source']} |"
+        assert row in text, row
+
+
 def test_every_data_set_has_its_row_and_its_checksums():
     text = read("docs/data.md")
     for name, source in DATASETS.items():
@@ -89,7 +101,13 @@ def test_every_data_set_has_its_row_and_its_checksums():
 
 @pytest.mark.parametrize(
     "name",
-    ["README.md", *(f"docs/{name}.md" for name in ("audit", "attacks", "data", "defences", "comparison", "synthesis"))],
+    [
+        "README.md",
+        *(
+            f"docs/{name}.md"
+            for name in ("audit", "attacks", "data", "defences", "comparison", "synthesis", "inversion")
+        ),
+    ],
 )
 def test_links_lead_to_files(name):
     for target in LINK.findall(read(name)):

@@ -109,6 +109,9 @@ def test_a_stopped_study_goes_on_class_by_class(tmp_path, monkeypatch):
         study(tmp_path / "parts", fisher=False)
     monkeypatch.setattr(Line, "__call__", make)
     before = digest(tmp_path / "parts")
+    said = CliRunner().invoke(main, ["status", str(tmp_path / "parts")])
+    assert f"{len(before)} pieces made" in said.output
+    assert "no result yet" in said.output
     again = study(tmp_path / "parts", fisher=False)
     after = digest(tmp_path / "parts")
     assert before

@@ -63,13 +63,15 @@ def attacks(as_json: bool) -> None:
 def status(folder: Path) -> None:
     """Say how far the run in FOLDER is."""
     from seepage.errors import DataFileError
-    from seepage.signals.store import run_status
+    from seepage.signals.store import n_units, run_status
 
-    rows = run_status(folder)
-    if not rows and not (folder / "result.json").exists():
+    rows, pieces = run_status(folder), n_units(folder / "run")
+    if not rows and not pieces and not (folder / "result.json").exists():
         raise DataFileError(f"no run in {folder}: expected the folder that was given as --out")
     for row in rows:
         click.echo(f"{row['name']}: {row['done']} of {row['models']} models trained ({row['engine']} engine)")
+    if pieces:
+        click.echo(f"{pieces} pieces made: trained models, and images of one class by one attack")
     finished = (folder / "result.json").exists()
     click.echo(f"result: {folder / 'result.json'}" if finished else "no result yet: the same command again goes on")
 

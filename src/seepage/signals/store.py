@@ -148,3 +148,8 @@ def run_status(folder: str | os.PathLike) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def n_units(folder: str | os.PathLike) -> int:
+    """How many units lie in a run's folder."""
+    return sum(1 for _ in Path(folder).glob("units/*.safetensors"))

@@ -575,14 +575,15 @@ def test_a_saved_generator_is_a_prior_whose_codes_choose_its_class(tmp_path):
 
 @pytest.mark.slow
 def test_the_published_faces_are_faces():
-    """They vary about a face: symmetric on average, as noise would be, but smooth, and with a structure of its own."""
+    """Smooth, each another one, and on average alike from left to right but not from top to bottom."""
     prior = open_generator("dcgan-faces", (1, 64, 64))
     assert prior.latent == (100,)
-    images = made(prior, 32)
-    assert images.shape == (32, 1, 64, 64)
+    images = made(prior, 100)
+    assert images.shape == (100, 1, 64, 64)
     assert 0 <= images.min() <= images.max() <= 1
-    steps = (images[..., 1:] - images[..., :-1]).abs().mean()
-    assert steps < 0.2 * images.std()
-    mean = images.mean(0)[0]
-    assert torch.corrcoef(torch.stack([mean.flatten(), mean.flip(1).flatten()]))[0, 1] > 0.8
+    assert (images[..., 1:] - images[..., :-1]).abs().mean() < 0.2 * images.std()
     assert images.std(0).mean() > 0.1
+    mean = images.mean(0)[0]
+    _, mirrored, upside_down = torch.corrcoef(torch.stack([m.flatten() for m in (mean, mean.flip(1), mean.flip(0))]))[0]
+    assert mirrored > 0.6
+    assert upside_down < 0.3

@@ -73,10 +73,14 @@ class Line:
         """Of the priors that the attacks search in."""
         return sorted({attack.prior for attack in self.attacks.values()})
 
+    def seeds_of(self, target: str, seeds: Sequence[int]) -> list[int]:
+        """A control, from which nothing can be had, is made once: its classes say enough."""
+        return list(seeds[:1] if self.targets[target].role in ("null", "shuffled") else seeds)
+
     def waves(self, seeds: Sequence[int]) -> list[list[Unit]]:
         """All units, in waves: the units of one wave do not need each other, but may need those before."""
         free, bound = ([kind for kind in self.kinds if (kind in TARGET_FREE) is side] for side in (True, False))
-        pairs = [(seed, target) for seed in seeds for target in self.targets]
+        pairs = [(seed, target) for target in self.targets for seed in self.seeds_of(target, seeds)]
         first = [{"make": "target", "seed": seed, "target": target} for seed, target in pairs]
         first += [{"make": "judge", "seed": seed} for seed in seeds if self.judge is not None]
         first += [{"make": "prior", "seed": seed, "target": None, "kind": kind} for seed in seeds for kind in free]

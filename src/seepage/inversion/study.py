@@ -106,7 +106,8 @@ def invert(
         priors: how GANs are trained.
         images_per_class: reconstructions of each class and seed.
         random: how many random codes the best-of-random baseline has.
-        seeds: the whole line, targets, judge and priors included, once for each.
+        seeds: the whole line, targets, judge and priors included, once for each; the controls "null" and "shuffled"
+            are made with the first alone.
         fisher: compute the Fisher information of each layer.
         show_records: put private images beside reconstructions.
         alpha: chance of calling any attack on a target a success where there is none.
@@ -280,9 +281,9 @@ def _evaluator(line: Line, given: Evaluator | None, seed: int) -> Evaluator:
 def _checks(line: Line, evidence: Mapping[int, Evidence]) -> list[str]:
     """What was checked of the judges, each against every target of its seed."""
     told: dict[str, None] = {}
-    for seed, one in evidence.items():
-        for name in line.targets:
-            told |= dict.fromkeys(evaluator_checks(one.evaluator, line.target(seed, name)))
+    for name in line.targets:
+        for seed in line.seeds_of(name, list(evidence)):
+            told |= dict.fromkeys(evaluator_checks(evidence[seed].evaluator, line.target(seed, name)))
     told["No attack, prior or baseline has access to the judge: it is asked when all images are there."] = None
     return list(told)
 
@@ -291,6 +292,7 @@ def _target(
     line: Line, spec: TargetSpec, evidence: Mapping[int, Evidence], confidence: float, rng: np.random.Generator
 ) -> report.TargetResult:
     """Everything about one target: its accuracies, and what every attack makes of it."""
+    evidence = {seed: evidence[seed] for seed in line.seeds_of(spec.name, list(evidence))}
     world, modules = line.world, {seed: line.target(seed, spec.name) for seed in evidence}
     rows = {"train": world.train, "test": world.held_out}
     hits = {part: np.concatenate([_hits(m, *world.of(at)) for m in modules.values()]) for part, at in rows.items()}

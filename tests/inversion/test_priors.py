@@ -25,6 +25,7 @@ from seepage.inversion.priors import (
     train_knowledge_gan,
     train_wgan_gp,
     unconditional,
+    wgan_gp,
 )
 from seepage.inversion.priors import conditional as conditional_code
 from seepage.inversion.priors.adapters import fitted
@@ -102,6 +103,24 @@ def test_the_gradient_penalty_of_a_plane_is_the_distance_of_its_slope_from_one()
 
     penalty = gradient_penalty(Plane(), torch.rand(2, 1, 8, 8), torch.rand(2, 1, 8, 8), torch.rand(2))
     assert penalty.item() == pytest.approx((5 - 1) ** 2)
+
+
+def test_the_critic_tells_public_from_generated_images_and_pays_ten_times_the_penalty(monkeypatch):
+    class Brightness(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(()))
+
+        def forward(self, images):
+            return self.weight * images.mean((1, 2, 3))
+
+    monkeypatch.setattr(wgan_gp, "gradient_penalty", lambda critic, real, fake, shares: torch.tensor(0.5))
+    rates = {"images": 1e-3, "critic": 1e-3}
+    public = torch.full((10, 1, 8, 8), 51, dtype=torch.uint8)  # 0.2
+    training = wgan_gp._Training(public, Brightness, rates, (0.5, 0.9), TINY, kind="gan", seed=0, device="cpu")
+    training.images.forward = lambda z: torch.full((len(z), 1, 8, 8), 0.7)
+    assert training.critic_loss(np.random.default_rng()).item() == pytest.approx(0.7 - 0.2 + 10 * 0.5)
+    assert training.images_loss(np.random.default_rng()).item() == pytest.approx(-0.7)
 
 
 def test_losses_of_the_knowledge_gan_agree_with_the_naive_ones():

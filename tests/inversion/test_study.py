@@ -138,7 +138,8 @@ def test_processes_make_what_one_process_makes(tmp_path):
 
 
 def test_defended_targets_stand_beside_the_undefended(tmp_path):
-    targets = ["undefended", Choice("tl-dmi", {"freeze": 0.5}), Choice("label-smoothing", {"smoothing": 0.2}, label="ls")]
+    smoothed = Choice("label-smoothing", {"smoothing": 0.2}, label="ls")
+    targets = ["undefended", Choice("tl-dmi", {"freeze": 0.5}), smoothed]
     result = study(tmp_path, attacks=["gmi"], targets=targets)
     assert [target.name for target in result.targets] == ["undefended", "tl-dmi freeze 0.5", "ls"]
     plain, frozen, smooth = result.targets
@@ -210,7 +211,8 @@ def test_the_list_of_attacks_says_what_each_needs():
 
 
 def test_the_command_line_runs_a_study(tmp_path):
-    flags = "--data digits --limit 300 --attack gmi --epochs 2 --prior-steps 5 --steps 5 --workers 0 --controls".split()
+    small = ["--limit", "300", "--epochs", "2", "--prior-steps", "5", "--steps", "5", "--workers", "0"]
+    flags = ["--data", "digits", "--attack", "gmi", "--controls", *small]
     said = CliRunner().invoke(main, ["invert", *flags, "--out", str(tmp_path / "a")])
     assert said.exit_code == 0, said.output
     result = InversionResult.load(tmp_path / "a")

@@ -104,7 +104,7 @@ def _specs(choice: Choice, recipe: Recipe) -> list[TargetSpec]:
         given = ", ".join(f"{name} {_short(value)}" for name, value in setting.items())
         name = choice.label if choice.label and not choice.sweep else " ".join(filter(None, (choice.name, given)))
         options = {field.name: getattr(defence, field.name) for field in fields(defence)}
-        title = f"{defence.title}{f' ({given})' if given else ''}"
+        title = name if choice.label else f"{defence.title}{f' ({given})' if given else ''}"
         specs.append(TargetSpec(name, title, "defended", defence.apply(recipe), options, defence.notes))
     return specs
 

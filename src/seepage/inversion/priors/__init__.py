@@ -11,12 +11,13 @@ from torch import Tensor
 
 from seepage.errors import InputError, unknown_name
 from seepage.inversion.oracle import Oracle
-from seepage.inversion.priors.adapters import DCGANPrior, ModulePrior, SavedGANPrior, StyleGANPrior, open_generator
+from seepage.inversion.priors.adapters import DCGANPrior, ModulePrior, SavedGANPrior, open_generator
 from seepage.inversion.priors.base import Prior
 from seepage.inversion.priors.conditional import ConditionalGAN, train_conditional_gan
 from seepage.inversion.priors.knowledge_gan import KnowledgeGAN, train_knowledge_gan
 from seepage.inversion.priors.options import PriorOptions
 from seepage.inversion.priors.pixels import Pixels
+from seepage.inversion.priors.stylegan import StyleGANPrior
 from seepage.inversion.priors.wgan_gp import WassersteinGAN, train_wgan_gp
 
 __all__ = [

@@ -22,7 +22,6 @@ from seepage.inversion.randomness import normal
 from seepage.models.files import file_format
 from seepage.models.generators.gan import LATENT, Generator
 
-STYLE_SLOPE = 0.2  # of the leaky ReLU at the end of a StyleGAN's mapping
 SHARPNESS = 5.0  # of the classes that a code stands for: a draw is nearly always of one
 
 
@@ -61,13 +60,13 @@ class ModulePrior(Prior):
         output_range: tuple[float, float] = (-1.0, 1.0),
         name: str = "a generator of your own",
     ):
-        _check_module(module)
+        check_module(module)
         if not output_range[0] < output_range[1]:
             raise InputError(f"expected the range of the answers as (low, high), got {output_range}")
         self.module, self.image_shape, self.name = module.requires_grad_(False), tuple(image_shape), name
         self.latent = (latent,) if isinstance(latent, int) else tuple(latent)
         self.low, self.high = output_range
-        self.device = _device(module)
+        self.device = device_of(module)
         with torch.no_grad():
             self._answer(torch.zeros(1, *self.latent, device=self.device))
 
@@ -119,63 +118,6 @@ class DCGANPrior(ModulePrior):
         return cls(content.get("netG_state_dict", content), image_shape, name or f"DCGAN {path.name}")
 
 
-class StyleGANPrior(Prior):
-    """The synthesis network of a StyleGAN2-ADA or StyleGAN3; a code is one style w for all of its layers.
-
-        w = w_avg + psi (mapping(z) - w_avg), z ~ N(0, I);    x = clamp((synthesis(w, ..., w) + 1) / 2, 0, 1)
-
-    How to open such a network is told at `seepage.models.generators.StyleGAN`: it is a pickle, which runs code, and
-    therefore yours to open.
-
-    Args:
-        network: with `z_dim`, `c_dim` (0), `num_ws`, `mapping` and `synthesis`, in eval mode.
-        image_shape: (channels, height, width) of the target's images.
-        truncation: psi, 0.5 in PPA; 1 leaves the styles alone, as MIRROR has them.
-        name: tells it from other generators.
-
-    Raises:
-        InputError: it is no StyleGAN, knows classes, is in training mode, or psi is not between 0 and 1.
-
-    Reference: Karras et al. (2020), Training generative adversarial networks with limited data; Struppek et al. (ICML
-        2022), Plug and play attacks, with `single_w` in their code, attack.py: of a style truncated in the first 8
-        layers, that of the first layer goes to all of them.
-    """
-
-    slope = STYLE_SLOPE
-
-    def __init__(
-        self,
-        network: nn.Module,
-        image_shape: tuple[int, int, int],
-        truncation: float = 0.5,
-        name: str = "StyleGAN",
-    ):
-        missing = [part for part in ("z_dim", "c_dim", "num_ws", "mapping", "synthesis") if not hasattr(network, part)]
-        if missing:
-            raise InputError(
-                f"expected a StyleGAN (the entry 'G_ema' of a checkpoint), got a {type(network).__name__} without "
-                f"{', '.join(missing)}"
-            )
-        _check_module(network)
-        if network.c_dim:
-            raise InputError("expected a StyleGAN without classes, this one has some: c_dim must be 0")
-        if not 0 <= truncation <= 1:
-            raise InputError(f"truncation must lie between 0 and 1, got {truncation}")
-        self.network, self.image_shape, self.truncation = network.requires_grad_(False), tuple(image_shape), truncation
-        self.name, self.device = name, _device(network)
-
-    @torch.no_grad()
-    def draw(self, rngs: Sequence[np.random.Generator]) -> Float[Tensor, "codes styles"]:
-        z = normal(rngs, self.network.z_dim, device=self.device)
-        w = self.network.mapping(z, torch.zeros(len(z), 0, device=self.device))[:, 0]
-        return torch.lerp(self.network.mapping.w_avg.expand_as(w), w, self.truncation)
-
-    def images(self, codes: Float[Tensor, "codes ..."], labels: Int64[Tensor, " codes"]) -> Float[Tensor, "codes ..."]:
-        styles = codes[:, None].expand(-1, self.network.num_ws, -1)
-        made = self.network.synthesis(styles, noise_mode="const").float()
-        return fitted(((made + 1) / 2).clamp(0, 1), self.image_shape)
-
-
 class SavedGANPrior(Prior):
     """A class-conditional generator of `train_gan`, whose classes are not the target's.
 
@@ -192,7 +134,7 @@ class SavedGANPrior(Prior):
     def __init__(self, generator: Generator, image_shape: tuple[int, int, int], name: str = "GAN"):
         self.network, self.n_classes = generator.network, generator.n_classes
         self.image_shape, self.name = tuple(image_shape), name
-        self.device = _device(generator.network)
+        self.device = device_of(generator.network)
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> Float[Tensor, "codes latent"]:
         return normal(rngs, LATENT + self.n_classes, device=self.device)
@@ -277,13 +219,19 @@ class _DCGAN(nn.Module):
         return self.main(z[:, :, None, None])
 
 
-def _check_module(module: nn.Module) -> None:
+def check_module(module: nn.Module) -> None:
+    """Nothing, where it is a module in eval mode.
+
+    Raises:
+        InputError: it is not.
+    """
     if not isinstance(module, nn.Module):
         raise InputError(f"expected a torch module that makes images, got a {type(module).__name__}")
     if module.training:
         raise InputError("the generator is in training mode: call its eval() first")
 
 
-def _device(module: nn.Module) -> torch.device:
+def device_of(module: nn.Module) -> torch.device:
+    """Where its weights are."""
     tensors = (*module.parameters(), *module.buffers())
     return tensors[0].device if tensors else torch.device("cpu")

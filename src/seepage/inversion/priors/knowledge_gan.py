@@ -19,7 +19,7 @@ from seepage.inversion.priors.unconditional import GANPrior, Unconditional
 from seepage.models.plan import one_thread
 
 ENTROPY = 1e-4
-RATES, BETAS = {"images": 1e-3, "critic": 1e-3}, (0.5, 0.999)
+RATES, BETAS = {"images": 2e-3, "critic": 1e-3}, (0.5, 0.999)
 LABELLED_AT_ONCE = 256
 
 

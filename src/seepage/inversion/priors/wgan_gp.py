@@ -16,7 +16,7 @@ from seepage.inversion.priors.unconditional import GANPrior, Unconditional
 from seepage.models.plan import one_thread
 
 PENALTY = 10.0
-RATES, BETAS = {"images": 2e-3, "critic": 1e-3}, (0.5, 0.999)
+RATES, BETAS = {"images": 4e-3, "critic": 2e-3}, (0.5, 0.999)
 
 
 class WassersteinGAN(GANPrior):

@@ -96,8 +96,8 @@ class Duel(ABC):
         tensors, about = read_tensors(path)
         if about.get("settings") != self._described():
             raise StorageError(
-                f"{path.parent} holds the training of another generator (other data or target, seed, steps, batch size or "
-                "width): choose another folder, or delete this one to start again"
+                f"{path.parent} holds the training of another generator (other data or target, seed, steps, batch "
+                "size or width): choose another folder, or delete this one to start again"
             )
         for name, module in self.modules.items():
             prefix = f"{name}."

@@ -9,7 +9,7 @@ from torch import nn
 
 from seepage.errors import InputError
 from seepage.inversion import fisher as code
-from seepage.inversion.fisher import LayerInformation, curve, fisher, layer_information
+from seepage.inversion.fisher import LayerInformation, VanishedGradient, curve, fisher, layer_information
 from tests.reference import fisher as reference
 
 
@@ -237,7 +237,7 @@ def test_what_cannot_be_measured_is_said():
     normed = nn.Sequential(nn.Flatten(), nn.utils.parametrizations.weight_norm(nn.Linear(64, 5)))
     with pytest.raises(InputError, match="layer '1' to hold its weight"):
         layer_information(normed, images, labels)
-    with pytest.raises(InputError, match="got none that is finite and above zero"):
+    with pytest.raises(VanishedGradient, match="got none that is finite and above 0"):
         curve(information([[0, 0], [0, 0]]), rng=rng())
     with pytest.raises(InputError, match="at least two, got 2 of 1"):
         curve(information([[1, 2], [2, 1]]), rng=rng(), classes=[3, 3])

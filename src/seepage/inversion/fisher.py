@@ -106,6 +106,10 @@ def layer_information(
     )
 
 
+class VanishedGradient(InputError):
+    """The target is so sure of all images that no layer's gradient is left."""
+
+
 def curve(
     information: LayerInformation,
     *,
@@ -129,7 +133,8 @@ def curve(
             made by one attack are not independent.
 
     Raises:
-        InputError: there is no gradient anywhere, or only one class.
+        VanishedGradient: there is no gradient anywhere.
+        InputError: there is only one class.
     """
     check_confidence(confidence)
     values = information.per_sample
@@ -141,7 +146,7 @@ def curve(
         values = np.stack([values[members == one].sum(0) for one in range(members.max() + 1)])
     total = values.sum(0)
     if not np.isfinite(total).all() or total.sum() <= 0:
-        raise InputError("expected a gradient for some image in some layer, got none that is finite and above zero")
+        raise VanishedGradient("expected a gradient for some image in some layer, got none that is finite and above 0")
     drawn = rng.multinomial(len(values), np.full(len(values), 1 / len(values)), size=REPLICATES) @ values
     sums = drawn.sum(1, keepdims=True)
     low, high = percentile_interval(drawn[sums[:, 0] > 0] / sums[sums[:, 0] > 0], confidence)

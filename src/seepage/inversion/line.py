@@ -150,7 +150,7 @@ class Line:
         oracle = None if free else Oracle(self.target(seed, target), Access.WEIGHTS, self.device)
         key = self._prior_key(seed, target, kind)
         return make_prior(
-            kind, self._public, oracle, options=self.priors, given=self.given, seed=_seed(key),
+            kind, self._public, oracle, options=self.priors, given=self.given, seed=_seed(key), device=self.device,
             folder=self.folder / "priors" / key[:16], report=report,
         )  # fmt: skip
 

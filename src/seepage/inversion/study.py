@@ -30,30 +30,24 @@ from seepage.execution import Inline, Processes
 from seepage.inversion import findings
 from seepage.inversion.base import Budget, Inversion
 from seepage.inversion.catalogue import default_inversions, find_inversion
-from seepage.inversion.evaluators import Embedder, Evaluator, Trained, evaluator_checks
-from seepage.inversion.evidence import Evidence, Hits, evaluator_info, recognised
-from seepage.inversion.fisher import fisher as fisher_curve
-from seepage.inversion.judging import Seen, judged, see
+from seepage.inversion.evaluators import Embedder, Evaluator, Trained
+from seepage.inversion.evidence import Evidence, evaluator_info
 from seepage.inversion.line import Line
+from seepage.inversion.measured import checks, fisher_curves, target_result
 from seepage.inversion.pictures import pictures
 from seepage.inversion.priors import PriorOptions
 from seepage.inversion.priors.base import Prior
 from seepage.inversion.targets import Choice, TargetSpec, own, targets
 from seepage.inversion.world import World, make_world
-from seepage.metrics import holm, proportion
-from seepage.models.access import Access
 from seepage.models.plan import n_cores
 from seepage.models.recipe import Recipe
 from seepage.report import inversion_result as report
-from seepage.report.estimates import saved
 from seepage.report.result import Provenance
 from seepage.signals.progress import Watch
 from seepage.signals.store import RunFolder
 
 EQUAL = Budget()
 WAVES = ("models", "priors", "images")
-EVALUATION_BATCH = 256
-FISHER_RECORDS = 256
 
 
 def invert(
@@ -150,9 +144,9 @@ def invert(
 
     draws = np.random.default_rng([root_seed, 8])
     evidence = {seed: Evidence.of(_evaluator(line, given, seed), world) for seed in seeds}
-    checks = _checks(line, evidence)
-    about_judge = evaluator_info(list(evidence.values()), checks, confidence=confidence, rng=draws)
-    rows = [_target(line, spec, evidence, confidence, draws) for spec in specs.values()]
+    told = checks(line, evidence)
+    about_judge = evaluator_info(list(evidence.values()), told, confidence=confidence, rng=draws)
+    rows = [target_result(line, spec, evidence, confidence, draws) for spec in specs.values()]
     infos = [_info(name, one, line.budgets[name]) for name, one in chosen.items()]
     found = findings.Evidence(
         targets=rows, attacks=infos, evaluator=about_judge, n_private_classes=world.n_classes,
@@ -178,7 +172,7 @@ def invert(
         priors={kind: line.prior(seeds[0], next(iter(specs)), kind).name for kind in line.kinds},
         attacks=infos,
         targets=rows,
-        fisher=_fisher(line, rows, seeds[0], confidence, draws) if fisher else [],
+        fisher=fisher_curves(line, rows, seeds[0], confidence, draws) if fisher else [],
         pictures=pictures(line, evidence[seeds[0]].evaluator, seeds[0]) if show_records else [],
         recipe=recipe.describe() if model is None else {"model": type(model).__name__},
         provenance=Provenance(
@@ -276,116 +270,6 @@ def _evaluator(line: Line, given: Evaluator | None, seed: int) -> Evaluator:
         images, labels = line.world.of(line.world.train)
         return given.fit(images, labels, line.world.n_classes)
     return given
-
-
-def _checks(line: Line, evidence: Mapping[int, Evidence]) -> list[str]:
-    """What was checked of the judges, each against every target of its seed."""
-    told: dict[str, None] = {}
-    for name in line.targets:
-        for seed in line.seeds_of(name, list(evidence)):
-            told |= dict.fromkeys(evaluator_checks(evidence[seed].evaluator, line.target(seed, name)))
-    told["No attack, prior or baseline has access to the judge: it is asked when all images are there."] = None
-    return list(told)
-
-
-def _target(
-    line: Line, spec: TargetSpec, evidence: Mapping[int, Evidence], confidence: float, rng: np.random.Generator
-) -> report.TargetResult:
-    """Everything about one target: its accuracies, and what every attack makes of it."""
-    evidence = {seed: evidence[seed] for seed in line.seeds_of(spec.name, list(evidence))}
-    world, modules = line.world, {seed: line.target(seed, spec.name) for seed in evidence}
-    rows = {"train": world.train, "test": world.held_out}
-    hits = {part: np.concatenate([_hits(m, *world.of(at)) for m in modules.values()]) for part, at in rows.items()}
-    first = next(iter(modules.values()))
-    n_parameters = sum(parameter.numel() for parameter in first.parameters())
-    others = {
-        (seed, kind): _baselines(line, spec.name, kind, seed, one)
-        for seed, one in evidence.items()
-        for kind in line.kinds
-    }
-    attacks = [
-        (name, [_seen(line, spec.name, name, seed, modules[seed], evidence[seed], others) for seed in evidence])
-        for name in line.attacks
-    ]
-    found = [(name, judged([s for s, _ in seen], confidence=confidence, rng=rng), seen) for name, seen in attacks]
-    corrected = holm([one.p_value for _, one, _ in found])
-    reconstructed = []
-    for (name, one, seen), p_value in zip(found, corrected, strict=True):
-        fields = one.fields()
-        fields["classes"] = {world.class_name(int(label)): value for label, value in one.classes.items()}
-        cost = {key: float(np.mean([spent[key] for _, spent in seen])) for key in ("queries", "seconds")}
-        reconstructed.append(report.Reconstructed(attack=name, p_value_holm=float(p_value), **fields, **cost))
-    return report.TargetResult(
-        name=spec.name,
-        title=spec.title,
-        role=spec.role,
-        options=dict(spec.options),
-        notes=list(spec.notes),
-        n_parameters=n_parameters,
-        n_trained=spec.n_trained(first),
-        train_accuracy=saved(proportion(hits["train"], confidence=confidence)),
-        test_accuracy=saved(proportion(hits["test"], confidence=confidence)),
-        attacks=reconstructed,
-    )
-
-
-def _baselines(line: Line, target: str, kind: str, seed: int, evidence: Evidence) -> dict[str, Hits]:
-    """What the judge says of images that no attack made."""
-    labels = np.repeat(line.world.attacked, line.per_class)
-    made = line.baselines(seed, target, kind)
-    return {name: recognised(evidence.evaluator, images, labels) for name, images in made.items()}
-
-
-def _seen(
-    line: Line,
-    target: str,
-    attack: str,
-    seed: int,
-    module: nn.Module,
-    evidence: Evidence,
-    others: Mapping[tuple[int, str], Mapping[str, Hits]],
-) -> tuple[Seen, dict[str, float]]:
-    """An attack's images of one seed before the judge, and what one of them cost."""
-    images, labels, cost = line.images(seed, target, attack)
-    return see(images, labels, _hits(module, images, labels), evidence, others[seed, line.attacks[attack].prior]), cost
-
-
-@torch.no_grad()
-def _hits(module: nn.Module, images: torch.Tensor, labels: np.ndarray) -> Bool[np.ndarray, " images"]:
-    """Which images a target takes for their class."""
-    device = next(module.parameters()).device
-    parts = [module(part.to(device)).argmax(1).cpu().numpy() for part in images.split(EVALUATION_BATCH)]
-    return np.concatenate(parts) == labels
-
-
-def _fisher(
-    line: Line, rows: Sequence[report.TargetResult], seed: int, confidence: float, rng: np.random.Generator
-) -> list[report.FisherCurve]:
-    """The curves of every target that is no control, on the images of its best attack that has gradients."""
-    white = {name for name, one in line.attacks.items() if one.access is Access.WEIGHTS}
-    images, labels = line.world.of(line.world.held_out)
-    kept = rng.permutation(np.flatnonzero(np.isin(labels, line.world.attacked)))[:FISHER_RECORDS]
-    curves = []
-    for row in rows:
-        known = [one for one in row.attacks if one.attack in white]
-        if row.role in ("null", "shuffled") or not known:
-            continue
-        best = max(known, key=lambda one: one.accuracy.value or 0.0).attack
-        made, made_labels, _ = line.images(seed, row.name, best)
-        curves.append(
-            fisher_curve(
-                line.target(seed, row.name),
-                images[kept],
-                torch.from_numpy(labels[kept]),
-                made,
-                torch.from_numpy(made_labels),
-                target=row.name,
-                attack=best,
-                rng=rng,
-                confidence=confidence,
-            )
-        )
-    return curves
 
 
 def _info(name: str, attack: Inversion, budget: Budget) -> report.AttackInfo:

@@ -125,8 +125,8 @@ def fisher(folder: Path, out: Path | None, as_json: bool) -> None:
     result = InversionResult.load(folder)
     if not result.fisher:
         raise InputError(
-            f"{folder} has no Fisher information: its study was told to leave it out, no attack there has gradients, or "
-            "the targets are too sure of all images to have any left"
+            f"{folder} has no Fisher information: its study was told to leave it out, no attack there has gradients, "
+            "or the targets are too sure of all images to have any left"
         )
     if as_json:
         click.echo(json.dumps([curve.model_dump() for curve in result.fisher], indent=1))

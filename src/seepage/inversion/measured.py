@@ -107,9 +107,9 @@ def _hits(module: nn.Module, images: torch.Tensor, labels: np.ndarray) -> Bool[n
 def fisher_curves(
     line: Line, rows: Sequence[report.TargetResult], seed: int, confidence: float, rng: np.random.Generator
 ) -> list[report.FisherCurve]:
-    """The curves of every target that is no control, on the images of its best attack with gradients that leaves it any.
+    """The curves of every target that is no control, on the images of its best attack with gradients.
 
-    A target can be so sure of an attack's images that no gradient is left of its loss.
+    Where the target is so sure of them that no gradient of its loss is left, on those of the next.
     """
     white = {name for name, one in line.attacks.items() if one.access is Access.WEIGHTS}
     images, labels = line.world.of(line.world.held_out)

@@ -163,6 +163,18 @@ def test_nothing_frozen_is_the_plain_training_from_the_pre_trained_weights(tmp_p
     assert difference(found, expected) == 0
 
 
+@pytest.mark.parametrize("nothing", [0, 0.0])
+def test_nothing_frozen_leaves_all_parameters_to_the_members(nothing):
+    recipe = defend(RECIPE, "tl-dmi", freeze=nothing)
+    (model,) = trained(recipe, COLUMNS[:1], (1,))
+    assert trained_parameters(recipe, model) == sum(p.numel() for p in model.parameters())
+    state = RECIPE.build((1, 8, 8), 7, 99).state_dict()
+    module = transferred((1, 8, 8), 3, RECIPE.model, state, nothing)
+    assert all(parameter.requires_grad for parameter in module.parameters())
+    assert not any(isinstance(layer, FrozenBatchNorm) for layer in module.modules())
+    assert torch.equal(module.body[0].weight, state["body.0.weight"])
+
+
 def test_the_head_is_new_also_where_strangers_have_as_many_classes():
     state = RECIPE.build((1, 8, 8), 3, 99).state_dict()
     torch.manual_seed(1)

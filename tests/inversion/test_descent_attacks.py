@@ -202,6 +202,12 @@ def test_gamma_is_a_confidence_and_not_a_cost():
     assert (MIFace(lr=1.0, gamma=0.01).run(attempt(module, Pixels(SHAPE), steps=1000))[0] == 0).all()
 
 
+def test_a_cost_of_nothing_ends_it_even_where_all_confidence_is_asked_for():
+    one = attempt(linear_target(scale=0.0, bias=(200.0, 0.0, 0.0)), Pixels(SHAPE), labels=(0,), steps=50)
+    MIFace(gamma=1.0).run(one)
+    assert one.oracle.n_queries == 1
+
+
 @pytest.mark.parametrize("patience", [1, 7])
 def test_where_nothing_is_gained_it_stops_once_the_window_is_full(patience):
     one = attempt(linear_target(scale=0.0), Pixels(SHAPE), labels=(1,), steps=1000)
@@ -391,6 +397,17 @@ def test_of_five_starts_the_targets_surest_is_kept():
         assert len(set(sure.tolist())) == 5
         torch.testing.assert_close(images[place], tried[5 * place + sure.argmax()])
         assert merit[5 * place : 5 * place + 5].argmax() == sure.argmax()
+
+
+def test_a_try_whose_merit_is_no_number_is_never_the_best():
+    class Broken(GMI):
+        def run(self, attempt):
+            images, _ = super().run(attempt)
+            return images, torch.tensor([torch.nan, -7.0, -5.0, -5.0, torch.nan, -torch.inf])
+
+    one = attempt(linear_target(0.5), Linear(), labels=(1, 2), steps=1, restarts=3)
+    tried, _ = Broken().run(attempt(linear_target(0.5), Linear(), labels=(1, 2), steps=1).repeated(3))
+    torch.testing.assert_close(Broken().reconstruct(one), tried[[2, 3]], rtol=0, atol=0)
 
 
 # KED-MI

@@ -145,6 +145,13 @@ def test_a_sure_answer_still_has_its_gradient():
     assert found.per_sample[0, 0] == pytest.approx(np.exp(-80), rel=0.02)
 
 
+def test_every_image_counts_the_same_in_classes_of_any_size():
+    values = np.array([[1.0, 3.0], [2.0, 2.0], [5.0, 1.0], [4.0, 0.0], [1.0, 1.0]])
+    information = LayerInformation(("a", "b"), (3, 4), values)
+    share, _, _ = curve(information, rng=rng(), classes=[7, 7, 7, 2, 2])
+    np.testing.assert_allclose(share, np.array([13, 7]) / 20)
+
+
 def test_layers_that_share_a_weight_are_one():
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
     model[3].weight = model[1].weight

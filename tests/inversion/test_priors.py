@@ -347,6 +347,17 @@ def test_networks_of_other_sides_and_channels(shape):
     assert features.shape == (2, features[0].numel())
 
 
+@pytest.mark.parametrize("kind", ["gan", "knowledge-gan"])
+def test_the_critic_goes_first_and_rates_fall_to_nothing(kind, monkeypatch):
+    steps = []
+    monkeypatch.setattr(
+        unconditional.Unconditional, "_update", lambda self, name, loss, left: steps.append((name, round(left, 6)))
+    )
+    options = replace(TINY, steps=4, critic_steps=3)
+    trainings()[kind](halves(), options=options, seed=0)
+    assert steps == [(name, left) for left in (1, 0.75, 0.5, 0.25) for name in ("critic",) * 3 + ("images",)]
+
+
 def test_a_training_that_diverges_is_refused(monkeypatch):
     step = unconditional.Unconditional.step
 
@@ -492,6 +503,18 @@ def test_images_are_fitted_as_a_mean_of_channels_and_of_areas():
     assert torch.equal(fitted(images, (3, 4, 4)), images)
     checks = (torch.arange(8)[:, None] + torch.arange(8)).remainder(2).float()[None, None]
     torch.testing.assert_close(fitted(checks, (1, 2, 2))[0, 0], torch.full((2, 2), 0.5), atol=0.05, rtol=0)
+
+
+def test_a_generator_that_is_brought_along_goes_where_the_target_is():
+    given = ModulePrior(Bars().eval(), 3, (1, 8, 8))
+    given.module.weight = nn.Parameter(torch.ones(2))
+    assert make_prior("gan", halves(), None, given=given, seed=0) is given
+    there = make_prior("gan", halves(), None, given=given, seed=0, device="meta")
+    assert there.device == there.module.weight.device == torch.device("meta")
+    assert there.draw(rngs(2)).device.type == "meta"
+    assert given.device == given.module.weight.device == torch.device("cpu")
+    assert there.to("meta") is there
+    assert Pixels((1, 2, 3)).to("meta").draw(rngs(1)).device.type == "meta"
 
 
 class Mapping(nn.Module):

@@ -18,7 +18,7 @@ from seepage.inversion.descent import Descent
 from seepage.inversion.mirror import MIRROR
 from seepage.inversion.mirror_genetic import GeneticMIRROR, parents, share_of_first
 from seepage.inversion.objectives import cross_entropy, log_confidence, max_margin, poincare
-from seepage.inversion.optimisers import GradientDescent
+from seepage.inversion.optimisers import Adam, GradientDescent
 from seepage.inversion.oracle import Oracle
 from seepage.inversion.plg_mi import PLGMI
 from seepage.inversion.ppa import PPA
@@ -237,7 +237,73 @@ def test_losses_are_those_of_the_views():
     assert (nearest.argmin(1).float().mean(0) - 0.5).abs().max() < 0.4  # both come up, for every image
 
 
+def test_ppa_descends_on_the_distance_of_upright_crops():
+    task, images = attempt(PPA()), PRIOR.images(PRIOR.draw([np.random.default_rng(i) for i in range(5)]), None)
+    rngs = [np.random.default_rng([8, image]) for image in range(5)]
+    crops = views(images, rngs, scale=(0.9, 1.0), ratio=(1.0, 1.0), flip=0.0)
+    torch.testing.assert_close(PPA().loss(images, None, task, 0), poincare(TARGET(crops), task.labels))
+    assert PPA().update == Adam(0.005, betas=(0.1, 0.1))
+    assert PPA().own == Budget(steps=70, restarts=4, queries=100)
+
+
+@pytest.mark.parametrize("kind", [PLGMI, PPA, MIRROR])
+def test_half_of_the_views_are_mirrored_or_none(kind, monkeypatch):
+    asked = []
+
+    def upright(images, rngs, **options):
+        asked.append(options["flip"])
+        return images
+
+    monkeypatch.setattr(f"{kind.__module__}.views", upright)
+    kind().run(attempt(kind(), (1,), Budget(steps=2, queries=8)))
+    assert set(asked) - {0.0} == {0.5}
+    asked.clear()
+    kind(flip=0.0).run(attempt(kind(), (1,), Budget(steps=2, queries=8)))
+    assert set(asked) == {0.0}
+
+
+def test_ppa_without_mirrors_starts_at_the_best_of_twice_as_many_codes():
+    attack = PPA(flip=0.0)
+    task = attempt(attack, budget=Budget(queries=10))
+    (start,) = attack.start(task)
+    assert task.oracle.n_queries == 5 * 10
+    for image, label in enumerate(task.labels.tolist()):
+        rng = np.random.default_rng([8, image])
+
+        def score(code, label=label):
+            return confidence(PRIOR.images(code, None), [label]).item()
+
+        torch.testing.assert_close(start[image], naive.best_code([PRIOR.draw([rng]) for _ in range(10)], score)[0])
+
+
+# Where it is made
+
+
+@pytest.mark.parametrize("name", ["plg-mi", "ppa", "mirror", "vmi"])
+def test_everything_is_made_where_prior_and_target_are(name):
+    """On the meta device, which has no numbers and mixes with the CPU as little as a GPU does."""
+    prior = Linear()
+    prior.device = torch.device("meta")
+    prior.draw = lambda rngs: Linear.draw(prior, rngs).to("meta")
+    a, b = (torch.from_numpy(part).to("meta") for part in (prior.a.T, prior.b))
+    prior.images = lambda codes, labels: (codes @ a + b).sigmoid().view(-1, *SHAPE)
+    oracle = Oracle(TARGET, "weights", "meta")
+    known = ATTACKS[name].learn(oracle, prior, torch.zeros(0, *SHAPE, dtype=torch.uint8), seed=1)
+    labels, rngs = torch.tensor([0, 1], device="meta"), [np.random.default_rng(image) for image in range(2)]
+    images = ATTACKS[name].reconstruct(Attempt(oracle, prior, labels, rngs, Budget(2, 2, 10), known))
+    assert images.device.type == "meta"
+    assert images.shape == (2, *SHAPE)
+
+
 # The spread of codes
+
+
+def test_the_deviation_is_that_of_the_draws_and_not_an_estimate_from_them():
+    """The source divides by the number of codes."""
+    rng = np.random.default_rng(0)
+    one, other = (PRIOR.draw([rng]) for _ in range(2))
+    spread = Spread.of(PRIOR, seed=0, draws=2)
+    torch.testing.assert_close(spread.deviation, (one - other)[0].abs() / 2)
 
 
 def test_the_spread_is_that_before_the_activation():
@@ -554,6 +620,9 @@ def test_the_divergence_holds_the_distribution_and_without_it_the_distribution_n
         (PLGMI, {"lr": 0.0}, "lr"),
         (PPA, {"lr": -1.0}, "lr"),
         (PPA, {"views": 0}, "views"),
+        (PPA, {"flip": 1.1}, "PPA: flip is a probability"),
+        (PLGMI, {"flip": -0.1}, "PLG-MI: flip"),
+        (MIRROR, {"flip": True}, "MIRROR: flip"),
         (MIRROR, {"bound": 0.0}, "bound"),
         (MIRROR, {"weight": math.nan}, "weight"),
         (GeneticMIRROR, {"population": 1}, "population"),

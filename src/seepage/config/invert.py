@@ -166,6 +166,7 @@ class InvertConfig(Task):
         from seepage.models.images import as_images
 
         pool = _images(self.data).pool(self.seed)
+        images = as_images(pool)  # an architecture would complain of records that are none in other words
         if pool.labels is None:
             raise InputError("data: the records have no labels: name their column with data: options: {label: ...}")
         if (self.model is None) != (self.nonmembers is None):
@@ -178,7 +179,9 @@ class InvertConfig(Task):
         others = _images(self.nonmembers).pool(self.seed)
         if others.labels is None:
             raise InputError("nonmembers: the records have no labels")
-        both = [as_images(pool), as_images(others)]
+        if None not in (pool.classes, others.classes) and pool.classes != others.classes:
+            raise InputError("nonmembers: expected the classes of data, under the same numbers, got others")
+        both = [images, as_images(others)]
         if both[0].shape[1:] != both[1].shape[1:]:
             raise InputError(f"nonmembers: expected images of shape {both[0].shape[1:]}, got {both[1].shape[1:]}")
         labels = np.concatenate([pool.labels, others.labels])
@@ -190,6 +193,11 @@ class InvertConfig(Task):
 
         from seepage.models.files import load_model
 
+        if self.model.outputs not in (None, "logits"):
+            raise InputError(
+                f"model: inversion searches by logits, the scores before softmax, and this one is said to return "
+                f"{self.model.outputs}: give one that returns logits"
+            )
         loaded = load_model(
             self.model.file, architecture=self.model.architecture, options=self.model.options or None,
             input_shape=tuple(pool.inputs.shape[1:]), n_classes=pool.n_classes, output=self.model.outputs,

@@ -38,7 +38,7 @@ class Task(Section):
             InputError: an unknown key or an unusable value.
         """
         values = from_yaml(path)
-        if any(name.startswith("data.") for name in flags):
+        if {"data.name", "data.file"} & flags.keys():
             values["data"] = {}  # other data than the file's, whose options do not suit them
         for name, value in cls._placed(values, dict(flags)).items():
             set_value(values, name.split("."), value)

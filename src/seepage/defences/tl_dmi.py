@@ -36,7 +36,8 @@ class TLDMI(Defence, OneByOne):
 
     Options:
         freeze: E: everything up to and including a layer ("body.26"), so many layers with parameters (an int) or that
-            share of them (a float, rounded down). `trained_parameters` counts what is left, |theta_C|.
+            share of them (a float, rounded down); 0 freezes nothing, which is transfer learning and no defence.
+            `trained_parameters` counts what is left, |theta_C|.
         pretraining_epochs: passes over the population records; None: the recipe's.
         lr: of the training on members; None: the recipe's.
         pretrained: path of a .safetensors file with the state of the recipe's architecture, for any number of classes;

@@ -122,6 +122,7 @@ class Inversion(ABC):
         """One image for each label: the best of as many tries as the budget allows."""
         restarts = attempt.budget.restarts
         images, merit = self.run(attempt.repeated(restarts) if restarts > 1 else attempt)
+        merit = merit.nan_to_num(-torch.inf)  # a try that came to nothing; NaN would be the greatest
         best = merit.view(-1, restarts).argmax(1) + restarts * torch.arange(len(attempt), device=merit.device)
         return images[best].detach()
 

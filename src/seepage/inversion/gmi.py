@@ -23,13 +23,17 @@ class GMI(Descent):
     goes on as if it had not been. Of the restarts the target's surest is kept.
 
     Options:
-        lr: 0.02 on faces, 0.01 on MNIST (code).
+        lr: of each image's own loss, see below; 0.02 on faces and 0.01 on MNIST in the code.
         momentum: of the steps.
         weight: of the target's loss beside the critic's.
         clip: the largest value of a code's coordinate.
 
     Reference: Zhang et al. 2020 (CVPR, arXiv 1911.07135); code github.com/AI-secure/GMI-Attack: 1500 steps, 5 starts.
-    Deviations: none in the descent. What that code calls its top-5 accuracy is a success in any of the 5 starts.
+    Deviations: the code's loss is a mean over its batch of classes, 100 on faces and 5 on MNIST, so that each code
+        there moves as with a rate of 0.0002 or 0.002 here. Here no image depends on how many are made beside it. Tried
+        on drawings (40 images, 200 steps), a judge knew 70 % at the rate of 0.02 and 35 % at that of 0.0003. Of the
+        starts the code keeps the one with the highest score, here it is that with the highest probability. What it
+        calls its top-5 accuracy is a success in any of the 5 starts.
     """
 
     title: ClassVar[str] = "GMI"

@@ -32,7 +32,10 @@ def limits(found: Evidence) -> list[Finding]:
             "figures may be others for the next."
         )
         told.append(("Few classes", sentence))
-    if len(found.seeds) < 3:
+    if found.is_given:
+        sentence = "The attacked model is one that was given: what another training of it gives away is not known."
+        told.append(("One model", sentence))
+    elif len(found.seeds) < 3:
         times = "once" if len(found.seeds) <= 1 else "twice"
         sentence = f"Every target was trained and attacked {times}: how much a training differs is hardly known."
         told.append(("Seeds", sentence))

@@ -30,6 +30,7 @@ from seepage.inversion.priors.base import Prior
 from seepage.inversion.targets import TargetSpec
 from seepage.inversion.world import World
 from seepage.models.access import Access
+from seepage.models.module import Module
 from seepage.models.recipe import Recipe
 from seepage.models.train import train_models
 from seepage.signals.store import RunFolder, digest
@@ -91,7 +92,7 @@ class Line:
             for s, target in pairs
             for kind in self.kinds
         ]
-        return [wave for wave in (first, second, third) if wave]
+        return [first, second, third]
 
     def has(self, unit: Unit) -> bool:
         """Whether nothing is left to make of a unit."""
@@ -233,33 +234,43 @@ class Line:
         rows = {name: getattr(self.world, name).tolist() for name in ("train", "held_out", "public")}
         return digest([self.world.pool.fingerprint, rows, self.world.n_classes, _digest(self.world.images)])
 
+    @functools.cached_property
+    def _given(self) -> list | None:
+        """What the user's generator depends on: a file of the same name may hold another one."""
+        if self.given is None:
+            return None
+        own = vars(self.given)
+        modules = [Module(one, "logits").fingerprint() for one in own.values() if isinstance(one, nn.Module)]
+        numbers = {name: one for name, one in own.items() if isinstance(one, (int, float, str, tuple))}
+        return [type(self.given).__qualname__, self.given.name, repr(sorted(numbers.items())), *modules]
+
     def _key(self, *parts: Any) -> str:
         return digest([seepage.__version__, self._world_key, *parts])[:32]
 
     def _target_key(self, seed: int, target: str) -> str:
         spec = self.targets[target]
         if spec.recipe is None:
-            return self._key("own", _digest(*(t.detach().cpu().numpy() for t in spec.module.state_dict().values())))
-        return self._key("target", seed, spec.role, spec.recipe.describe())
+            return self._key("own", *spec.own)
+        # Which public class stands under which private number depends on which of these are attacked.
+        order = [list(self.world.attacked)] if spec.role == "null" else []
+        return self._key("target", seed, spec.role, spec.recipe.describe(), *order)
 
     def _judge_key(self, seed: int) -> str:
         return self._key("judge", seed, self.judge.describe())
 
     def _prior_key(self, seed: int, target: str | None, kind: str) -> str:
         of = None if kind in TARGET_FREE else self._target_key(seed, target)
-        return self._key("prior", seed, kind, asdict(self.priors), self.given.name if self.given else None, of)
+        return self._key("prior", seed, kind, asdict(self.priors), self._given, of)
 
     def _images_key(self, seed: int, target: str, attack: str, label: int) -> str:
         inversion = self.attacks[attack]
         how = [type(inversion).__name__, asdict(inversion), asdict(self.budgets[attack]), self.per_class]
-        with_prior = [asdict(self.priors), self.given.name if self.given else None]
+        with_prior = [asdict(self.priors), self._given]
         return self._key("images", self._target_key(seed, target), seed, how, with_prior, label)
 
     def _baselines_key(self, seed: int, target: str, kind: str) -> str:
         how = [kind, self.random, self.per_class, list(self.world.attacked), asdict(self.priors)]
-        return self._key(
-            "baselines", self._target_key(seed, target), seed, how, self.given.name if self.given else None
-        )
+        return self._key("baselines", self._target_key(seed, target), seed, how, self._given)
 
 
 def _seed(key: str) -> int:

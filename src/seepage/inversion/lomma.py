@@ -82,7 +82,8 @@ class LOMMA(Descent):
         at 0.01 (momentum 0.9, weight decay 1e-4, batches of 64, 20 passes). The paper draws the regulariser's point
         from N(m, s); its code overwrites it by m.
     Deviations: students are three small CNNs of ours instead of EfficientNet-B0, B1 and B2, and start from random
-        weights. The learning rate is not halved after pass 20.
+        weights. The code's loss is a mean over a batch of 60 classes, which makes GMI's steps there 60 times shorter,
+        see `gmi.GMI`. The students' rate is not halved after pass 20.
     """
 
     source: ClassVar[str] = "Nguyen et al. 2023 (arXiv 2304.01669)"

@@ -15,12 +15,13 @@ from seepage.inversion.fisher import VanishedGradient, fisher
 from seepage.inversion.judging import Seen, judged, see
 from seepage.inversion.line import Line
 from seepage.inversion.targets import TargetSpec
-from seepage.metrics import holm, proportion
+from seepage.metrics import holm
+from seepage.metrics.intervals import Estimate, clopper_pearson
 from seepage.models.access import Access
+from seepage.models.target import TargetModel
 from seepage.report import inversion_result as report
 from seepage.report.estimates import saved
 
-EVALUATION_BATCH = 256
 FISHER_RECORDS = 256
 
 
@@ -41,7 +42,10 @@ def target_result(
     evidence = {seed: evidence[seed] for seed in line.seeds_of(spec.name, list(evidence))}
     world, modules = line.world, {seed: line.target(seed, spec.name) for seed in evidence}
     rows = {"train": world.train, "test": world.held_out}
-    hits = {part: np.concatenate([_hits(m, *world.of(at)) for m in modules.values()]) for part, at in rows.items()}
+    right = {
+        part: _accuracy([_hits(module, *world.of(at)) for module in modules.values()], confidence)
+        for part, at in rows.items()
+    }
     first = next(iter(modules.values()))
     n_parameters = sum(parameter.numel() for parameter in first.parameters())
     others = {
@@ -69,8 +73,8 @@ def target_result(
         notes=list(spec.notes),
         n_parameters=n_parameters,
         n_trained=spec.n_trained(first),
-        train_accuracy=saved(proportion(hits["train"], confidence=confidence)),
-        test_accuracy=saved(proportion(hits["test"], confidence=confidence)),
+        train_accuracy=saved(right["train"]),
+        test_accuracy=saved(right["test"]),
         attacks=reconstructed,
     )
 
@@ -96,12 +100,19 @@ def _seen(
     return see(images, labels, _hits(module, images, labels), evidence, others[seed, line.attacks[attack].prior]), cost
 
 
-@torch.no_grad()
 def _hits(module: nn.Module, images: torch.Tensor, labels: np.ndarray) -> Bool[np.ndarray, " images"]:
     """Which images a target takes for their class."""
-    device = next(module.parameters()).device
-    parts = [module(part.to(device)).argmax(1).cpu().numpy() for part in images.split(EVALUATION_BATCH)]
-    return np.concatenate(parts) == labels
+    return TargetModel.wrap(module).labels(images.numpy()) == labels
+
+
+def _accuracy(hits: Sequence[Bool[np.ndarray, " images"]], confidence: float) -> Estimate:
+    """Share of the images that a target takes for their class, its mean over seeds.
+
+    The seeds are asked about the same images, so these are counted once for the interval.
+    """
+    n, share = len(hits[0]), float(np.mean(hits))
+    low, high = clopper_pearson(n * share, n, confidence)
+    return Estimate(share, low, high, n)
 
 
 def fisher_curves(

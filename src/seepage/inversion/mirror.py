@@ -11,7 +11,7 @@ from seepage.inversion.base import Attempt, Budget, Images, Report, silent
 from seepage.inversion.candidates import best_of
 from seepage.inversion.descent import Descent
 from seepage.inversion.objectives import cross_entropy, log_confidence
-from seepage.inversion.optimisers import Adam, check_positive
+from seepage.inversion.optimisers import Adam, check_positive, check_probability
 from seepage.inversion.oracle import Oracle
 from seepage.inversion.priors.base import Prior
 from seepage.inversion.spread import Spread
@@ -30,6 +30,8 @@ class MIRROR(Descent):
         lr: of Adam; the source's scripts have 0.25.
         weight: of the cross-entropy. Adam's steps hardly depend on it.
         bound: in deviations.
+        flip: the probability that an image is mirrored in a step; 0 for letters, digits and whatever else is of another
+            class in a mirror.
 
     Reference: An et al., "MIRROR: Model Inversion for Deep Learning Network with High Fidelity", NDSS 2022; code
         github.com/njuaplusplus/mirror, my_whitebox_mirror_helper.py: 20,000 steps, the best 8 of 100,000 codes.
@@ -48,9 +50,11 @@ class MIRROR(Descent):
     lr: float = 0.2
     weight: float = 10.0
     bound: float = 1.0
+    flip: float = 0.5
 
     def __post_init__(self):
         check_positive("MIRROR", lr=self.lr, weight=self.weight, bound=self.bound)
+        check_probability("MIRROR", flip=self.flip)
 
     @property
     def update(self) -> Adam:
@@ -68,7 +72,7 @@ class MIRROR(Descent):
         return [codes[:, 0]]
 
     def loss(self, images: Images, codes: Tensor, attempt: Attempt, step: int) -> Tensor:
-        seen = views(images, attempt.rngs, scale=(1.0, 1.0), ratio=(1.0, 1.0))
+        seen = views(images, attempt.rngs, scale=(1.0, 1.0), ratio=(1.0, 1.0), flip=self.flip)
         return self.weight * cross_entropy(attempt.oracle.logits(seen), attempt.labels)
 
     def project(self, variables: list[Tensor], attempt: Attempt) -> list[Tensor]:

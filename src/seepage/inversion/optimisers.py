@@ -25,6 +25,13 @@ def check_not_negative(whose: str, **values: float) -> None:
             raise InputError(f"{whose}: {name} must be a number of at least 0, got {value!r}")
 
 
+def check_probability(whose: str, **values: float) -> None:
+    """Raise InputError for an option that is no number from 0 to 1."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise InputError(f"{whose}: {name} is a probability, expected a number from 0 to 1, got {value!r}")
+
+
 @dataclass(frozen=True)
 class GradientDescent:
     """x - lr g."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from seepage.inversion.base import Attempt, Budget, Images
 from seepage.inversion.descent import Descent
 from seepage.inversion.objectives import max_margin
-from seepage.inversion.optimisers import Adam
+from seepage.inversion.optimisers import Adam, check_probability
 from seepage.inversion.views import views
 
 
@@ -23,6 +23,8 @@ class PLGMI(Descent):
 
     Options:
         lr: of Adam.
+        flip: the probability that a view is mirrored; 0 for letters, digits and whatever else is of another class in a
+            mirror.
 
     Reference: Yuan et al. 2023 (arXiv 2302.09814); code github.com/LetheSec/PLG-MI-Attack,
         reconstruct.py: Adam 0.1, 600 iterations, 5 tries.
@@ -40,18 +42,19 @@ class PLGMI(Descent):
     )
 
     lr: float = 0.1
+    flip: float = 0.5
 
     def __post_init__(self):
         Adam(self.lr)
+        check_probability("PLG-MI", flip=self.flip)
 
     @property
     def update(self) -> Adam:
         return Adam(self.lr)
 
     def loss(self, images: Images, codes: Tensor, attempt: Attempt, step: int) -> Tensor:
-        margins = (max_margin(attempt.oracle.logits(_view(images, attempt)), attempt.labels) for _ in range(2))
+        margins = (max_margin(attempt.oracle.logits(self._view(images, attempt)), attempt.labels) for _ in range(2))
         return sum(margins)
 
-
-def _view(images: Images, attempt: Attempt) -> Images:
-    return views(images, attempt.rngs, scale=(0.8, 1.0), ratio=(1.0, 1.0), jitter=0.2, degrees=5.0)
+    def _view(self, images: Images, attempt: Attempt) -> Images:
+        return views(images, attempt.rngs, scale=(0.8, 1.0), ratio=(1.0, 1.0), flip=self.flip, jitter=0.2, degrees=5.0)

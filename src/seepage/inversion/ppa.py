@@ -14,7 +14,7 @@ from seepage.inversion.base import Attempt, Budget, Images
 from seepage.inversion.candidates import best_of
 from seepage.inversion.descent import Descent
 from seepage.inversion.objectives import log_confidence, poincare
-from seepage.inversion.optimisers import Adam
+from seepage.inversion.optimisers import Adam, check_probability
 from seepage.inversion.views import views
 
 
@@ -29,6 +29,8 @@ class PPA(Descent):
     Options:
         lr: of Adam: 0.005 for the styles of a StyleGAN. Codes of another generator may need a greater one.
         views: over which the merit is a mean.
+        flip: the probability that such a view is mirrored. With 0, for letters, digits and whatever else is of another
+            class in a mirror, starts are not looked at in a mirror either, and there are `queries` of them.
 
     Reference: Struppek et al. 2022 (arXiv 2201.12179); code github.com/LukasStruppek/Plug-and-Play-Attacks,
         attacks/ and configs/attacking/CelebA_FFHQ.yaml: 70 steps (50 for FaceScrub), 200 tries for 50 images.
@@ -50,9 +52,11 @@ class PPA(Descent):
 
     lr: float = 0.005
     views: int = 100
+    flip: float = 0.5
 
     def __post_init__(self):
         Adam(self.lr)
+        check_probability("PPA", flip=self.flip)
         if isinstance(self.views, bool) or not isinstance(self.views, int) or self.views < 1:
             raise InputError(f"PPA: views must be a positive whole number, got {self.views!r}")
 
@@ -61,11 +65,13 @@ class PPA(Descent):
         return Adam(self.lr, betas=(0.1, 0.1))
 
     def start(self, attempt: Attempt) -> list[Tensor]:
-        def score(images: Images, labels: Tensor) -> Tensor:
-            both = (log_confidence(attempt.oracle.logits(seen), labels).exp() for seen in (images, images.flip(3)))
-            return sum(both) / 2
+        sides = 2 if self.flip else 1
 
-        codes, _ = best_of(attempt, max(1, attempt.budget.queries // 2), score)
+        def score(images: Images, labels: Tensor) -> Tensor:
+            shown = (images, images.flip(3))[:sides]
+            return sum(log_confidence(attempt.oracle.logits(seen), labels).exp() for seen in shown) / sides
+
+        codes, _ = best_of(attempt, max(1, attempt.budget.queries // sides), score)
         return [codes[:, 0]]
 
     def loss(self, images: Images, codes: Tensor, attempt: Attempt, step: int) -> Tensor:
@@ -75,6 +81,6 @@ class PPA(Descent):
     def merit(self, images: Images, attempt: Attempt) -> Float32[Tensor, " images"]:
         total = torch.zeros(len(attempt), device=images.device)
         for _ in range(self.views):
-            seen = views(images, attempt.rngs, scale=(0.5, 0.9), ratio=(0.8, 1.2))
+            seen = views(images, attempt.rngs, scale=(0.5, 0.9), ratio=(0.8, 1.2), flip=self.flip)
             total += log_confidence(attempt.oracle.logits(seen), attempt.labels).exp()
         return total / self.views

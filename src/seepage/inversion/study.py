@@ -28,8 +28,18 @@ from seepage.data import Pool
 from seepage.errors import InputError, StorageError
 from seepage.execution import Inline, Processes
 from seepage.inversion import findings
+from seepage.inversion.admission import (
+    attacks_of,
+    check_folder,
+    check_judge,
+    check_numbers,
+    check_priors,
+    check_seeds,
+    own_model,
+    targets_of,
+    usable,
+)  # fmt: skip
 from seepage.inversion.base import Budget, Inversion
-from seepage.inversion.catalogue import default_inversions, find_inversion
 from seepage.inversion.evaluators import Embedder, Evaluator, Trained
 from seepage.inversion.evidence import Evidence, evaluator_info
 from seepage.inversion.line import Line
@@ -37,8 +47,9 @@ from seepage.inversion.measured import checks, fisher_curves, target_result
 from seepage.inversion.pictures import pictures
 from seepage.inversion.priors import PriorOptions
 from seepage.inversion.priors.base import Prior
-from seepage.inversion.targets import Choice, TargetSpec, own, targets
-from seepage.inversion.world import World, make_world
+from seepage.inversion.targets import Choice, TargetSpec
+from seepage.inversion.world import make_world
+from seepage.metrics.intervals import check_confidence
 from seepage.models.plan import n_cores
 from seepage.models.recipe import Recipe
 from seepage.report import inversion_result as report
@@ -89,7 +100,8 @@ def invert(
             ones.
         recipe: how the undefended target is trained.
         out: folder; a study that was stopped goes on there.
-        model, members: a trained model of the pool's classes to attack instead, and which records it was trained on.
+        model, members: a trained model to attack in place of an undefended one, whose output c is the class with label
+            c, and which records it was trained on.
         public, private, attacked, held_out: see `make_world`.
         targets: what is attacked: "undefended", "null" (other classes), "shuffled" (labels), names of defences, or
             `Choice`s of these.
@@ -120,20 +132,28 @@ def invert(
         baselines without an attack, intervals over classes, controls that nothing can be had from.
     """
     started = time.perf_counter()
-    out, seeds = Path(out), _checked_seeds(seeds)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    out, seeds, chosen, device = Path(out), check_seeds(seeds), attacks_of(attacks), usable(device)
     root_seed = int(rng) if isinstance(rng, (int, np.integer)) else int(rng.integers(2**53))
-    chosen = _attacks(attacks)
+    check_numbers(seed=(root_seed, 0), images_per_class=(images_per_class, 1), random=(random, 1), samples=(samples, 0))
+    check_confidence(confidence)
+    if not 0 < alpha < 1:
+        raise InputError(f"invert: alpha must lie strictly between 0 and 1, got {alpha!r}")
+    model, n_outputs = (None, None) if model is None else own_model(model, pool)
+    if n_outputs is not None and members is None:
+        raise InputError("a model of your own needs members: which of the records it was trained on")
     world = make_world(
-        pool, public=public, private=private, attacked=attacked, held_out=held_out, members=members, given=generator,
-        samples=samples, rng=np.random.default_rng([root_seed, 6]),
+        pool, public=public, private=private, attacked=attacked, held_out=held_out, members=members,
+        n_outputs=n_outputs, given=generator, samples=samples, rng=np.random.default_rng([root_seed, 6]),
     )  # fmt: skip
-    specs = own(model) if model is not None else _targets(targets, recipe, world)
+    specs = targets_of(targets, recipe, world, model)
+    judge, priors = judge or default_judge(), priors or PriorOptions()
     given = judge if isinstance(judge, Evaluator) else None
+    check_judge(judge, model, world)
+    check_priors(chosen, world, priors, generator)
+    check_folder(out, pool)
     line = Line(
-        world, specs, chosen, {name: budget or one.own for name, one in chosen.items()},
-        None if given else judge or default_judge(), priors or PriorOptions(), generator, images_per_class, random,
-        out.absolute() / "run", device,
+        world, specs, chosen, {name: budget or one.own for name, one in chosen.items()}, None if given else judge,
+        priors, generator, images_per_class, random, out.absolute() / "run", device,
     )  # fmt: skip
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -151,6 +171,7 @@ def invert(
     found = findings.Evidence(
         targets=rows, attacks=infos, evaluator=about_judge, n_private_classes=world.n_classes,
         n_attacked_classes=len(world.attacked), seeds=seeds, alpha=alpha, own={n: one.own for n, one in chosen.items()},
+        is_given=model is not None,
     )  # fmt: skip
     result = report.InversionResult(
         verdict=findings.verdict(found),
@@ -174,7 +195,7 @@ def invert(
         targets=rows,
         fisher=fisher_curves(line, rows, seeds[0], confidence, draws) if fisher else [],
         pictures=pictures(line, evidence[seeds[0]].evaluator, seeds[0]) if show_records else [],
-        recipe=recipe.describe() if model is None else {"model": type(model).__name__},
+        recipe=_described(recipe, specs),
         provenance=Provenance(
             seepage=seepage.__version__,
             python=platform.python_version(),
@@ -222,39 +243,11 @@ def default_judge() -> Recipe:
     return Recipe(model=model, optimiser=Adam(1e-3), epochs=30, augmentation=Augmentation(flip=False, shift=2))
 
 
-def _attacks(attacks: Mapping[str, Inversion] | Sequence[str] | None) -> dict[str, Inversion]:
-    if isinstance(attacks, str):
-        raise InputError(f"invert: attacks is a list of names, got a text: write attacks=['{attacks}']")
-    if attacks is None:
-        attacks = default_inversions()
-    found = dict(attacks) if isinstance(attacks, Mapping) else {name: find_inversion(name) for name in attacks}
-    if not found:
-        raise InputError("invert: there is no attack to run: name at least one ('seepage inversions' lists them)")
-    return found
-
-
-def _targets(choices: Sequence[Choice | str], recipe: Recipe, world: World) -> dict[str, TargetSpec]:
-    specs = targets(choices, recipe)
-    for spec in specs.values():
-        if "validation" in spec.recipe.uses:
-            raise InputError(f"{spec.name}: it chooses by validation records, and a study of inversion sets none aside")
-        if not len(world.public) and ("population" in spec.recipe.uses or spec.role == "null"):
-            raise InputError(
-                f"{spec.name}: it is trained on labelled public images, and the public ones have no labels"
-            )
-    return specs
-
-
-def _checked_seeds(seeds: Sequence[int]) -> list[int]:
-    seeds = list(seeds)
-    if not seeds or len(set(seeds)) < len(seeds) or any(not isinstance(s, (int, np.integer)) or s < 0 for s in seeds):
-        raise InputError(f"invert: expected seeds as different whole numbers of at least 0, got {seeds}")
-    return [int(seed) for seed in seeds]
-
-
 def _make(line: Line, seeds: Sequence[int], workers: int, progress: bool) -> None:
     """All pieces, wave by wave, in processes where there are several to make."""
-    for title, wave in zip(WAVES, line.waves(seeds), strict=False):
+    for title, wave in zip(WAVES, line.waves(seeds), strict=True):
+        if not wave:
+            continue
         units = [{"models": [place], "unit": unit} for place, unit in enumerate(wave)]
         missing = [unit for unit in units if not line.has(unit["unit"])]
         executor = Processes(min(workers, len(missing))) if workers > 1 and len(missing) > 1 else Inline()
@@ -270,6 +263,12 @@ def _evaluator(line: Line, given: Evaluator | None, seed: int) -> Evaluator:
         images, labels = line.world.of(line.world.train)
         return given.fit(images, labels, line.world.n_classes)
     return given
+
+
+def _described(recipe: Recipe, specs: Mapping[str, TargetSpec]) -> dict[str, Any]:
+    """The recipe, where something was trained by it, and what was there already."""
+    own = [type(spec.module).__name__ for spec in specs.values() if spec.recipe is None]
+    return {**({"attacked": own[0]} if own else {}), **(recipe.describe() if len(specs) > len(own) else {})}
 
 
 def _info(name: str, attack: Inversion, budget: Budget) -> report.AttackInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -11,6 +12,7 @@ from torch import nn
 from seepage.defences import find_defence
 from seepage.defences.tl_dmi import trained_parameters
 from seepage.errors import InputError
+from seepage.models.module import Module
 from seepage.models.recipe import Recipe
 from seepage.report.inversion_result import Role
 
@@ -58,8 +60,15 @@ class TargetSpec:
     notes: tuple[str, ...]
     module: nn.Module | None = None
 
+    @functools.cached_property
+    def own(self) -> list[str]:
+        """What a model of the user's depends on: its class, and the names and values of its weights."""
+        return [type(self.module).__qualname__, Module(self.module, "logits").fingerprint()]
+
     def n_trained(self, module: nn.Module) -> int:
-        """Parameters that saw private records: |theta_C| where the first layers are frozen."""
+        """Parameters that saw private records: |theta_C| where the first layers are frozen, none of a null target."""
+        if self.role == NULL:
+            return 0
         everything = sum(parameter.numel() for parameter in module.parameters())
         return everything if self.recipe is None else trained_parameters(self.recipe, module)
 

@@ -17,7 +17,7 @@ from seepage.report.inversion_view import (
     title_of,
     titles,
 )
-from seepage.report.numbers import percent, with_interval
+from seepage.report.numbers import p_value, percent, with_interval
 from seepage.report.result import Estimate, VerdictName
 
 FEWEST_CLASSES = 5  # of fewer, a test over classes cannot tell a leak from luck
@@ -31,6 +31,7 @@ class Evidence:
     Attributes:
         alpha: chance of a false alarm over all attacks on one target.
         own: the budget that each attack's source gives it, by the attack's name.
+        is_given: whether a model of the user's is attacked, which no seed trains anew.
     """
 
     targets: Sequence[TargetResult]
@@ -41,6 +42,7 @@ class Evidence:
     seeds: Sequence[int]
     alpha: float = 0.05
     own: Mapping[str, Budget] = field(default_factory=dict)
+    is_given: bool = False
 
     @property
     def chance(self) -> float:
@@ -103,6 +105,12 @@ def weaknesses(found: Evidence) -> list[str]:
             f"only {found.n_attacked_classes} classes were attacked, and with fewer than {FEWEST_CLASSES} a leak "
             "cannot be told from luck"
         )
+    elif (least := _least_p(found, about)) > found.level:
+        n = min(len(one.attacks) for one in about)
+        told.append(
+            f"with {found.n_attacked_classes} classes and {n} {'attack' if n == 1 else 'attacks'} Holm's p cannot be "
+            f"below {p_value(least)}, so that no attack could have been told from luck"
+        )
     if judge.value is None or judge.value < WEAK_JUDGE:
         told.append(f"the judge takes only {rate_of(judge)} of real images for their class")
     for target in about:
@@ -113,6 +121,11 @@ def weaknesses(found: Evidence) -> list[str]:
                 f"{rate_of(natural)}, chance {percent(found.chance)}"
             )
     return told
+
+
+def _least_p(found: Evidence, about: Sequence[TargetResult]) -> float:
+    """The smallest corrected p that sign flips over these classes can give: 2^-classes for each attack on a target."""
+    return min(1.0, min(len(one.attacks) for one in about) * 2.0**-found.n_attacked_classes)
 
 
 def rate_of(one: Estimate) -> str:

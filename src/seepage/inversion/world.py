@@ -10,15 +10,15 @@ import torch
 from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
-from seepage.data import Pool
-from seepage.errors import InputError, unknown_name
+from seepage.data import Pool, overlap
+from seepage.errors import InputError
 from seepage.inversion.priors.base import Prior
+from seepage.inversion.sides import LEAST_CLASSES, check_outputs, declared, private_labels, split
 from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
 from seepage.models.images import as_images, to_shape
 
 SAMPLED_AT_ONCE = 256
-LEAST_CLASSES = 2
 BYTE = 1 / 255
 
 
@@ -97,6 +97,7 @@ def make_world(
     attacked: int | None = None,
     held_out: float = 0.3,
     members: Bool[np.ndarray, " samples"] | None = None,
+    n_outputs: int | None = None,
     given: Prior | None = None,
     samples: int = 0,
     rng: np.random.Generator,
@@ -111,17 +112,25 @@ def make_world(
         attacked: how many of them are inverted, drawn at random; all by default.
         held_out: share of each private class that no target is trained on.
         members: which records a model that is there already was trained on, instead of a drawn share.
+        n_outputs: of that model, whose output c is the class with label c: private classes keep their labels. By
+            default these are then the labels that the model knows.
         given: a generator of the user's; `samples` of its images join the public ones.
         rng: of all draws.
 
     Raises:
-        InputError: no images or labels, too few classes or images, or names that are not there.
+        InputError: no images or labels, too few classes or images, names that are not there, labels that are not a
+            model's outputs, or images that are on two sides.
     """
     if pool.labels is None:
         raise InputError(f"inversion attacks classes, and the pool '{pool.name}' has no labels")
     images, labels = as_images(pool), np.asarray(pool.labels)
     present = np.unique(labels)
-    chosen = _private(pool, present, private, all_by_default=public is not None, rng=rng)
+    if n_outputs is not None and private is None:
+        chosen = present[present < n_outputs]
+    else:
+        chosen = private_labels(pool, present, private, all_by_default=public is not None, rng=rng)
+    if n_outputs is not None:
+        check_outputs(chosen, n_outputs)
     others = np.setdiff1d(present, chosen)
     shape = tuple(images.shape[1:])
     parts, known = [], []
@@ -144,9 +153,14 @@ def make_world(
         about += f" and {samples:,} samples of {given.name}"
     rows, numbers = np.flatnonzero(np.isin(labels, chosen)), np.searchsorted(chosen, labels)
     if members is None:
-        train, rest = _split(numbers[rows], held_out, rng)
+        train, rest = split(numbers[rows], held_out, rng)
     else:
-        train, rest = np.flatnonzero(members[rows]), np.flatnonzero(~members[rows])
+        train, rest = declared(np.asarray(members), rows, images, labels)
+    if public is not None and (twice := len(overlap(parts[0], images[rows]))):
+        raise InputError(
+            f"{twice:,} public images are private ones too: the attacker would be given what it is to reconstruct; "
+            "leave them out"
+        )
     labelled = public_images if known else public_images[:0]
     stranger_classes, strangers = np.unique(known[0] if known else np.empty(0, dtype=np.int64), return_inverse=True)
     names = [str(pool.classes[label]) if pool.classes else str(label) for label in chosen]
@@ -166,46 +180,6 @@ def make_world(
     public_rows = len(rows) + np.arange(len(labelled))
     everything = np.concatenate(parts)
     return World(whole, len(chosen), train, rest, public_rows, everything, tuple(map(int, targets)), about)
-
-
-def _private(pool: Pool, present: np.ndarray, private, *, all_by_default: bool, rng) -> Int64[np.ndarray, " classes"]:
-    """The private labels, in order."""
-    if private is None:
-        private = len(present) if all_by_default else max(LEAST_CLASSES, len(present) // 2)
-    if isinstance(private, (int, float)) and not isinstance(private, bool):
-        n = round(private * len(present)) if isinstance(private, float) else private
-        if not LEAST_CLASSES <= n <= len(present):
-            raise InputError(
-                f"private: expected from {LEAST_CLASSES} to {len(present)} of the classes of '{pool.name}', "
-                f"got {private}"
-            )
-        return np.sort(rng.choice(present, n, replace=False))
-    names = {str(name): label for label, name in enumerate(pool.classes or ())} | {str(one): one for one in present}
-    for one in private:
-        if str(one) not in names:
-            raise unknown_name("class", str(one), list(names))
-    labels = np.unique([names[str(one)] for one in private])
-    if len(labels) < LEAST_CLASSES:
-        raise InputError(f"private: expected at least {LEAST_CLASSES} classes, got {len(labels)}")
-    return labels
-
-
-def _split(labels: np.ndarray, held_out: float, rng) -> tuple[Int64[np.ndarray, " rows"], Int64[np.ndarray, " rows"]]:
-    """Rows to train on and held out, each class by itself."""
-    if not 0 < held_out < 1:
-        raise InputError(f"held_out is a share of each class's images between 0 and 1, got {held_out}")
-    train, rest = [], []
-    for label in np.unique(labels):
-        rows = rng.permutation(np.flatnonzero(labels == label))
-        n = round(held_out * len(rows))
-        if n < 1 or n == len(rows):
-            raise InputError(
-                f"a private class has {len(rows)} images, of which {held_out:.0%} cannot be held out and the rest "
-                "trained on: expected at least 2 a class, and a share that leaves one on either side"
-            )
-        rest.append(rows[:n])
-        train.append(rows[n:])
-    return np.sort(np.concatenate(train)), np.sort(np.concatenate(rest))
 
 
 @torch.no_grad()

@@ -11,7 +11,9 @@ from seepage.report.inversion_result import InversionResult, TargetResult
 from seepage.report.inversion_view import (
     best_accuracy,
     best_baseline,
+    controls,
     is_beyond,
+    is_given,
     leading,
     level,
     rivals,
@@ -46,6 +48,10 @@ NOT_MEANT = {
 def lead(result: InversionResult) -> list[str]:
     n = len(result.seeds)
     trained = "" if n == 1 else f", with {count(n)} trainings of every target"
+    if trained and is_given(result):
+        trained = f", once for each of {count(n)} seeds"
+    if trained and controls(result.targets):
+        trained += "; a control is made once"
     return [
         MEANS[result.verdict],
         f"Each attack made {count(result.images_per_class)} {_plural('image', result.images_per_class)} of each of "
@@ -205,7 +211,7 @@ def _fisher(result: InversionResult) -> list:
                 Figure(
                     "fisher-panel",
                     "Share of each layer in the Fisher information of classifying private images, and of the attack's "
-                    "images; bands are intervals over images.",
+                    "images; bands are intervals over classes, or over images of fewer than five.",
                     f"{read}.",
                     lambda: fisher_figure(result.fisher),
                 )

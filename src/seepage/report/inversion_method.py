@@ -66,12 +66,13 @@ def _attack(one: AttackInfo) -> Facts:
 
 
 def _target(title: str, one: TargetResult) -> Facts:
+    seen = "on the private images that others are trained on" if one.role == "null" else "in training"
     rows = [
         ("Name", one.name),
         ("Role", one.role),
         ("Options", tables.options_of(one.options)),
         ("Parameters", f"{count(one.n_parameters)}, of which {count(one.n_trained)} saw private images"),
-        ("Accuracy", f"{_told(one.train_accuracy)} in training, {_told(one.test_accuracy)} on held-out images"),
+        ("Accuracy", f"{_told(one.train_accuracy)} {seen}, {_told(one.test_accuracy)} on held-out images"),
         *(("To know", note) for note in one.notes),
     ]
     return Facts([(term, text) for term, text in rows if text], title=title)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from seepage.report.inversion_result import AttackInfo, Baseline, Reconstructed, TargetResult
+from seepage.report.inversion_result import AttackInfo, Baseline, InversionResult, Reconstructed, TargetResult
 from seepage.report.result import Estimate
 
 CONTROLS = ("null", "shuffled")
@@ -77,6 +77,11 @@ def leading(target: TargetResult, alpha: float) -> Reconstructed:
 def level_of(target: TargetResult, targets: Sequence[TargetResult], alpha: float) -> float:
     """`level` for those that the verdict is about, `alpha` for the others."""
     return level(targets, alpha) if target.name in {one.name for one in subjects(targets)} else alpha
+
+
+def is_given(result: InversionResult) -> bool:
+    """Whether a model of the user's was attacked, which no seed trained anew."""
+    return "attacked" in result.recipe
 
 
 def best_baseline(attack: Reconstructed) -> Baseline | None:

@@ -54,7 +54,8 @@ def make_prior(
         oracle: the target; "knowledge-gan" asks it for probabilities and "conditional-gan" has its weights, the others
             do without.
         options: how it is trained.
-        given: a generator that takes the place of training for the kind "gan"; the others leave it alone.
+        given: a generator that takes the place of training for the kind "gan", on whichever device it is; the others
+            leave it alone.
         seed: everything random about a training derives from it.
         device: where the prior is; by default where the oracle is, and the CPU without one.
         folder: where this prior's training keeps its state, for itself alone; none by default.
@@ -82,7 +83,7 @@ def make_prior(
                 f"the generator '{given.name}' makes images of shape {tuple(given.image_shape)}, and the public ones "
                 f"have {shape}: open it with image_shape={shape}"
             )
-        return given
+        return given.to(device)
     if oracle is None:
         raise InputError(f"the prior '{kind}' is trained against a target: give an oracle")
     train = train_knowledge_gan if kind == "knowledge-gan" else train_conditional_gan

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Prior(ABC):
@@ -38,3 +39,15 @@ class Prior(ABC):
     def penalty(self, images: Float[Tensor, "codes ..."], labels: Int64[Tensor, " codes"]) -> Float[Tensor, " codes"]:
         """How unlike a public image each is, differentiable; 0 where the prior cannot tell."""
         return images.new_zeros(len(images))
+
+    def to(self, device: torch.device | str) -> Prior:
+        """This prior on a device: itself where it is there, otherwise a copy with copies of its networks."""
+        there = torch.device(device)
+        if self.device.type == there.type and there.index in (None, self.device.index):
+            return self
+        moved = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, nn.Module):
+                setattr(moved, name, copy.deepcopy(value).to(there))
+        moved.device = there
+        return moved

@@ -101,8 +101,8 @@ def train_conditional_gan(
 
     Reference: Yuan et al. (AAAI 2023), Pseudo label-guided model inversion attack, sections 3.2 and 3.3; code
         github.com/LetheSec/PLG-MI-Attack, top_n_selection.py and train_cgan.py. Deviations: the networks, rates and one
-        step of the discriminator for each of the generator are those of `train_gan`; views are `views.views`, and none
-        is mirrored, for a mirrored letter is another one.
+        step of the discriminator for each of the generator are those of `train_gan`; views are `views.views`, none
+        is mirrored, for a mirrored letter is another one, and all are turned and change their colours (there half are).
     """
     check_public(public, options)
     with one_thread():

@@ -1,0 +1,204 @@
+"""What a study can be made of: everything that can be refused is refused before anything is trained."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from seepage.data import Pool
+from seepage.defences.adversarial_regularisation import AdversarialRegularisation
+from seepage.errors import DataFileError, InputError, StorageError
+from seepage.inversion.base import Inversion
+from seepage.inversion.catalogue import default_inversions, find_inversion
+from seepage.inversion.evaluators import Embedder, Evaluator, evaluator_checks
+from seepage.inversion.priors.base import Prior
+from seepage.inversion.priors.options import PriorOptions, check_public
+from seepage.inversion.targets import OWN, UNDEFENDED, Choice, TargetSpec, own, targets
+from seepage.inversion.world import World
+from seepage.models.images import as_images
+from seepage.models.recipe import Recipe
+from seepage.models.target import TargetModel
+from seepage.report.reading import load_result
+
+ASKED = 64  # images that a model of the user's is shown to see how it answers
+
+
+def attacks_of(attacks: Mapping[str, Inversion] | Sequence[str] | None) -> dict[str, Inversion]:
+    """The attacks by name.
+
+    Raises:
+        InputError: there is none, or none of that name.
+    """
+    if isinstance(attacks, str):
+        raise InputError(f"invert: attacks is a list of names, got a text: write attacks=['{attacks}']")
+    if attacks is None:
+        attacks = default_inversions()
+    found = dict(attacks) if isinstance(attacks, Mapping) else {name: find_inversion(name) for name in attacks}
+    if not found:
+        raise InputError("invert: there is no attack to run: name at least one ('seepage inversions' lists them)")
+    for name, attack in found.items():
+        if not isinstance(attack, Inversion):
+            raise InputError(f"invert: expected an attack under the name '{name}', got a {type(attack).__name__}")
+    return found
+
+
+def own_model(model: nn.Module, pool: Pool) -> tuple[nn.Module, int]:
+    """A copy of a model of the user's in eval mode, and how many outputs it has.
+
+    Raises:
+        InputError: it is no torch module, cannot be asked about these images, or does not answer with logits.
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"inversion searches with a model's gradients: expected a torch module, got {model!r:.80}")
+    model = copy.deepcopy(model).eval()
+    images = np.float32(as_images(pool)[:ASKED]) / np.float32(255)
+    n_outputs = TargetModel.wrap(model).logits(images).shape[1]
+    with torch.no_grad():
+        tensor = next((*model.parameters(), *model.buffers()), None)
+        raw = model(torch.from_numpy(images[:1]).to("cpu" if tensor is None else tensor.device))
+    if raw.shape != (1, n_outputs):
+        raise InputError(f"expected a model with an output for each class, got answers of shape {tuple(raw.shape)}")
+    return model, n_outputs
+
+
+def targets_of(
+    choices: Sequence[Choice | str], recipe: Recipe, world: World, model: nn.Module | None
+) -> dict[str, TargetSpec]:
+    """What is attacked, by name; a model of the user's takes the place of "undefended" and comes first.
+
+    Raises:
+        InputError: there is no such target, or its training needs what a study of inversion does not have.
+    """
+    specs = targets(choices, recipe)
+    if model is not None:
+        others = {name: spec for name, spec in specs.items() if spec.role != UNDEFENDED}
+        if OWN in others:
+            raise InputError(f"the model that is given is called '{OWN}': give the other target another label")
+        specs = own(model) | others
+    for spec in specs.values():
+        if spec.recipe is not None:
+            check_recipe(spec.name, spec.recipe, world)
+        if spec.role == "null" and not len(world.public):
+            raise InputError(
+                f"{spec.name}: it is trained on labelled public images, and the public ones have no labels"
+            )
+    return specs
+
+
+def check_recipe(name: str, recipe: Recipe, world: World) -> None:
+    """Nothing, where it can be trained.
+
+    Raises:
+        InputError: it needs records that nobody set aside, or nobody would know if its code changed.
+    """
+    if "validation" in recipe.uses:
+        raise InputError(f"{name}: it chooses by validation records, and a study of inversion sets none aside")
+    if "population" in recipe.uses and not len(world.public):
+        raise InputError(f"{name}: it is trained on labelled public images, and the public ones have no labels")
+    if isinstance(recipe.procedure, AdversarialRegularisation):
+        raise InputError(
+            f"{name}: it compares members with other records of their classes, and the public images are of others"
+        )
+    if not recipe.is_registered and not recipe.version:
+        raise InputError(
+            f"{name}: the folder needs to know when your own model or objective changes: give "
+            "Recipe(..., version='1') and change the version whenever that code changes"
+        )
+
+
+def check_judge(judge: Recipe | Evaluator, model: nn.Module | None, world: World) -> None:
+    """Nothing, where it can judge.
+
+    Raises:
+        InputError: it is no judge, cannot see such images, knows other classes, or is the attacked model.
+    """
+    if isinstance(judge, Recipe):
+        return check_recipe("the judge", judge, world)
+    if not isinstance(judge, Evaluator):
+        raise InputError(f"judge: expected a Recipe or an Evaluator, got a {type(judge).__name__}")
+    image, _ = world.of(world.train[:1])
+    if isinstance(judge, Embedder):
+        judge.embed(image)  # it is acquainted with the classes later
+    elif (n := judge.look(image)[0].shape[1]) != world.n_classes:
+        raise InputError(f"expected a judge of the {world.n_classes} private classes, got one of {n}")
+    if model is not None:
+        evaluator_checks(judge, model)
+
+
+def check_priors(attacks: Mapping[str, Inversion], world: World, options: PriorOptions, given: Prior | None) -> None:
+    """Nothing, where the priors of these attacks can be made of the public images.
+
+    Raises:
+        InputError: these are too few or not square, or a given generator makes images of another shape.
+    """
+    kinds = {attack.prior for attack in attacks.values()}
+    if given is not None and tuple(given.image_shape) != world.image_shape:
+        raise InputError(
+            f"the generator '{given.name}' makes images of shape {tuple(given.image_shape)}, and the private ones have "
+            f"{world.image_shape}: open it with image_shape={world.image_shape}"
+        )
+    if kinds - {"pixels"} - ({"gan"} if given is not None else set()):
+        check_public(torch.from_numpy(world.images), options)
+
+
+def check_numbers(**numbers: tuple[int, int]) -> None:
+    """Nothing, where each is a whole number of at least what stands beside it.
+
+    Raises:
+        InputError: one is not.
+    """
+    for name, (value, least) in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+            raise InputError(f"invert: {name} must be a whole number of at least {least}, got {value!r}")
+
+
+def check_seeds(seeds: Sequence[int]) -> list[int]:
+    """The seeds as a list.
+
+    Raises:
+        InputError: there is none, one comes twice, or one is no whole number of at least 0.
+    """
+    seeds = list(seeds)
+    if not seeds or len(set(seeds)) < len(seeds) or any(not isinstance(s, (int, np.integer)) or s < 0 for s in seeds):
+        raise InputError(f"invert: expected seeds as different whole numbers of at least 0, got {seeds}")
+    return [int(seed) for seed in seeds]
+
+
+def usable(device: str | None) -> str:
+    """The device, by default the GPU where there is one.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"there is no device '{device}' here: {str(error).splitlines()[0]}") from None
+    return device
+
+
+def check_folder(out: Path, pool: Pool) -> None:
+    """Nothing, where a result in `out` would not replace one of something else.
+
+    Raises:
+        StorageError: the folder holds a result of another kind, or of other data.
+    """
+    file = out / "result.json"
+    if not file.exists():
+        return
+    advice = "choose another folder, or delete this one to start again"
+    try:
+        there = load_result(file)
+    except (DataFileError, OSError, json.JSONDecodeError):
+        raise StorageError(f"{file} is there, and no result of a study of inversion: {advice}") from None
+    if not there.schema_.startswith("seepage.inversion/"):
+        raise StorageError(f"{out} holds a result of another kind ({there.schema_}): {advice}")
+    if there.provenance.data_fingerprint != pool.fingerprint:
+        raise StorageError(f"{out} holds a study of other data ({there.provenance.data}): {advice}")

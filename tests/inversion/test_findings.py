@@ -89,8 +89,10 @@ def test_a_leak_that_was_shown_stays_one_though_the_study_is_weak():
     assert verdict(evidence([plain(0.001)], judge=evaluator(0.4))) == "LEAK SHOWN"
 
 
-def test_five_classes_and_half_the_real_images_are_enough():
-    assert verdict(evidence([plain()], attacked=5)) == "NO EVIDENCE"
+def test_ten_classes_and_half_the_real_images_are_enough():
+    assert verdict(evidence([plain()], attacked=10)) == "NO EVIDENCE"
+    # With five, sign flips over classes cannot give a p that survives the correction for several attacks.
+    assert verdict(evidence([plain()], attacked=5)) == "INCONCLUSIVE"
     assert verdict(evidence([plain()], judge=evaluator(0.5))) == "NO EVIDENCE"
 
 

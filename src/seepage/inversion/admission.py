@@ -60,7 +60,7 @@ def own_model(model: nn.Module, pool: Pool) -> tuple[nn.Module, int]:
     images = np.float32(as_images(pool)[:ASKED]) / np.float32(255)
     n_outputs = TargetModel.wrap(model).logits(images).shape[1]
     with torch.no_grad():
-        tensor = next((*model.parameters(), *model.buffers()), None)
+        tensor = next(iter((*model.parameters(), *model.buffers())), None)
         raw = model(torch.from_numpy(images[:1]).to("cpu" if tensor is None else tensor.device))
     if raw.shape != (1, n_outputs):
         raise InputError(f"expected a model with an output for each class, got answers of shape {tuple(raw.shape)}")

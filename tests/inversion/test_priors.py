@@ -28,6 +28,7 @@ from seepage.inversion.priors import (
     wgan_gp,
 )
 from seepage.inversion.priors import conditional as conditional_code
+from seepage.inversion.priors import knowledge_gan as knowledge_code
 from seepage.inversion.priors.adapters import fitted
 from seepage.inversion.priors.knowledge_gan import discriminator_loss, generator_loss
 from seepage.inversion.priors.wgan_gp import gradient_penalty
@@ -358,6 +359,42 @@ def test_the_critic_goes_first_and_rates_fall_to_nothing(kind, monkeypatch):
     assert steps == [(name, left) for left in (1, 0.75, 0.5, 0.25) for name in ("critic",) * 3 + ("images",)]
 
 
+def test_the_discriminator_learns_the_probabilities_of_each_image(monkeypatch):
+    seen, plain = [], knowledge_code.discriminator_loss
+    monkeypatch.setattr(
+        knowledge_code, "discriminator_loss", lambda *given: seen.append(given[2].clone()) or plain(*given)
+    )
+    public = halves()
+    train_knowledge_gan(public, oracle(), options=replace(TINY, steps=1, critic_steps=1), seed=3)
+    records = np.random.default_rng([3, 0]).integers(0, len(public), TINY.batch_size)
+    torch.testing.assert_close(seen[0], Sides()(public[records] / 255).softmax(1))
+
+
+@pytest.mark.parametrize("kind", ["gan", "knowledge-gan"])
+def test_no_batch_is_drawn_twice(kind, monkeypatch):
+    noise, records = [], []
+    plain = unconditional.Unconditional.noise, unconditional.Unconditional.records
+    monkeypatch.setattr(
+        unconditional.Unconditional, "noise", lambda self, rng: noise.append(plain[0](self, rng)) or noise[-1]
+    )
+    monkeypatch.setattr(
+        unconditional.Unconditional, "records", lambda self, rng: records.append(plain[1](self, rng)) or records[-1]
+    )
+    trainings()[kind](halves(), options=TINY, seed=0)
+    drawn = torch.cat(noise)
+    assert len(drawn.unique(dim=0)) == len(drawn)
+    assert len({tuple(batch.tolist()) for batch in records}) == len(records) > TINY.steps
+
+
+def test_statistics_taken_anew_are_the_mean_over_all_batches():
+    batches = iter(range(duel.STATISTICS_BATCHES))
+    average = nn.Sequential(nn.BatchNorm2d(1))
+    average[0].running_mean.fill_(99)
+    settled = duel.settled(average, lambda network: network(torch.full((2, 1, 1, 1), float(next(batches)))))
+    assert settled[0].running_mean.item() == pytest.approx((duel.STATISTICS_BATCHES - 1) / 2)
+    assert average[0].running_mean.item() == 99
+
+
 def test_a_training_that_diverges_is_refused(monkeypatch):
     step = unconditional.Unconditional.step
 
@@ -465,10 +502,10 @@ class Bars(nn.Module):
 
 def test_a_module_is_scaled_and_fitted():
     prior = ModulePrior(Bars().eval(), 3, (3, 8, 8), output_range=(-1, 3), name="bars")
-    codes = torch.tensor([[0.0, 1.0, 9.0], [-5.0, 7.0, 0.0]], requires_grad=True)
+    codes = torch.tensor([[0.0, 1.0, 9.0], [-5.0, 9.0, 0.0]], requires_grad=True)
     images = prior.images(codes, torch.zeros(2, dtype=torch.int64))
     assert images.shape == (2, 3, 8, 8)
-    # (0 + 1) / 4 and (1 + 1) / 4; -5 and 7 are outside and become 0 and 1
+    # (0 + 1) / 4 and (1 + 1) / 4; -5 and 9 are outside and become 0 and 1
     torch.testing.assert_close(images.detach(), torch.tensor([0.375, 0.5]).view(2, 1, 1, 1).expand(2, 3, 8, 8))
     (gradient,) = torch.autograd.grad(images[0, 0, 0, 0], codes)
     torch.testing.assert_close(gradient[0], torch.tensor([1 / 8, 1 / 8, 0]))
@@ -610,6 +647,10 @@ def test_a_saved_generator_is_a_prior_whose_codes_choose_its_class(tmp_path):
     images = prior.images(codes, torch.zeros(40, dtype=torch.int64))
     z, labels = codes[:, : gan_code.LATENT], torch.zeros(40, dtype=torch.int64)
     torch.testing.assert_close(images, (Generator.load(tmp_path / "own.safetensors").network(z, labels) + 1) / 2)
+    codes[:, gan_code.LATENT :] = torch.tensor([0.2, 0.0])  # shares e / (e + 1) and 1 / (e + 1)
+    shares = torch.tensor([[np.e, 1.0]]) / (np.e + 1)
+    expected = (prior.network(z, shares.float().expand(40, -1)) + 1) / 2
+    torch.testing.assert_close(prior.images(codes, labels), expected)
     mixed = torch.zeros(1, codes.shape[1], requires_grad=True)
     (gradient,) = torch.autograd.grad(prior.images(mixed, labels[:1])[..., :4].sum(), mixed)
     assert gradient[0, gan_code.LATENT] > 0 > gradient[0, gan_code.LATENT + 1]

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -88,6 +90,8 @@ def test_the_interval_covers_the_mean_about_as_often_as_stated(k, law):
 def test_expanded_percentiles_approach_the_stated_ones():
     assert expanded(0.95, 10**6) == pytest.approx(0.95, abs=1e-5)
     assert expanded(0.95, 10) > expanded(0.95, 40) > 0.95
+    # t_9 is 2.262157, and the normal law leaves 0.0085506 beyond sqrt(10 / 9) times that
+    assert expanded(0.95, 10) == pytest.approx(1 - math.erfc(math.sqrt(10 / 9) * 2.262157 / math.sqrt(2)), abs=1e-6)
 
 
 @pytest.mark.parametrize("value", [False, True])
@@ -226,6 +230,15 @@ def test_guessing_is_no_advantage_over_chance():
     chance = np.full(20, 0.1)
     found = [advantage(source.random(20) < 0.1, classes, chance, classes, rng=source)[1] for _ in range(300)]
     assert (np.array(found) <= 0.05).mean() <= 0.06
+
+
+def test_against_a_known_chance_no_image_is_left_out():
+    """Three of four, one of four and four of four against a quarter: .5, 0 and .75, whatever the draws."""
+    hits, classes = np.array([1, 1, 1, 0, 1, 0, 0, 0, 1, 1, 1, 1], bool), np.repeat(np.arange(3), 4)
+    for seed in range(10):
+        found, p = advantage(hits, classes, np.full(3, 0.25), np.arange(3), rng=rng(seed))
+        assert found.value == pytest.approx(1.25 / 3)
+        assert p == 0.25  # of the four choices of signs, the one that is there
 
 
 def test_every_attacked_class_needs_a_baseline():

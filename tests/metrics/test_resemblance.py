@@ -176,7 +176,7 @@ def test_diversity_by_hand():
 def test_diversity_is_what_loops_over_pairs_give(seed):
     source = rng(seed)
     made, real = source.normal(size=(12, 2)), source.normal(size=(15, 2))
-    labels, of_real = np.repeat(np.arange(4), 3), np.repeat(np.arange(5), 3)
+    labels, of_real = np.repeat(np.arange(4), [2, 3, 3, 4]), np.repeat(np.arange(5), [5, 3, 2, 2, 3])
     assert diversity(made, labels, real, of_real, rng=rng()).value == pytest.approx(
         naive.diversity(made, labels, real, of_real)
     )

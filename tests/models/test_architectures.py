@@ -58,6 +58,24 @@ def test_logits_are_the_head_of_the_features(name, input_shape):
     torch.testing.assert_close(model.head(features), model(x))
 
 
+@pytest.mark.parametrize(("name", "stages"), [("facenet64", (3, 4, 14, 3)), ("ir152", (3, 8, 36, 3))])
+def test_the_first_block_of_a_stage_halves_the_image(name, stages):
+    with torch.device("meta"):
+        model = build(name, (3, 64, 64), 10, width=2).eval()
+        x, sides = model.input_layer(torch.zeros(1, 3, 64, 64)), []
+        for block in model.body:
+            x = block(x)
+            sides.append(x.shape[-1])
+    assert sides == [64 >> stage for stage, n in enumerate(stages, 1) for _ in range(n)]
+
+
+def test_the_stem_of_imagenet_halves_the_image_twice():
+    with torch.device("meta"):
+        model = build("resnet18", (3, 64, 64), 10, width=2, stem="imagenet").eval()
+        stem = model.stem(torch.zeros(1, 3, 64, 64))
+        assert (stem.shape[-1], model.pool(stem).shape[-1]) == (32, 16)
+
+
 def test_mlp_takes_records_of_any_shape():
     for shape in [(5,), (2, 3), (1, 4, 4)]:
         assert build("mlp", shape, 3)(torch.zeros(4, *shape)).shape == (4, 3)

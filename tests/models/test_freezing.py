@@ -155,6 +155,14 @@ def test_a_frozen_norm_normalises_by_its_statistics_in_training_mode_too():
     assert module[4].training
 
 
+def test_a_norm_is_frozen_at_once_and_not_when_the_module_is_next_told_to_train():
+    module = small().train()
+    freeze(module, 2)
+    before = module[1].running_mean.clone()
+    module[1](torch.randn(3, 3, 4, 4) + 5)
+    assert torch.equal(module[1].running_mean, before)
+
+
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
 def test_copies_stay_frozen_and_keep_the_state_s_names(copied):
     module = small()
@@ -185,6 +193,13 @@ def test_names_numbers_and_shares(upto, frozen):
     freeze(module, upto)
     still = [name for name in held if not next(dict(module.named_modules())[name].parameters()).requires_grad]
     assert still == held[:frozen]
+
+
+def test_a_share_is_rounded_down_from_what_it_means_and_not_from_its_bits():
+    """0.29 times 100 is 28.999999999999996."""
+    module = nn.Sequential(*(nn.Linear(1, 1) for _ in range(100)))
+    assert len(freeze(module, 0.29)) == 29
+    assert len(freeze(module, 0.299)) == 29
 
 
 def test_a_block_is_frozen_with_all_that_is_in_it_and_nothing_that_starts_with_its_name():

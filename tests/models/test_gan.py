@@ -156,6 +156,14 @@ def test_a_training_keeps_all_that_the_next_step_depends_on(tmp_path):
         assert same(dict(module.state_dict()), dict(again.modules[name].state_dict()))
 
 
+def test_rates_fall_linearly_to_nothing():
+    training = code.Training(digits(), code.Settings("pool", 1, 4, 8, 4), "cpu")
+    for left in (1, 0.75, 0.5, 0.25):
+        training.step()
+        found = {name: optimiser.param_groups[0]["lr"] for name, optimiser in training.optimisers.items()}
+        assert found == {"images": left * code.LR_GENERATOR, "critic": left * code.LR_DISCRIMINATOR}
+
+
 def test_every_weight_of_the_discriminator_has_norm_one_at_most():
     critic = code.Discriminator((1, 8, 8), 3, 8).train()
     with torch.no_grad():

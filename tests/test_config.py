@@ -112,6 +112,11 @@ def test_data_on_the_command_line_take_the_place_of_the_file_s(section, tmp_path
     assert config.data.model_dump(exclude_defaults=True) == {"name": "mnist"}
 
 
+def test_fewer_records_on_the_command_line_are_of_the_file_s_data(tmp_path):
+    config = read("data: {name: mnist}", {"data.limit": 50}, folder=tmp_path)
+    assert config.data.model_dump(exclude_defaults=True) == {"name": "mnist", "limit": 50}
+
+
 def test_every_key_is_an_argument_of_the_audit_or_of_its_settings():
     """But for `options`, which says how files are read; and the defaults are the same."""
     arguments = inspect.signature(seepage.audit).parameters

@@ -72,6 +72,7 @@ def test_a_judge_no_better_than_chance_makes_all_invalid():
         ({"attacked": 4}, "only 4 classes were attacked"),
         ({"judge": evaluator(0.49)}, "only 49.0 % [47.0, 51.0] of real images"),
         ({"targets": [plain(test_accuracy=estimate(0.05, 0.025))]}, "has learnt nothing that could leak"),
+        ({"attacked": 6}, "with 6 classes and 6 attacks Holm's p cannot be below 0.094"),
         ({"targets": [with_p(target(ROWS["null"]), 0.9)]}, "no attack was run"),
         ({"targets": [plain(attacks=[])]}, "no attack was run"),
     ],
@@ -82,6 +83,21 @@ def test_a_study_that_could_not_have_shown_much_is_inconclusive(changes, why):
     assert why in headline(found)
     assert isinstance(conclusions(found), list)
     assert limits(found)
+
+
+def test_an_attack_needs_room_beyond_what_no_attack_made():
+    one = plain()
+    only = one.model_copy(update={"attacks": [one.attack("plg-mi")]})  # best of random: 16 %, the judge's low end: 16 %
+    crowded = evidence([only], judge=evaluator(0.18))
+    assert "(16.0 % [13.5, 18.5]) than real ones (18.0 % [16.0, 20.0])" in headline(crowded)
+    assert "no room" not in headline(evidence([only], judge=evaluator(0.19)))
+    # Another attack on it starts from less.
+    assert "no room" not in headline(evidence([one], judge=evaluator(0.18)))
+
+
+def test_a_model_that_was_given_is_one_model():
+    assert sentence(limits(evidence(is_given=True)), "One model")
+    assert "Seeds" not in {one.about for one in limits(evidence(is_given=True))}
 
 
 def test_a_leak_that_was_shown_stays_one_though_the_study_is_weak():

@@ -135,7 +135,7 @@ def test_features_of_another_judge_are_another_space(evidence):
     found = judged([first, second], rng=rng())
     alone = judged([first], rng=rng())
     assert found.kernel.value == alone.kernel.value
-    assert found.kernel.flag == "without 1 seeds, which had other judges"
+    assert found.kernel.flag == "without 1 seed, which had another judge"
 
 
 def test_it_fills_a_result(evidence):

@@ -1,18 +1,21 @@
 """The whole line on small drawn images: from a pool to a result that can be believed, and stopped at any time."""
 
+import contextlib
 import json
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.torch import save_file
 
 import seepage
 from seepage.cli import main
-from seepage.errors import InputError
+from seepage.errors import InputError, StorageError
 from seepage.inversion import INVERSIONS, Budget, Choice, find_inversion, invert, table
 from seepage.inversion.line import Line
-from seepage.inversion.priors import ModulePrior
+from seepage.inversion.priors import ModulePrior, PriorOptions
+from seepage.models.architectures import CNN
 from seepage.models.train import train
 from seepage.report.inversion_result import InversionResult
 from seepage.report.reading import load_result
@@ -162,13 +165,91 @@ def test_a_model_that_is_there_is_attacked_as_it_is(tmp_path):
     assert result.n_private_images == members.sum()
     assert result.provenance.membership == "declared"
     assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+    assert result.recipe == {"attacked": "CNN"}
+    assert "One model" in {one.about for one in result.limits}
+
+
+def test_outputs_of_a_model_that_is_there_are_labels_of_the_data(tmp_path):
+    """Classes 0 to 4 are the model's and 5 to 8 the attacker's, though all are in one pool."""
+    pool = bars(classes=range(9))
+    ours, members = np.asarray(pool.labels) < 5, np.arange(len(pool)) % 3 > 0
+    module = train(RECIPE, pool.subset(ours), members[ours], rng=np.random.default_rng(0))
+    module = five_outputs(module)
+    options = {**QUICK, "model": module, "attacks": ["gmi"], "fisher": False, "out": tmp_path / "out"}
+    result = invert(pool, members=members, targets=["undefended", "null"], **options)
+    assert [target.name for target in result.targets] == ["model", "null"]
+    assert result.target("model").test_accuracy.value > 0.9
+    assert result.target("null").n_trained == 0
+    assert result.n_private_classes == 5
+    assert set(result.recipe) > {"attacked", "model", "epochs"}
+    before = (tmp_path / "out" / "result.json").read_bytes()
+    for wrong, message in (
+        ({"private": 5}, "has 5 outputs: expected private images of the labels 0 to 4"),
+        ({"members": None}, "needs members"),
+        ({"attacks": ["gmi"], "priors": PriorOptions(batch_size=500)}, "batches of 500"),
+    ):
+        with pytest.raises(InputError, match=message):
+            invert(pool, **{"members": members, **options, **wrong})
+    with pytest.raises(StorageError, match="a study of other data"):
+        study(tmp_path / "out")
+    assert (tmp_path / "out" / "result.json").read_bytes() == before
+
+
+def five_outputs(module):
+    """The head's rows of the classes that it was trained on, where it has more."""
+    head = module.head
+    module.head = torch.nn.Linear(head.in_features, 5)
+    module.head.load_state_dict({name: value[:5] for name, value in head.state_dict().items()})
+    return module.eval()
+
+
+def test_weights_in_a_file_are_attacked_from_the_command_line(tmp_path):
+    pool = bars(classes=range(5))
+    members = np.arange(len(pool)) % 3 > 0
+    for name, rows in (("private", members), ("held_out", ~members)):
+        np.savez(tmp_path / f"{name}.npz", inputs=pool.inputs[rows], labels=np.asarray(pool.labels)[rows])
+    np.savez(tmp_path / "public.npz", inputs=bars(classes=range(6, 12)).inputs)
+    module = CNN((1, 8, 8), 5, widths=(8, 16)).eval()
+    save_file(module.state_dict(), tmp_path / "m.safetensors")
+    (tmp_path / "c.yaml").write_text(
+        "model: {file: m.safetensors, architecture: cnn, options: {widths: [8, 16]}}\n"
+        "data: {file: private.npz}\nnonmembers: {file: held_out.npz}\npublic: {file: public.npz}\n"
+        "judge: {epochs: 2, options: {widths: [8, 8]}}\nattacks: [gmi]\nbudget: {steps: 4}\n"
+        "prior: {steps: 4, width: 4, batch_size: 16}\nworkers: 0\nout: out\n"
+    )
+    run = CliRunner()
+
+    def said(*flags):
+        with contextlib.chdir(tmp_path):
+            return run.invoke(main, ["invert", "c.yaml", *flags])
+
+    assert said().exit_code == 0
+    result = InversionResult.load(tmp_path / "out")
+    assert (result.n_private_images, result.n_held_out_images) == (members.sum(), (~members).sum())
+    drawn = said("--limit", "30", "--out", "less")  # the file's data, fewer of them
+    assert drawn.exit_code == 0, drawn.output
+    for flags, message in (
+        (["--nonmembers", "private.npz"], "are also among those that it was"),
+        (["--public", "private.npz"], "are private ones too"),
+        (["--private", "3"], "5 outputs"),
+        (["--controls"], "the public ones have no labels"),
+    ):
+        refused = said(*flags, "--out", "other")
+        assert refused.exit_code == 2, refused.output
+        assert message in refused.output
+        assert len(refused.output.splitlines()) == 1
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_generator_of_the_users_takes_the_place_of_a_gan(tmp_path):
     network = torch.nn.Sequential(torch.nn.Linear(4, 64), torch.nn.Sigmoid(), torch.nn.Unflatten(1, (1, 8, 8)))
     given = ModulePrior(network.eval(), 4, (1, 8, 8), name="mine")
-    result = study(tmp_path, attacks=["gmi"], generator=given, samples=10, fisher=False, show_records=True)
+    result = study(
+        tmp_path, attacks=["gmi"], private=np.arange(6), generator=given, samples=np.int64(10), fisher=False,
+        show_records=True,
+    )  # fmt: skip
     assert result.priors == {"gan": "mine"}
+    assert result.provenance.settings["private"] == [0, 1, 2, 3, 4, 5]
     assert result.n_public_images == 72 + 10
     assert len(result.pictures) == 6
     assert len(result.pictures[0].private) == 2
@@ -183,6 +264,15 @@ def test_a_generator_of_the_users_takes_the_place_of_a_gan(tmp_path):
         ({"attacks": []}, "no attack to run"),
         ({"targets": ["undefended", "undefended"]}, "two targets are called"),
         ({"targets": []}, "nothing to attack"),
+        ({"targets": "undefended"}, "targets is a list"),
+        ({"targets": [("tl-dmi", {})]}, "a name or a Choice"),
+        ({"seeds": 3}, "seeds is a list of whole numbers"),
+        ({"seeds": "01"}, "seeds is a list of whole numbers"),
+        ({"random": 0}, "random must be a whole number of at least 1"),
+        ({"alpha": 0}, "alpha must lie strictly between 0 and 1"),
+        ({"confidence": 1}, "confidence must lie strictly between 0 and 1"),
+        ({"rng": -1}, "seed must be a whole number"),
+        ({"generator": torch.nn.Identity()}, "generator must be a Prior or None, got a Identity"),
         ({"targets": [Choice("null", {"a": 1})]}, "has no options"),
         ({"targets": ["early-stoping"]}, "early-stopping"),
         ({"seeds": [0, 0]}, "different whole numbers"),

@@ -107,14 +107,70 @@ def test_members_of_a_model_that_is_there_are_what_is_declared():
     assert (made.pool.inputs[made.train] == pool.inputs[members]).all()
 
 
+def test_a_models_outputs_are_the_labels_of_the_data():
+    pool = drawn(5)
+    members = np.arange(50) % 2 == 0
+    made = world(pool, members=members, n_outputs=3)
+    assert made.n_classes == 3
+    for label in range(3):
+        of_label = {image.tobytes() for image in pool.inputs[pool.labels == label]}
+        assert {image.tobytes() for image in made.pool.inputs[np.asarray(made.pool.labels) == label]} == of_label
+    assert len(made.images) == 20
+    same = world(pool, members=members, n_outputs=3, private=["0", "1", "2"], attacked=2)
+    assert same.n_classes == 3
+    assert len(same.attacked) == 2
+    other = {"members": members, "public": drawn(3, seed=5)}
+    for options in ({"n_outputs": 6}, {"n_outputs": 3, "private": [0, 1, 3]}, {"n_outputs": 5, "private": 3}):
+        with pytest.raises(InputError, match=rf"has {options['n_outputs']} outputs: expected private images of the"):
+            world(pool, **other, **options)
+    even = Pool(pool.inputs, 2 * np.asarray(pool.labels), scale=1 / 255)
+    with pytest.raises(InputError, match="labels 0 to 4, got 0, 2, 4; give"):
+        world(even, **other, n_outputs=5)
+
+
+def test_members_are_a_mask_with_images_of_every_class_on_both_sides():
+    pool, public = drawn(2), drawn(3, seed=5)
+    for members, message in (
+        (np.ones(20, dtype=np.int64), "true or false for each of 20 records, got int64"),
+        (np.ones(19, dtype=bool), "got bool of shape"),
+        (np.arange(20) < 15, "no image of class 0 that the model was not trained on"),
+        (np.arange(20) > 15, "no image of class 0 that the model was trained on"),
+    ):
+        with pytest.raises(InputError, match=message):
+            world(pool, public=public, members=members)
+    twice = Pool(np.concatenate([pool.inputs, pool.inputs[:3]]), [*pool.labels, *pool.labels[:3]], scale=1 / 255)
+    with pytest.raises(InputError, match="3 images that the model was not trained on are also among"):
+        world(twice, public=public, members=(np.arange(23) % 10 < 5) & (np.arange(23) < 20))
+
+
+def test_the_attacker_is_not_given_private_images():
+    pool = drawn()
+    mixed = Pool(np.concatenate([drawn(seed=8).inputs, pool.inputs[:4]]), name="mixed", scale=1 / 255)
+    with pytest.raises(InputError, match="4 public images are private ones too"):
+        world(pool, public=mixed)
+    coloured = Pool(np.repeat(pool.inputs[:2], 3, axis=1), name="coloured", scale=1 / 255)
+    with pytest.raises(InputError, match="2 public images are private ones too"):
+        world(pool, public=coloured)
+
+
+def test_a_name_goes_before_a_label_that_reads_the_same():
+    made = world(drawn(classes=tuple("123456")), private=["1", "2"])
+    assert made.pool.classes[:2] == ("1", "2")
+    assert world(drawn(classes=tuple("abcdef")), private=["1", "b", 2]).pool.classes[:2] == ("b", "c")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"private": 1}, "private: expected from 2 to 6"),
+        ({"private": float("nan")}, "private: expected from 2 to 6"),
+        ({"private": float("inf")}, "private: expected from 2 to 6"),
+        ({"private": True}, "a list of classes, got True"),
+        ({"private": "ab"}, "a list of classes, got 'ab'"),
         ({"private": 6}, "every class is private"),
         ({"private": ["7"]}, "class '7'"),
         ({"private": 3, "attacked": 4}, "attacked: expected from 2 to 3"),
-        ({"held_out": 0.01}, "cannot be held out"),
+        ({"held_out": 0.01}, "a share of 0.01 cannot be held out"),
         ({"held_out": 1.0}, "between 0 and 1"),
         ({"public": drawn(seed=9), "samples": 3}, "a generator that is given"),
     ],

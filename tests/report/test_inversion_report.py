@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from seepage.cli import main
 from seepage.errors import DataFileError
+from seepage.report.inversion_content import lead
 from seepage.report.inversion_plots import attacks_figure, figure_alone, frontier_figure
 from seepage.report.inversion_result import SCHEMA, InversionResult
 from seepage.report.inversion_terminal import summary
@@ -98,6 +99,23 @@ def test_sections_stand_in_order(page):
     order = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
     assert order == ["verdict", "conclusions", "attacks", "frontier", "controls", "likeness", "fisher", "classes",
                      "targets", "method", "provenance"]  # fmt: skip
+
+
+def test_the_lead_says_how_often_each_target_was_trained(result):
+    def told(**changes):
+        return lead(result.model_copy(update=changes))[1]
+
+    assert "with 3 trainings of every target; a control is made once." in told()
+    plain = [one for one in result.targets if one.role not in ("null", "shuffled")]
+    assert "with 3 trainings of every target." in told(targets=plain)
+    assert "once for each of 3 seeds." in told(targets=plain, recipe={"attacked": "CNN"})
+    assert "training" not in told(seeds=[0])
+
+
+def test_a_null_target_saw_no_private_image(source):
+    text = "".join(source.split())
+    assert "ontheprivateimagesthatothersaretrainedon" in text
+    assert "bythetruelabels" in text
 
 
 @pytest.mark.parametrize("name", ["LEAK SHOWN", "NO EVIDENCE", "INCONCLUSIVE", "INVALID"])

@@ -17,8 +17,8 @@ from seepage.cli.group import main
 @click.option("--public", help="The attacker's images: another data set or file.  [default: the other classes]")
 @click.option("--private", type=click.IntRange(2), help="So many private classes.  [default: half; all with --public]")
 @click.option("--attacked", type=click.IntRange(2), help="Private classes that are inverted.  [default: all]")
-@click.option("--model", type=click.Path(path_type=Path), help="Attack this model: .safetensors, .pt.")
-@click.option("--architecture", help="What to train, or what the weights belong to.  [default: cnn]")
+@click.option("--model", type=click.Path(path_type=Path), help="Attack this (.safetensors, .pt): output c is label c.")
+@click.option("--architecture", help="What to train, by default cnn; or what the weights of --model belong to.")
 @click.option("--nonmembers", help="With --model: images of its classes that it was not trained on.")
 @click.option("--attack", "--attacks", "attacks", help="Names separated by commas ('seepage inversions').")
 @click.option("--defences", help="Attack models with these defences too, with commas.")
@@ -26,7 +26,7 @@ from seepage.cli.group import main
 @click.option("--controls", is_flag=True, default=None, help="Attack a null and a shuffled-label model too.")
 @click.option("--steps", type=click.IntRange(1), help="Updates of an image.  [default: 200]")
 @click.option("--restarts", type=click.IntRange(1), help="Tries for an image.  [default: 1]")
-@click.option("--full-budget", is_flag=True, default=None, help="The steps and restarts of each source.")
+@click.option("--full-budget", is_flag=True, default=None, help="The steps, restarts and questions of each source.")
 @click.option("--images-per-class", type=click.IntRange(1), help="[default: 1]")
 @click.option("--generator", help="In place of a GAN on public images: dcgan-faces or a .safetensors.")
 @click.option("--samples", type=click.IntRange(0), help="Images of that generator that join the public ones.")
@@ -136,4 +136,5 @@ def fisher(folder: Path, out: Path | None, as_json: bool) -> None:
         click.echo(f"    {'layer':24}{'classification':>16}{'inversion':>12}")
         for name, known, made in zip(curve.layers, curve.classification, curve.inversion, strict=True):
             click.echo(f"    {name:24}{known:16.3f}{made:12.3f}")
-    click.echo(f"Figure: {write_fisher(result.fisher, out or folder / 'fisher.svg')}")
+    beside = folder if folder.is_dir() else folder.parent
+    click.echo(f"Figure: {write_fisher(result.fisher, out or beside / 'fisher.svg')}")

@@ -6,6 +6,8 @@ import copy
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import UnionType
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,7 +60,7 @@ def own_model(model: nn.Module, pool: Pool) -> tuple[nn.Module, int]:
         raise InputError(f"inversion searches with a model's gradients: expected a torch module, got {model!r:.80}")
     model = copy.deepcopy(model).eval()
     images = np.float32(as_images(pool)[:ASKED]) / np.float32(255)
-    n_outputs = TargetModel.wrap(model).logits(images).shape[1]
+    n_outputs = TargetModel.wrap(model, outputs="logits").logits(images).shape[1]
     with torch.no_grad():
         tensor = next(iter((*model.parameters(), *model.buffers())), None)
         raw = model(torch.from_numpy(images[:1]).to("cpu" if tensor is None else tensor.device))
@@ -75,6 +77,11 @@ def targets_of(
     Raises:
         InputError: there is no such target, or its training needs what a study of inversion does not have.
     """
+    if isinstance(choices, (str, Choice)):
+        raise InputError(f"invert: targets is a list, got one alone: write targets=[{choices!r}]")
+    for choice in choices:
+        if not isinstance(choice, (str, Choice)):
+            raise InputError(f"invert: a target is a name or a Choice, got {choice!r}")
     specs = targets(choices, recipe)
     if model is not None:
         others = {name: spec for name, spec in specs.items() if spec.role != UNDEFENDED}
@@ -147,6 +154,36 @@ def check_priors(attacks: Mapping[str, Inversion], world: World, options: PriorO
         check_public(torch.from_numpy(world.images), options)
 
 
+def check_kinds(**values: tuple[Any, type | UnionType]) -> None:
+    """Nothing, where each is of the kind that stands beside it.
+
+    Raises:
+        InputError: one is not.
+    """
+    for name, (value, kind) in values.items():
+        if not isinstance(value, kind):
+            wanted = " or ".join(one.__name__ for one in getattr(kind, "__args__", (kind,))).replace("NoneType", "None")
+            raise InputError(f"invert: {name} must be a {wanted}, got a {type(value).__name__}")
+
+
+def plain(value: Any) -> Any:
+    """Numbers and lists as JSON has them, of NumPy's."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    return [plain(one) for one in value] if isinstance(value, (list, tuple, range)) else value
+
+
+def check_levels(**levels: float) -> None:
+    """Nothing, where each is a share of one.
+
+    Raises:
+        InputError: one is not strictly between 0 and 1.
+    """
+    for name, value in levels.items():
+        if not 0 < value < 1:
+            raise InputError(f"invert: {name} must lie strictly between 0 and 1, got {value!r}")
+
+
 def check_numbers(**numbers: tuple[int, int]) -> None:
     """Nothing, where each is a whole number of at least what stands beside it.
 
@@ -154,7 +191,7 @@ def check_numbers(**numbers: tuple[int, int]) -> None:
         InputError: one is not.
     """
     for name, (value, least) in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"invert: {name} must be a whole number of at least {least}, got {value!r}")
 
 
@@ -164,6 +201,8 @@ def check_seeds(seeds: Sequence[int]) -> list[int]:
     Raises:
         InputError: there is none, one comes twice, or one is no whole number of at least 0.
     """
+    if isinstance(seeds, (int, np.integer, str)):
+        raise InputError(f"invert: seeds is a list of whole numbers, such as (0, 1, 2), got {seeds!r}")
     seeds = list(seeds)
     if not seeds or len(set(seeds)) < len(seeds) or any(not isinstance(s, (int, np.integer)) or s < 0 for s in seeds):
         raise InputError(f"invert: expected seeds as different whole numbers of at least 0, got {seeds}")

@@ -221,7 +221,8 @@ def _in_one_space(seen: Sequence[Seen], *, confidence: float, rng: np.random.Gen
         "diversity": diversity(features, labels, private.features, private.labels, **level),
     }
     left = len(seen) - len(parts)
-    note = f"without {left} seeds, which had other judges" if left else None
+    whose = "1 seed, which had another judge" if left == 1 else f"{left} seeds, which had other judges"
+    note = f"without {whose}" if left else None
     return {name: _known(one, note) for name, one in found.items()}
 
 

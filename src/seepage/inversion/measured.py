@@ -19,6 +19,7 @@ from seepage.metrics import holm
 from seepage.metrics.intervals import Estimate, clopper_pearson
 from seepage.models.access import Access
 from seepage.models.target import TargetModel
+from seepage.models.wrapper import Wrapped
 from seepage.report import inversion_result as report
 from seepage.report.estimates import saved
 
@@ -46,7 +47,7 @@ def target_result(
         part: _accuracy([_hits(module, *world.of(at)) for module in modules.values()], confidence)
         for part, at in rows.items()
     }
-    first = next(iter(modules.values()))
+    first = _inside(next(iter(modules.values())))
     n_parameters = sum(parameter.numel() for parameter in first.parameters())
     others = {
         (seed, kind): _baselines(line, spec.name, kind, seed, one)
@@ -105,6 +106,11 @@ def _hits(module: nn.Module, images: torch.Tensor, labels: np.ndarray) -> Bool[n
     return TargetModel.wrap(module).labels(images.numpy()) == labels
 
 
+def _inside(module: nn.Module) -> nn.Module:
+    """The model itself, where a defence of the answers stands around it: that one has no part in what was learnt."""
+    return module.module if isinstance(module, Wrapped) else module
+
+
 def _accuracy(hits: Sequence[Bool[np.ndarray, " images"]], confidence: float) -> Estimate:
     """Share of the images that a target takes for their class, its mean over seeds.
 
@@ -132,7 +138,7 @@ def fisher_curves(
         for attack in sorted(known, key=lambda one: -(one.accuracy.value or 0.0)):
             made, of, _ = line.images(seed, row.name, attack.attack)
             names = {"target": row.name, "attack": attack.attack}
-            module, reconstructed = line.target(seed, row.name), (made, torch.from_numpy(of))
+            module, reconstructed = _inside(line.target(seed, row.name)), (made, torch.from_numpy(of))
             try:
                 curves.append(fisher(module, *private, *reconstructed, **names, rng=rng, confidence=confidence))
             except VanishedGradient:

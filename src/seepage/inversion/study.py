@@ -27,18 +27,7 @@ import seepage
 from seepage.data import Pool
 from seepage.errors import InputError, StorageError
 from seepage.execution import Inline, Processes
-from seepage.inversion import findings
-from seepage.inversion.admission import (
-    attacks_of,
-    check_folder,
-    check_judge,
-    check_numbers,
-    check_priors,
-    check_seeds,
-    own_model,
-    targets_of,
-    usable,
-)  # fmt: skip
+from seepage.inversion import admission, findings
 from seepage.inversion.base import Budget, Inversion
 from seepage.inversion.evaluators import Embedder, Evaluator, Trained
 from seepage.inversion.evidence import Evidence, evaluator_info
@@ -49,7 +38,6 @@ from seepage.inversion.priors import PriorOptions
 from seepage.inversion.priors.base import Prior
 from seepage.inversion.targets import Choice, TargetSpec
 from seepage.inversion.world import make_world
-from seepage.metrics.intervals import check_confidence
 from seepage.models.plan import n_cores
 from seepage.models.recipe import Recipe
 from seepage.report import inversion_result as report
@@ -132,28 +120,36 @@ def invert(
         baselines without an attack, intervals over classes, controls that nothing can be had from.
     """
     started = time.perf_counter()
-    out, seeds, chosen, device = Path(out), check_seeds(seeds), attacks_of(attacks), usable(device)
-    root_seed = int(rng) if isinstance(rng, (int, np.integer)) else int(rng.integers(2**53))
-    check_numbers(seed=(root_seed, 0), images_per_class=(images_per_class, 1), random=(random, 1), samples=(samples, 0))
-    check_confidence(confidence)
-    if not 0 < alpha < 1:
-        raise InputError(f"invert: alpha must lie strictly between 0 and 1, got {alpha!r}")
-    model, n_outputs = (None, None) if model is None else own_model(model, pool)
+    admission.check_kinds(
+        pool=(pool, Pool), recipe=(recipe, Recipe), public=(public, Pool | None), budget=(budget, Budget | None),
+        priors=(priors, PriorOptions | None), generator=(generator, Prior | None),
+    )  # fmt: skip
+    out, seeds, chosen = Path(out), admission.check_seeds(seeds), admission.attacks_of(attacks)
+    device = admission.usable(device)
+    root_seed = int(rng.integers(2**53) if isinstance(rng, np.random.Generator) else rng)
+    private, attacked, per_class, random, samples = map(
+        admission.plain, (private, attacked, images_per_class, random, samples)
+    )
+    admission.check_numbers(
+        seed=(root_seed, 0), images_per_class=(per_class, 1), random=(random, 1), samples=(samples, 0)
+    )
+    admission.check_levels(alpha=alpha, confidence=confidence)
+    model, n_outputs = (None, None) if model is None else admission.own_model(model, pool)
     if n_outputs is not None and members is None:
         raise InputError("a model of your own needs members: which of the records it was trained on")
     world = make_world(
         pool, public=public, private=private, attacked=attacked, held_out=held_out, members=members,
         n_outputs=n_outputs, given=generator, samples=samples, rng=np.random.default_rng([root_seed, 6]),
     )  # fmt: skip
-    specs = targets_of(targets, recipe, world, model)
+    specs = admission.targets_of(targets, recipe, world, model)
     judge, priors = judge or default_judge(), priors or PriorOptions()
     given = judge if isinstance(judge, Evaluator) else None
-    check_judge(judge, model, world)
-    check_priors(chosen, world, priors, generator)
-    check_folder(out, pool)
+    admission.check_judge(judge, model, world)
+    admission.check_priors(chosen, world, priors, generator)
+    admission.check_folder(out, pool)
     line = Line(
         world, specs, chosen, {name: budget or one.own for name, one in chosen.items()}, None if given else judge,
-        priors, generator, images_per_class, random, out.absolute() / "run", device,
+        priors, generator, per_class, random, out.absolute() / "run", device,
     )  # fmt: skip
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -185,7 +181,7 @@ def invert(
         n_public_images=len(world.images),
         public=world.about,
         image_shape=list(world.image_shape),
-        images_per_class=images_per_class,
+        images_per_class=per_class,
         seeds=seeds,
         alpha=alpha,
         confidence=confidence,
@@ -211,7 +207,7 @@ def invert(
             membership="drawn" if members is None else "declared",
             command=command or f"seepage.invert(..., rng={root_seed})",
             settings={
-                "private": private if isinstance(private, (int, float, type(None))) else list(private),
+                "private": private,
                 "attacked": attacked,
                 "held_out": held_out,
                 "budget": None if budget is None else asdict(budget),

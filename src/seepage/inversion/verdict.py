@@ -113,6 +113,12 @@ def weaknesses(found: Evidence) -> list[str]:
         )
     if judge.value is None or judge.value < WEAK_JUDGE:
         told.append(f"the judge takes only {rate_of(judge)} of real images for their class")
+    easiest = min((best_accuracy(attack) for one in about for attack in one.attacks), key=lambda one: one.value or 0.0)
+    if None not in (easiest.value, judge.low) and easiest.value >= judge.low:
+        told.append(
+            f"images that no attack made are not clearly less often recognised ({rate_of(easiest)}) than real ones "
+            f"({rate_of(judge)}), which leaves an attack no room to get beyond them"
+        )
     for target in about:
         natural = target.test_accuracy
         if natural.low is None or natural.low <= found.chance:

@@ -66,7 +66,8 @@ def _attack(one: AttackInfo) -> Facts:
 
 
 def _target(title: str, one: TargetResult) -> Facts:
-    seen = "on the private images that others are trained on" if one.role == "null" else "in training"
+    told = {"null": "on the private images that others are trained on", "shuffled": "in training, by the true labels"}
+    seen = told.get(one.role, "in training")
     rows = [
         ("Name", one.name),
         ("Role", one.role),

@@ -1,17 +1,12 @@
 """The tables of a result: controls, exposed records, classes, groups, target, training, provenance."""
 
-import datetime
 import hashlib
-import platform
-import time
 from dataclasses import asdict
 
 import numpy as np
-import torch
 from scipy.special import log_softmax
 from scipy.stats import t as student
 
-import seepage
 from seepage import metrics
 from seepage.auditing.controls import Controls
 from seepage.auditing.ensemble import per_record
@@ -211,14 +206,8 @@ def training(evidence: Evidence, rows: np.ndarray, settings: Settings) -> report
 def provenance(evidence, settings, root_seed, started, command, attacks, queries, config) -> report.Provenance:
     pool = evidence.records
     fingerprint = pool.fingerprint if pool is not None else digest(_outputs_digest(evidence.logits))
-    return report.Provenance(
-        seepage=seepage.__version__,
-        python=platform.python_version(),
-        torch=torch.__version__,
-        numpy=np.__version__,
-        platform=f"{platform.system()} {platform.machine()}",
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        seconds=time.perf_counter() - started,
+    return report.Provenance.now(
+        started=started,
         seed=root_seed,
         data="outputs" if pool is None else pool.name,
         data_fingerprint=fingerprint,

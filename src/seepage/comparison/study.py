@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
 import os
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -13,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-import seepage
 from seepage.auditing.settings import Settings
 from seepage.comparison import figures, findings
 from seepage.comparison.choice import SHELF, TUNING, Choice, entries
@@ -173,14 +169,8 @@ def compare(
         frontier=report.frontier(results, lambda one: one.worst.tpr.estimate.value),
         frontier_auc=report.frontier(results, lambda one: one.worst.auc.estimate.value),
         matched=matched,
-        provenance=Provenance(
-            seepage=seepage.__version__,
-            python=platform.python_version(),
-            torch=torch.__version__,
-            numpy=np.__version__,
-            platform=f"{platform.system()} {platform.machine()}",
-            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            seconds=time.perf_counter() - started,
+        provenance=Provenance.now(
+            started=started,
             seed=seeds[0],
             data=pool.name,
             data_fingerprint=pool.fingerprint,
@@ -204,12 +194,7 @@ def compare(
             },
         ),
     )
-    try:
-        result.save(out / "result.json")
-    except OSError as error:
-        raise StorageError(f"cannot write {out / 'result.json'}: {error.strerror}") from None
-    result.report(out / "report.html")
-    result.report(out / "report.md")
+    result.write(out)
     return result
 
 

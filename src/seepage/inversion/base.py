@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -18,7 +17,7 @@ from seepage.inversion.priors.base import Prior
 from seepage.inversion.randomness import Rngs, normal, uniform
 from seepage.models.access import Access
 
-__all__ = ["Attempt", "Budget", "Images", "Inversion", "Report", "Rngs", "normal", "prior_folder", "silent", "uniform"]
+__all__ = ["Attempt", "Budget", "Images", "Inversion", "Report", "Rngs", "normal", "silent", "uniform"]
 
 Images = Float[Tensor, "images channels height width"]  # values in [0, 1]
 Report = Callable[[float], None]
@@ -125,8 +124,3 @@ class Inversion(ABC):
         merit = merit.nan_to_num(-torch.inf)  # a try that came to nothing; NaN would be the greatest
         best = merit.view(-1, restarts).argmax(1) + restarts * torch.arange(len(attempt), device=merit.device)
         return images[best].detach()
-
-
-def prior_folder(folder: Path | None, kind: str) -> Path | None:
-    """Where the training of a prior keeps its state."""
-    return None if folder is None else folder / kind

@@ -9,9 +9,7 @@ images, judge           -> accuracy beside chance, prior-only and public-only ba
 
 from __future__ import annotations
 
-import datetime
 import os
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -19,11 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool
 from torch import nn
 
-import seepage
 from seepage.data import Pool
 from seepage.errors import InputError, StorageError
 from seepage.execution import Inline, Processes
@@ -192,14 +188,8 @@ def invert(
         fisher=fisher_curves(line, rows, seeds[0], confidence, draws) if fisher else [],
         pictures=pictures(line, evidence[seeds[0]].evaluator, seeds[0]) if show_records else [],
         recipe=_described(recipe, specs),
-        provenance=Provenance(
-            seepage=seepage.__version__,
-            python=platform.python_version(),
-            torch=torch.__version__,
-            numpy=np.__version__,
-            platform=f"{platform.system()} {platform.machine()}",
-            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            seconds=time.perf_counter() - started,
+        provenance=Provenance.now(
+            started=started,
             seed=root_seed,
             data=pool.name,
             data_fingerprint=pool.fingerprint,
@@ -218,12 +208,7 @@ def invert(
             },
         ),
     )
-    try:
-        result.save(out / "result.json")
-    except OSError as error:
-        raise StorageError(f"cannot write {out / 'result.json'}: {error.strerror}") from None
-    result.report(out / "report.html")
-    result.report(out / "report.md")
+    result.write(out)
     return result
 
 

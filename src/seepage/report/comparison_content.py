@@ -1,13 +1,12 @@
 """What the report of a comparison says, in order; HTML and Markdown render the same blocks."""
 
-import json
-
 from seepage.report import comparison_plots as plots
 from seepage.report import comparison_tables as tables
-from seepage.report.blocks import Code, Facts, Figure, Figures, Paragraph, Section
+from seepage.report.blocks import Facts, Figure, Figures, Paragraph, Section
 from seepage.report.comparison_result import ComparisonResult, DefenceResult
 from seepage.report.content import KeyFigure
-from seepage.report.numbers import count, duration, interval_of, moment, percent, rate, value_of
+from seepage.report.numbers import count, duration, interval_of, percent, rate, value_of
+from seepage.report.provenance import provenance
 from seepage.report.result import Estimate
 
 CHANGES = {
@@ -66,7 +65,7 @@ def sections(result: ComparisonResult) -> list[Section]:
         ("tuning", "Settings tried", tables.tuning(result)),
         ("seeds", "Every seed", [tables.seeds(result)]),
         ("method", "Method and limits", _method(result)),
-        ("provenance", "Provenance", _provenance(result)),
+        ("provenance", "Provenance", provenance(result.provenance)),
     ]
     return [Section(name, title, blocks) for name, title, blocks in made if blocks]
 
@@ -131,21 +130,3 @@ def _defence(title: str, one: DefenceResult) -> Facts:
 
 def _interval_and_n(one: Estimate, *, as_rate: bool) -> str:
     return ", ".join(filter(None, [interval_of(one, as_rate=as_rate), f"n {count(one.n)}"]))
-
-
-def _provenance(result: ComparisonResult) -> list:
-    made = result.provenance
-    return [
-        Facts(
-            [
-                ("Data", f"{made.data}, {count(made.n_records)} records"),
-                ("Fingerprint", made.data_fingerprint),
-                ("Seed", str(made.seed)),
-                ("Made", f"{moment(made.created)}, in {duration(made.seconds)}"),
-                ("Software", f"Seepage {made.seepage}, Python {made.python}, PyTorch {made.torch}, NumPy {made.numpy}"),
-                ("Platform", made.platform),
-            ]
-        ),
-        Code("Command", made.command),
-        Code("Settings", json.dumps(made.settings, indent=1, ensure_ascii=False)),
-    ]

@@ -5,7 +5,7 @@ from seepage.report import inversion_tables as tables
 from seepage.report.blocks import Figure, Figures, Paragraph, Section
 from seepage.report.content import KeyFigure
 from seepage.report.fisher_plot import fisher_figure
-from seepage.report.inversion_method import method, provenance, sentences
+from seepage.report.inversion_method import method, sentences
 from seepage.report.inversion_pictures import pictures
 from seepage.report.inversion_result import InversionResult, TargetResult
 from seepage.report.inversion_view import (
@@ -22,6 +22,7 @@ from seepage.report.inversion_view import (
     titles,
 )
 from seepage.report.numbers import count, interval_of, listed, percent, rate, value_of, with_interval
+from seepage.report.provenance import provenance
 from seepage.report.result import Estimate
 
 MEANS = {
@@ -89,7 +90,7 @@ def sections(result: InversionResult) -> list[Section]:
         ("classes", "Class by class", tables.classes(result)),
         ("targets", "Every other target", _others(result)),
         ("method", "Method and limits", method(result)),
-        ("provenance", "Provenance", provenance(result)),
+        ("provenance", "Provenance", provenance(result.provenance, recipe=result.recipe)),
     ]
     return [Section(name, title, blocks) for name, title, blocks in made if blocks]
 

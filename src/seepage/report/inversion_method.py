@@ -1,13 +1,12 @@
 """How a study of model inversion was made: limits, judge, attacks, targets, provenance."""
 
-import json
 from collections.abc import Sequence
 
 from seepage.report import inversion_tables as tables
-from seepage.report.blocks import Code, Facts
+from seepage.report.blocks import Facts
 from seepage.report.inversion_result import AttackInfo, InversionResult, TargetResult
 from seepage.report.inversion_view import titles
-from seepage.report.numbers import count, duration, moment, with_interval
+from seepage.report.numbers import count, with_interval
 from seepage.report.result import Estimate
 from seepage.report.trust_result import Finding
 
@@ -77,25 +76,6 @@ def _target(title: str, one: TargetResult) -> Facts:
         *(("To know", note) for note in one.notes),
     ]
     return Facts([(term, text) for term, text in rows if text], title=title)
-
-
-def provenance(result: InversionResult) -> list:
-    made = result.provenance
-    return [
-        Facts(
-            [
-                ("Data", f"{made.data}, {count(made.n_records)} records"),
-                ("Fingerprint", made.data_fingerprint),
-                ("Seed", str(made.seed)),
-                ("Made", f"{moment(made.created)}, in {duration(made.seconds)}"),
-                ("Software", f"Seepage {made.seepage}, Python {made.python}, PyTorch {made.torch}, NumPy {made.numpy}"),
-                ("Platform", made.platform),
-            ]
-        ),
-        Code("Command", made.command),
-        Code("Settings", json.dumps(made.settings, indent=1, ensure_ascii=False)),
-        Code("Recipe", json.dumps(result.recipe, indent=1, ensure_ascii=False)),
-    ]
 
 
 def _told(one: Estimate) -> str:

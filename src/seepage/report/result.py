@@ -4,10 +4,15 @@
 `docs/result.schema.json`; a change that removes or renames a field raises the number in `SCHEMA`.
 """
 
-from typing import ClassVar, Literal
+import datetime
+import platform
+import time
+from importlib import metadata
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
+import seepage
 from seepage.report.saved import Part, Saved
 
 SCHEMA = "seepage.audit/2"
@@ -189,6 +194,25 @@ class Provenance(Part):
     membership: Literal["drawn", "declared", "unknown"]
     command: str = Field(description="what to type to get this result again")
     settings: dict[str, object]
+
+    @classmethod
+    def now(cls, *, started: float, **about: object) -> Self:
+        """What was made here and now.
+
+        Args:
+            started: `time.perf_counter()` at the beginning.
+            about: the other fields, from `seed` on.
+        """
+        return cls(
+            seepage=seepage.__version__,
+            python=platform.python_version(),
+            torch=metadata.version("torch"),
+            numpy=metadata.version("numpy"),
+            platform=f"{platform.system()} {platform.machine()}",
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            seconds=time.perf_counter() - started,
+            **about,
+        )
 
 
 class SmallestLeak(Part):

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from seepage.errors import DataFileError
+from seepage.errors import DataFileError, StorageError
 
 
 class Part(BaseModel):
@@ -54,6 +54,19 @@ class Saved(Part):
         if result.schema_ != cls.SCHEMA:
             raise DataFileError(f"{path} follows {result.schema_}, expected {cls.SCHEMA}")
         return result
+
+    def write(self, folder: Path) -> None:
+        """The result and its page in a folder: result.json, report.html, report.md.
+
+        Raises:
+            StorageError: one cannot be written.
+        """
+        try:
+            self.save(folder / "result.json")
+        except OSError as error:
+            raise StorageError(f"cannot write {folder / 'result.json'}: {error.strerror}") from None
+        self.report(folder / "report.html")
+        self.report(folder / "report.md")
 
     def report(self, path: str | os.PathLike) -> Path:
         """Render the result to `path`; the suffix chooses .html or .md."""

@@ -1,12 +1,10 @@
 """What the report of the honesty study says, in order; HTML and Markdown render the same blocks."""
 
-import json
 from collections.abc import Sequence
 
 from seepage.report import trust_plots as plots
 from seepage.report.blocks import (
     Cell,
-    Code,
     Column,
     Facts,
     Figure,
@@ -19,7 +17,8 @@ from seepage.report.blocks import (
     words,
 )
 from seepage.report.content import KeyFigure
-from seepage.report.numbers import count, decimal, duration, interval_of, moment, percent, rate, value_of
+from seepage.report.numbers import count, decimal, interval_of, percent, rate, value_of
+from seepage.report.provenance import provenance
 from seepage.report.result import Estimate
 from seepage.report.trust_result import Finding, TrustResult, VariantResult
 
@@ -68,7 +67,11 @@ def sections(result: TrustResult) -> list[Section]:
         *([Section("rays", "Scaled without end", _rays(result))] if result.rays else []),
         Section("source", "Beside the published figures", _comparisons(result)),
         Section("method", "Method and limits", _method(result)),
-        Section("provenance", "Provenance", _provenance(result)),
+        Section(
+            "provenance",
+            "Provenance",
+            provenance(result.provenance, more=[("Near non-members", result.generator)], recipe=result.recipe),
+        ),
     ]
 
 
@@ -268,26 +271,6 @@ def _method(result: TrustResult) -> list:
         Facts(sets, title="Non-members"),
         Facts([(a.title, a.rule) for a in standard.attacks], title="Attacks (rules of the standard model)"),
         _sentences(result.limits, "Limits"),
-    ]
-
-
-def _provenance(result: TrustResult) -> list:
-    made = result.provenance
-    return [
-        Facts(
-            [
-                ("Data", f"{made.data}, {count(made.n_records)} records"),
-                ("Fingerprint", made.data_fingerprint),
-                ("Near non-members", result.generator),
-                ("Seed", str(made.seed)),
-                ("Made", f"{moment(made.created)}, in {duration(made.seconds)}"),
-                ("Software", f"Seepage {made.seepage}, Python {made.python}, PyTorch {made.torch}, NumPy {made.numpy}"),
-                ("Platform", made.platform),
-            ]
-        ),
-        Code("Command", made.command),
-        Code("Settings", json.dumps(made.settings, indent=1, ensure_ascii=False)),
-        Code("Recipe", json.dumps(result.recipe, indent=1, ensure_ascii=False)),
     ]
 
 

@@ -9,9 +9,7 @@ target test, shadow test     -> own-distribution non-members; calibration of the
 
 from __future__ import annotations
 
-import datetime
 import os
-import platform
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,9 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-import seepage
 from seepage.data import Pool
 from seepage.errors import StorageError
 from seepage.models.laplace import noise_like
@@ -119,14 +115,8 @@ def study(
         rays=along,
         comparisons=findings.comparisons(variants, sets, along),
         recipe=recipe.describe(),
-        provenance=Provenance(
-            seepage=seepage.__version__,
-            python=platform.python_version(),
-            torch=torch.__version__,
-            numpy=np.__version__,
-            platform=f"{platform.system()} {platform.machine()}",
-            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            seconds=time.perf_counter() - started,
+        provenance=Provenance.now(
+            started=started,
             seed=root_seed,
             data=pool.name,
             data_fingerprint=pool.fingerprint,
@@ -136,12 +126,7 @@ def study(
             settings={**asdict(choices), **({"config": dict(config)} if config else {})},
         ),
     )
-    try:
-        result.save(out / "result.json")
-    except OSError as error:
-        raise StorageError(f"cannot write {out / 'result.json'}: {error.strerror}") from None
-    result.report(out / "report.html")
-    result.report(out / "report.md")
+    result.write(out)
     return result
 
 

@@ -40,8 +40,8 @@ def headline(found: Evidence) -> str:
     best, model = best_accuracy(lead), _subject(found, target)
     if said == "LEAK SHOWN":
         return (
-            f"Classes can be pictured from {model}: the judge recognises {rate_of(lead.accuracy)} of the images that "
-            f"{found.called(lead)} makes, and at most {rate_of(best)} of images that no attack made."
+            f"Something of the classes can be had from {model}: the judge recognises {rate_of(lead.accuracy)} of the "
+            f"images that {found.called(lead)} makes, and at most {rate_of(best)} of images that no attack made."
         )
     return (
         f"No attack on {model} is recognised beyond the baselines: {found.called(lead)} gets furthest, with "

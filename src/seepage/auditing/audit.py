@@ -18,7 +18,7 @@ from seepage.auditing.findings import Scored, measure, score
 from seepage.auditing.gather import DEFAULT_REFERENCES, Arrays, Run, evidence_from_pool, pool_from_lists, refuse
 from seepage.auditing.outputs import evidence_from_outputs
 from seepage.auditing.settings import Settings
-from seepage.auditing.verdict import decide, lower_bound, smallest_leak
+from seepage.auditing.verdict import claim_of, decide, lower_bound, smallest_leak
 from seepage.data import Membership, Pool
 from seepage.errors import InputError, StorageError
 from seepage.execution import Executor
@@ -166,24 +166,16 @@ def audit(
         )
     )
     _check_attacks(names, evidence.access)
-    twins = gates.twins(evidence)
-    audited = evidence.membership.audit & ~twins
-    rows = np.flatnonzero(audited)
-    _check_sides(evidence.membership.targets[rows], int(twins.sum()))
+    twins, repeats = gates.copies(evidence)
+    rows = np.flatnonzero(evidence.membership.audit & ~twins & ~repeats)
+    n_twins, n_repeats = int(twins.sum()), int(repeats.sum())
+    _check_sides(evidence.membership.targets[rows], n_twins, n_repeats)
     scored = score(evidence, names, rows, settings, score_rng, folder=folder, progress=progress)
     control = run_controls(evidence, run, names, rows, settings, control_rng, wanted=controls)
-    checks = [
-        gates.overlap(evidence, int(twins.sum())),
-        gates.randomised(evidence),
-        gates.blind_baseline(evidence, rows, gate_rng),
-        gates.sample_size(scored.members, settings),
-        gates.degenerate(scored, evidence),
-        gates.reference_balance(evidence, rows, gate_rng),
-        gates.reference_accuracy(evidence, rows),
-        gates.null_model(control),
-        gates.positive_control(control, settings),
-    ]
-    claim = "association" if evidence.membership.origin == "unknown" else "causal"
+    checks = gates.run_gates(
+        evidence, scored, control, settings, n_twins=n_twins, n_repeats=n_repeats, rng=gate_rng
+    )  # fmt: skip
+    claim = claim_of(evidence.membership.origin, checks)
     verdict, headline, reasons = decide(scored, checks, claim, settings)
     result = report.AuditResult(
         verdict=verdict,
@@ -232,13 +224,14 @@ def _writable(folder: Path) -> Path:
         ) from None
 
 
-def _check_sides(members: np.ndarray, n_twins: int) -> None:
+def _check_sides(members: np.ndarray, n_twins: int, n_repeats: int) -> None:
     n_in, n_out = members.sum(axis=0), (~members).sum(axis=0)
     if members.size == 0 or min(n_in.min(), n_out.min()) < 2:
         raise InputError(
             "audit: expected at least 2 members and 2 non-members, got "
             f"{int(n_in.min()) if n_in.size else 0} and {int(n_out.min()) if n_out.size else 0} to audit"
             + (f"; {n_twins} records that are on both sides cannot be audited: remove them" if n_twins else "")
+            + (f"; {n_repeats} are repeats of another record" if n_repeats else "")
         )
 
 

@@ -44,9 +44,12 @@ class Scored:
 
     @functools.cached_property
     def supported_rate(self) -> float | None:
-        """The least of the rates asked for at which at least 10 false positives are allowed."""
-        n_out = int((~self.members).sum(axis=0).min())
-        return min((rate for rate in self.settings.rates if rate * n_out >= 10), default=None)
+        return _supported_rate(self.members, self.settings)
+
+    @property
+    def tested_rate(self) -> float:
+        """The FPR of the test that every p-value includes, and at which the smallest leak is named."""
+        return self.supported_rate or max(self.settings.rates)
 
     @functools.cached_property
     def order(self) -> list[str]:
@@ -58,9 +61,8 @@ class Scored:
 
         def rank(name: str) -> tuple:
             columns = list(zip(self.scores[name].T, self.members.T, strict=True))
-            rate = self.supported_rate or max(self.settings.rates)
             curves = [metrics.roc(*column) for column in columns]
-            tpr = np.mean([curve.tpr[curve.fpr <= rate].max() for curve in curves])
+            tpr = np.mean([curve.tpr[curve.fpr <= self.tested_rate].max() for curve in curves])
             auc = np.mean([metrics.auc(*column) for column in columns])
             found = self.p_values_holm[name] <= self.settings.alpha
             return (not found, -tpr, -auc) if found else (not found, self.p_values[name], -auc)
@@ -109,10 +111,17 @@ def score(
                 costs[name].n_queries += view.n_samples * view.n_queries + done.n_asked
     scores = {name: np.stack(columns, axis=1) for name, columns in collected.items()}
     members = evidence.membership.targets[rows][:, : len(evidence.target_models)]
-    p_values = {name: metrics.leak_p_value(columns, members) for name, columns in scores.items()}
+    rate = _supported_rate(members, settings) or max(settings.rates)
+    p_values = {name: metrics.leak_p_value(columns, members, fpr=rate) for name, columns in scores.items()}
     corrected = metrics.holm(list(p_values.values()))
     p_values_holm = dict(zip(p_values, map(float, corrected), strict=True))
     return Scored(scores, costs, members, rows, p_values, p_values_holm, settings)
+
+
+def _supported_rate(members: Bool[np.ndarray, "records targets"], settings: Settings) -> float | None:
+    """The least of the rates asked for at which at least 10 false positives are allowed."""
+    n_out = int((~members).sum(axis=0).min())
+    return min((rate for rate in settings.rates if rate * n_out >= 10), default=None)
 
 
 def _run(name: str, view: View, rows: np.ndarray, rng: np.random.Generator) -> Done:
@@ -151,7 +160,7 @@ def measure(name: str, scored: Scored, evidence: Evidence, settings: Settings, r
             if rate > 0
         },
         log_mia=report.LogMia(**{regime: _log_mia(scores, members, regime, level) for regime in ("a", "b")}),
-        epsilon=_epsilon(scores, members, evidence.membership.origin == "drawn", settings, rng),
+        epsilon=_epsilon(scores, members, evidence.membership.origin == "drawn", len(scored.scores), settings, rng),
         p_value=scored.p_values[name],
         p_value_holm=scored.p_values_holm[name],
         cost=_cost(attack, scored.costs[name], evidence),
@@ -193,20 +202,21 @@ def _log_mia(scores, members, regime: str, level: dict) -> report.LogMiaEstimate
     return report.LogMiaEstimate(**asdict(metrics.log_mia(scores, members, regime, **level)))
 
 
-def _epsilon(scores, members, is_drawn: bool, settings: Settings, rng) -> report.Epsilon:
-    n_targets = members.shape[1]
+def _epsilon(scores, members, is_drawn: bool, n_attacks: int, settings: Settings, rng) -> report.Epsilon:
+    """At a level that holds for all attacks together: a reader looks at the largest, or at that of the leading one."""
+    n_targets, alpha = members.shape[1], settings.alpha / n_attacks
     common = {"delta": settings.delta, "confidence": 1 - settings.alpha, "n": len(members)}
     if not is_drawn:
-        value = metrics.epsilon_empirical(scores, members, alpha=settings.alpha, delta=settings.delta, rng=rng)
+        value = metrics.epsilon_empirical(scores, members, alpha=alpha, delta=settings.delta, rng=rng)
         note = "a heuristic: the records of one training are not independent trials, so this is no bound"
         return report.Epsilon(kind="epsilon_empirical", value=value, method="split threshold", note=note, **common)
     values = [
-        metrics.epsilon_lower_one_run_from_scores(
-            *column, alpha=settings.alpha / n_targets, delta=settings.delta, rng=rng
-        )
+        metrics.epsilon_lower_one_run_from_scores(*column, alpha=alpha / n_targets, delta=settings.delta, rng=rng)
         for column in zip(scores.T, members.T, strict=True)
     ]
     note = "every audited record was a member by a fair coin of its own, so each is a canary of one run"
+    if n_attacks > 1:
+        note += f"; holds for all {n_attacks} attacks together"
     if n_targets > 1:
         note += f"; the largest of {n_targets} targets, corrected for their number"
     method = "one run (Steinke, Nasr and Jagielski 2023)"

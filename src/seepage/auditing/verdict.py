@@ -10,17 +10,21 @@ from seepage.auditing.gates import Check
 from seepage.auditing.settings import Settings
 from seepage.report.result import LowerBound, SmallestLeak
 
+CHECKS_OF_RECORDS = {"overlap", "blind baseline"}
+
 
 def smallest_leak(scored: Scored, settings: Settings) -> SmallestLeak:
     """The least leak that the audit finds with the stated power, corrected for the number of attacks.
 
-    Each attack's p-value is twice the smaller of two, so each test runs at alpha / (2 attacks).
+    Each attack's p-value is three times the least of three, so each test runs at alpha / (3 attacks), and the one of
+    the TPR at that over the number of targets. With several targets each has the leak that is named.
     """
-    alpha = settings.alpha / (2 * len(scored.scores))
+    alpha = settings.alpha / (metrics.N_TESTS * len(scored.scores))
     n_in = int(scored.members.sum(axis=0).mean())
     n_out = len(scored.members) - n_in
-    fpr = scored.supported_rate or max(settings.rates)
-    auc, tpr = metrics.smallest_detectable(n_in, n_out, alpha=alpha, fpr=fpr, power=settings.power)
+    fpr, n_targets = scored.tested_rate, scored.members.shape[1]
+    auc = metrics.smallest_detectable_auc(n_in, n_out, alpha=alpha, power=settings.power)
+    tpr = metrics.smallest_detectable_tpr(n_in, n_out, alpha=alpha / n_targets, fpr=fpr, power=settings.power)
     return SmallestLeak(power=settings.power, alpha=settings.alpha, auc=auc, fpr=fpr, tpr=tpr)
 
 
@@ -36,9 +40,19 @@ def lower_bound(scored: Scored, settings: Settings, rng: np.random.Generator) ->
     return LowerBound(attack=scored.leading, confidence=confidence, auc=auc.low, fpr=fpr, tpr=tpr)
 
 
+def claim_of(origin: str, checks: Sequence[Check]) -> str:
+    """ "causal" where membership was random and the records could be looked at; else "association".
+
+    A declaration by itself proves nothing: without the records neither copies nor a difference between the sides can be
+    looked for.
+    """
+    looked_at = all(check.gate.status != "not run" for check in checks if check.gate.name in CHECKS_OF_RECORDS)
+    return "causal" if origin == "drawn" or (origin == "declared" and looked_at) else "association"
+
+
 def decide(scored: Scored, checks: Sequence[Check], claim: str, settings: Settings) -> tuple[str, str, list[str]]:
     """The verdict, its headline, and the reasons."""
-    leading = scored.leading
+    leading, failed = scored.leading, [check.gate for check in checks if check.failed]
     p_value = scored.p_values_holm[leading]
     shown = f"p = {p_value:.2g}" if p_value > 0 else "p < 1e-300"
     found = f"{leading}: {shown} after correction for {len(scored.scores)} attacks"
@@ -50,14 +64,21 @@ def decide(scored: Scored, checks: Sequence[Check], claim: str, settings: Settin
         headline = "Members of the training set can be told from others better than by chance."
         reasons = [found]
         if claim == "association":
-            reasons.append(
-                "this is an association: membership was not declared random, so the sides may differ in other ways too"
-            )
+            unseen = [check.gate.name for check in checks if check.gate.status == "not run"]
+            if CHECKS_OF_RECORDS & set(unseen) and "randomised membership" not in unseen:
+                why = "membership is said to be random, but without the records nothing could check the sides"
+            else:
+                why = "membership was not declared random, so the sides may differ in other ways too"
+            reasons.append(f"this is an association: {why}")
         return "LEAK SHOWN", headline, reasons
-    weak = [check.gate for check in checks if check.failed]
-    if weak:
-        reasons = [f"gate failed - {gate.name}: {gate.detail}; {gate.way_out}" for gate in weak]
+    if failed:
+        reasons = [f"gate failed - {gate.name}: {gate.detail}; {gate.way_out}" for gate in failed]
         headline = "Nothing was found, but this audit is too weak to say that there is nothing."
+        if any(gate.name == "direction" for gate in failed):
+            headline = (
+                "No attack found members, but a ranking is surely reversed: either the set-up is wrong, or members can "
+                "be told apart by whoever knows the sign."
+            )
         return "INCONCLUSIVE", headline, [found, *reasons]
     headline = "These attacks, at this number of records, found no evidence of a leak."
     return "NO EVIDENCE", headline, [found]

@@ -14,9 +14,10 @@ from seepage.metrics.operating_points import positive_predictive_value, roc_band
 from seepage.metrics.pooled import pooled_tpr_at_fpr
 from seepage.metrics.roc import Roc, auc, roc
 from seepage.metrics.separation import advantage, balanced_accuracy, roc_auc
-from seepage.metrics.significance import holm, leak_p_value, smallest_detectable
+from seepage.metrics.significance import N_TESTS, holm, leak_p_value, smallest_detectable_auc, smallest_detectable_tpr
 
 __all__ = [
+    "N_TESTS",
     "Estimate",
     "LogMia",
     "Roc",
@@ -41,7 +42,8 @@ __all__ = [
     "roc",
     "roc_auc",
     "roc_band",
-    "smallest_detectable",
+    "smallest_detectable_auc",
+    "smallest_detectable_tpr",
     "tnr_at_fnr",
     "tpr_at_fpr",
 ]

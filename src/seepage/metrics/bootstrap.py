@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float64
+from scipy.special import ndtri
 
 from seepage.metrics.intervals import percentile_interval
 
@@ -23,7 +24,7 @@ def two_way(
     In each replicate record i counts w_i times, (w_1, ..., w_n) multinomial and the same under all targets (they judge
     the same records), and target t counts 1 + (g_t - 1) sqrt(T / (T - 1)) times, g multinomial: the factor makes up for
     the T - 1 degrees of freedom of T targets, which matters for the few there usually are. Replicates in which the
-    statistic is undefined (no member drawn) are left out.
+    statistic is undefined (no member drawn) are left out. Beyond the level that 5 replicates mark, the tail is normal.
 
     Resampling both ways overstates the noise that is particular to one record under one target, at most threefold in
     variance, so the interval is on the wide side. With two to four targets the spread between models is itself hardly
@@ -57,6 +58,10 @@ def two_way(
     means = means[np.isfinite(means).all(axis=1)]
     if not len(means):
         return np.full(means.shape[1], np.nan), np.full(means.shape[1], np.nan)
+    tail = (1 - confidence) / 2
+    if tail * len(means) < 5:  # too few replicates lie that far out to count them: a normal tail
+        half_width = ndtri(1 - tail) * means.std(axis=0, ddof=1)
+        return means.mean(axis=0) - half_width, means.mean(axis=0) + half_width
     return percentile_interval(means, confidence)
 
 

@@ -2,12 +2,15 @@
 
 import numpy as np
 from jaxtyping import Bool, Float64
-from scipy.special import expit, logit, ndtri
+from scipy.special import expit, logit
 from scipy.stats import rankdata
+from scipy.stats import t as student
 
 from seepage.metrics.bootstrap import two_way, weighted_mean
 from seepage.metrics.intervals import Estimate, check_confidence, clopper_pearson
 from seepage.metrics.roc import check_columns, threshold_counts
+
+FEWEST_PAIRS = 15  # out of order, among min(n_in, n_out), for which a normal law is trusted
 
 
 def roc_auc(
@@ -21,14 +24,18 @@ def roc_auc(
 
     One target: DeLong's variance on the logit scale,
 
-        logit(AUC) +- z sd / (AUC (1 - AUC)),  sd^2 = var(V_in) / n_in + var(V_out) / n_out,
+        logit(AUC) +- t sd / (AUC (1 - AUC)),  sd^2 = var(V_in) / n_in + var(V_out) / n_out,
 
-    V_in being the share of non-members below each member and V_out the share of members above each non-member. Several
-    targets: two-way bootstrap of the same placements, AUC* = mean(V_in) + mean(V_out) - AUC under the drawn weights.
+    V_in being the share of non-members below each member and V_out the share of members above each non-member, t
+    Student's quantile with Satterthwaite's degrees of freedom. Several targets: two-way bootstrap of the same
+    placements, AUC* = mean(V_in) + mean(V_out) - AUC under the drawn weights.
 
-    Where no placement varies (perfect separation, constant scores) neither gives a width. There the interval is
-    Clopper-Pearson on min(n_in, n_out) disjoint member-non-member pairs: such pairs are independent, and perfect
-    separation implies that each is in order, so the bound holds for any distribution.
+    Where few pairs are out of order, the variance hangs on records that were hardly drawn, and at extreme levels the
+    normal law fails (at AUC 0.98, 50 : 500 records and level 0.995 it missed twenty times as often as stated). So
+    where k min(AUC, 1 - AUC) < 15, k = min(n_in, n_out), the interval is one that holds for any distribution and any
+    level: Clopper-Pearson for AUC k of k pairs, each tail divided by e. The AUC is an average over all ways to form k
+    disjoint pairs, so it is below a binomial share in convex order (Hoeffding), and the tail of anything so ordered is
+    at most e times the binomial one (Bentkus).
 
     Args:
         scores: higher = more likely a member.
@@ -43,8 +50,9 @@ def roc_auc(
         InputError: see `roc.check_columns`.
 
     Reference: DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44(3); Sun and Xu (2014), IEEE SPL 21(11), for the
-        midrank form; Pepe (2003), The Statistical Evaluation of Medical Tests, for the logit
-        scale.
+        midrank form; Pepe (2003), The Statistical Evaluation of Medical Tests, for the logit scale; Hoeffding (1963),
+        JASA 58(301), section 5, and Bentkus (2004), Annals of Probability 32(2), theorem 1.2, for the tail. Where the
+        two meet (15 pairs) was chosen by simulation.
     """
     check_confidence(confidence)
     scores, members = check_columns(scores, members)
@@ -53,24 +61,31 @@ def roc_auc(
     by_target = np.array([p[m].mean() for p, m in zip(placements.T, members.T, strict=True)])
     value = float(by_target.mean())
 
-    if n_targets == 1:
-        inside, outside = placements[members], placements[~members]
-        sd = float(np.sqrt(inside.var(ddof=1) / inside.size + outside.var(ddof=1) / outside.size))
-        low = high = value
-        if 0 < value < 1 and sd > 0:
-            half_width = ndtri((1 + confidence) / 2) * sd / (value * (1 - value))
-            low, high = expit(logit(value) - half_width), expit(logit(value) + half_width)
-    else:
+    n_in = members.sum(axis=0)
+    pairs = int(np.minimum(n_in, n_samples - n_in).min())
+    if n_targets > 1:
 
         def statistic(target, weights):
             v, m = placements[:, target], members[:, target]
             return weighted_mean(v, weights, m) + weighted_mean(v, weights, ~m) - by_target[target]
 
         (low,), (high,) = two_way(statistic, n_samples, n_targets, confidence=confidence, rng=rng)
-
-    n_in = members.sum(axis=0)
-    pairs = int(np.minimum(n_in, n_samples - n_in).min())
+    elif pairs * min(value, 1 - value) < FEWEST_PAIRS:
+        low, high = clopper_pearson(np.clip(value, 0, 1) * pairs, pairs, 1 - (1 - confidence) / np.e)
+    else:
+        half_width = _student_half_width(placements[:, 0], members[:, 0], confidence) / (value * (1 - value))
+        low, high = expit(logit(value) - half_width), expit(logit(value) + half_width)
     return _estimate(value, low, high, n_samples, pairs, confidence)
+
+
+def _student_half_width(placements, members, confidence: float) -> float:
+    """t sd of the AUC, with Satterthwaite's degrees of freedom for the two sides' variances."""
+    variances = np.array([placements[side].var(ddof=1) / side.sum() for side in (members, ~members)])
+    total = variances.sum()
+    if total == 0:
+        return 0.0
+    freedom = total**2 / (variances**2 / [members.sum() - 1, (~members).sum() - 1]).sum()
+    return float(student.ppf((1 + confidence) / 2, freedom) * np.sqrt(total))
 
 
 def _placements(

@@ -58,6 +58,10 @@ class Adapter(ABC):
         """SHA-256 of the model's weights, where it has some that can be read."""
         return None
 
+    def is_untrained(self) -> bool:
+        """Whether it surely still has the weights that it was made with; False where nothing shows it."""
+        return False
+
 
 class Estimator(Adapter):
     """Anything with scikit-learn's `predict_proba`, which includes the scikit-learn classes of the booster libraries.

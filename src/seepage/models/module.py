@@ -16,6 +16,7 @@ from seepage.errors import InputError, unknown_name
 from seepage.models.access import Access
 from seepage.models.adapters import Adapter
 from seepage.models.outputs import SMALLEST_PROBABILITY
+from seepage.models.untrained import is_untrained
 from seepage.models.wrapper import Wrapped
 
 # Per-sample gradients are as large as the model, each, so few fit at once; on a CPU they should also stay in its cache.
@@ -128,6 +129,9 @@ class Module(Adapter):
                 digest.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
                 digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
+
+    def is_untrained(self) -> bool:
+        return is_untrained(self.module)
 
     def _inputs(self, batch: np.ndarray) -> Tensor:
         if batch.dtype.kind not in "fiub":

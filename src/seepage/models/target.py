@@ -142,6 +142,11 @@ with access='probabilities' if the attacker you have in mind would have it
         return self._adapter.fingerprint() or self._file_sha256
 
     @property
+    def is_untrained(self) -> bool:
+        """Whether a module surely still has the weights that it was made with."""
+        return self._adapter.is_untrained()
+
+    @property
     def module(self) -> nn.Module:
         """The torch module itself; what changes it changes the target, so copy it first.
 

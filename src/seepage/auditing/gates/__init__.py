@@ -1,0 +1,71 @@
+"""The checks that must hold before an audit may claim anything, in both directions.
+
+Some guard a found leak (would the sides differ without any model?), some guard absence (is the set-up one in which a
+leak could have been found?), most guard both.
+"""
+
+import numpy as np
+
+from seepage.auditing.controls import Controls
+from seepage.auditing.evidence import Evidence
+from seepage.auditing.findings import Scored
+from seepage.auditing.gates.answers import degenerate, direction, knows_the_task, scale
+from seepage.auditing.gates.blind import blind_baseline
+from seepage.auditing.gates.check import GATE_LEVEL, Check
+from seepage.auditing.gates.controls import null_model, positive_control
+from seepage.auditing.gates.neighbours import near_copies
+from seepage.auditing.gates.records import copies, overlap, randomised, sample_size
+from seepage.auditing.gates.references import own_columns, reference_accuracy, reference_balance
+from seepage.auditing.settings import Settings
+
+__all__ = [
+    "GATE_LEVEL",
+    "Check",
+    "blind_baseline",
+    "copies",
+    "degenerate",
+    "direction",
+    "knows_the_task",
+    "near_copies",
+    "null_model",
+    "overlap",
+    "own_columns",
+    "positive_control",
+    "randomised",
+    "reference_accuracy",
+    "reference_balance",
+    "run_gates",
+    "sample_size",
+    "scale",
+]
+
+
+def run_gates(
+    evidence: Evidence,
+    scored: Scored,
+    controls: Controls,
+    settings: Settings,
+    *,
+    n_twins: int,
+    n_repeats: int,
+    rng: np.random.Generator,
+) -> list[Check]:
+    """Every gate, each with a random generator of its own, so that adding one does not change another."""
+    rows = scored.rows
+    for_blind, for_copies, for_balance, for_columns, for_task, for_scale = rng.spawn(6)
+    return [
+        overlap(evidence, n_twins, n_repeats),
+        randomised(evidence),
+        blind_baseline(evidence, rows, for_blind),
+        near_copies(evidence, rows, for_copies),
+        sample_size(scored.members, settings),
+        degenerate(scored, evidence),
+        knows_the_task(evidence, rows, for_task),
+        scale(evidence, rows, for_scale),
+        direction(scored, evidence),
+        reference_balance(evidence, rows, for_balance),
+        own_columns(evidence, rows, for_columns),
+        reference_accuracy(evidence, rows),
+        null_model(controls),
+        positive_control(controls, settings),
+    ]

@@ -1,0 +1,33 @@
+"""A gate: a check that must hold before an audit may claim anything, and what falls with it."""
+
+from dataclasses import dataclass
+
+from seepage.report.result import Gate
+
+# Gates fire at a level so strict that a sound audit is thrown away once in a thousand times.
+GATE_LEVEL = 1e-3
+
+
+@dataclass(frozen=True)
+class Check:
+    """A gate, and what falls with it: a failed one that guards "both" claims makes the audit INVALID; one that guards
+    "absence" leaves a found leak standing, but turns "no evidence" into INCONCLUSIVE."""
+
+    gate: Gate
+    guards: str = "both"
+
+    @property
+    def failed(self) -> bool:
+        return self.gate.status == "fail"
+
+
+def passed(name: str, question: str, detail: str) -> Check:
+    return Check(Gate(name=name, question=question, status="pass", detail=detail))
+
+
+def failed(name: str, question: str, detail: str, way_out: str, *, guards: str = "both") -> Check:
+    return Check(Gate(name=name, question=question, status="fail", detail=detail, way_out=way_out), guards)
+
+
+def not_run(name: str, question: str, detail: str, way_out: str) -> Check:
+    return Check(Gate(name=name, question=question, status="not run", detail=detail, way_out=way_out))

@@ -1,0 +1,78 @@
+"""Gates on the records: different on the two sides, each counted once, enough of them, chosen at random."""
+
+import numpy as np
+from jaxtyping import Bool
+
+from seepage.auditing.evidence import Evidence
+from seepage.auditing.gates.check import Check, failed, not_run, passed
+from seepage.auditing.settings import Settings
+
+# Fewer records a side than this cannot carry a statement that nothing leaks.
+FEWEST_RECORDS = 50
+# A share of the records beyond this on both sides is no accident of duplicates.
+MOST_OVERLAP = 0.05
+
+
+def copies(evidence: Evidence) -> tuple[Bool[np.ndarray, " samples"], Bool[np.ndarray, " samples"]]:
+    """Audited records that cannot be judged, and those that would count twice.
+
+    Returns:
+        twins: records with an identical twin which some target treats differently. Such a record is a member and a
+            non-member at once; no attack can be judged on it.
+        repeats: further copies, inputs and label, of an audited record on the same side of every target. They are no
+            trials of their own: intervals would be too narrow, and a classifier would know them again.
+    """
+    twins, repeats = np.zeros((2, len(evidence.labels)), dtype=bool)
+    if evidence.records is None:
+        return twins, repeats
+    targets, audit = evidence.membership.targets, evidence.membership.audit
+    for group in evidence.records.duplicates():
+        if (targets[group] != targets[group[0]]).any():
+            twins[group] = True
+        else:
+            audited = group[audit[group]]
+            _, first = np.unique(evidence.labels[audited], return_index=True)
+            repeats[np.delete(audited, first)] = True
+    return twins & audit, repeats
+
+
+def overlap(evidence: Evidence, n_twins: int, n_repeats: int = 0) -> Check:
+    name, question = "overlap", "Are members and non-members different records?"
+    if evidence.records is None:
+        return not_run(name, question, "no records were given", "audit with the records themselves")
+    n = int(evidence.membership.audit.sum())
+    if n_twins > MOST_OVERLAP * n:
+        detail = f"{n_twins} of {n} audited records are on both sides"
+        return failed(name, question, detail, "remove the records that are in both lists")
+    detail = f"{n_twins} of {n} audited records have a twin on the other side and were left out" if n_twins else (
+        "no record is on both sides"
+    )  # fmt: skip
+    if n_repeats:
+        detail += f"; {n_repeats} repeats of a record on its own side were left out, so that each counts once"
+    return passed(name, question, detail)
+
+
+def randomised(evidence: Evidence) -> Check:
+    name, question = "randomised membership", "Was membership random, given everything else about the records?"
+    origin = evidence.membership.origin
+    if origin == "unknown":
+        detail = "nobody said how the members were chosen, so a difference may have another cause than the training"
+        way_out = "draw members at random and say so (membership 'declared'), or let the audit draw them"
+        return not_run(name, question, detail, way_out)
+    by = "drawn by this audit" if origin == "drawn" else "declared by the user"
+    return passed(name, question, f"membership at random, {by}")
+
+
+def sample_size(members: Bool[np.ndarray, "records targets"], settings: Settings) -> Check:
+    name, question = "sample size", "Are there enough records for the rates asked for?"
+    n_in, n_out = int(members.sum(axis=0).min()), int((~members).sum(axis=0).min())
+    rates = sorted((rate for rate in settings.rates if rate > 0), reverse=True)
+    undefined = [f"{rate:.3g}" for rate in rates if n_out * rate < 1]
+    thin = [f"{rate:.3g}" for rate in rates if 1 <= n_out * rate < 10]
+    detail = f"{n_in} members, {n_out} non-members"
+    detail += f"; undefined at FPR {', '.join(undefined)}" if undefined else ""
+    detail += f"; fewer than 10 false positives allowed at FPR {', '.join(thin)}" if thin else ""
+    if min(n_in, n_out) < FEWEST_RECORDS:
+        way_out = f"audit at least {FEWEST_RECORDS} records a side; 10 / FPR non-members for a given FPR"
+        return failed(name, question, detail, way_out, guards="absence")
+    return passed(name, question, detail)

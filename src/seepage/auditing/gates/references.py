@@ -1,0 +1,125 @@
+"""Gates on the references: like the target, balanced, and each behind its own column of the membership."""
+
+import numpy as np
+from scipy.special import ndtri
+from scipy.stats import norm, rankdata
+
+from seepage import metrics
+from seepage.auditing.evidence import Evidence
+from seepage.auditing.gates.check import GATE_LEVEL, Check, failed, not_run, passed
+from seepage.models.access import Access
+
+# References that differ this much from the target in accuracy are another kind of model.
+ACCURACY_SLACK = 0.05
+MOST_RECORDS = 4000
+
+
+def reference_accuracy(evidence: Evidence, rows: np.ndarray) -> Check:
+    """Target and references compared record by record, on what neither was trained on.
+
+    d_i = 1[target right] - share of the references OUT of record i that are right, over the target's non-members. The
+    mean of d varies by the choice of records and by training; the latter shows between the references.
+    """
+    name, question = "references like the target", "Are the references as accurate as the target?"
+    if not evidence.reference_models:
+        way_out = "give a recipe, so that references are trained the way the target was"
+        return not_run(name, question, "no reference models", way_out)
+    rows = evidence.ordinary(rows)
+    membership = evidence.membership
+    gaps, variances, accuracies, between = [], [], [], []
+    for inside, model in zip(membership.targets[rows].T, evidence.target_models, strict=True):
+        out = rows[~inside]
+        others = [at for at, m in enumerate(evidence.reference_models) if m != model]
+        right = evidence.correct[np.ix_(out, [evidence.reference_models[at] for at in others])]
+        is_out = ~membership.references[np.ix_(out, others)]
+        compared = is_out.any(axis=1)
+        if compared.sum() < 2:
+            continue
+        expected = (right & is_out)[compared].sum(axis=1) / is_out[compared].sum(axis=1)
+        gap = evidence.correct[out[compared], model] - expected
+        some = is_out.any(axis=0)
+        each = (right & is_out)[:, some].sum(axis=0) / is_out[:, some].sum(axis=0)
+        gaps.append(gap.mean())
+        variances.append(gap.var(ddof=1) / len(gap))
+        accuracies.append(evidence.correct[out[compared], model].mean())
+        between.append(each.var(ddof=1) * (1 + 1 / len(each)) if len(each) > 1 else 0.0)
+    if not gaps:
+        way_out = "give references that were not trained on all of the records"
+        return not_run(name, question, "every reference was trained on every record", way_out)
+    gap, n_targets = float(np.mean(gaps)), len(gaps)
+    noise = np.sqrt((np.mean(variances) + np.mean(between)) / n_targets)
+    target = float(np.mean(accuracies))
+    detail = (
+        f"on records they were not trained on: target {target:.1%}, {len(evidence.reference_models)} references "
+        f"{target - gap:.1%}"
+    )
+    if abs(gap) <= max(ACCURACY_SLACK, ndtri(1 - GATE_LEVEL / 2) * noise):
+        return passed(name, question, detail)
+    if gap > 0:
+        way_out = "train the references with the target's own recipe and as many records"
+    else:
+        way_out = (
+            "check that the target's trained weights were loaded, its labels and the scale of its inputs; or train the "
+            "references with the target's own recipe"
+        )
+    return failed(name, question, detail, way_out, guards="absence")
+
+
+def reference_balance(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) -> Check:
+    """Does the number of references that hold a record give its membership in the target away?"""
+    name, question = "references balanced", "Is the number of references that hold a record free of the answer?"
+    if not evidence.reference_models:
+        return not_run(name, question, "no reference models", "none needed: there is nothing to balance")
+    members = evidence.membership.targets[rows, 0]
+    counts = [mask[rows].sum(axis=1) for mask in evidence.membership.reference_masks(0, rng=rng)]
+    p_value = min(
+        1.0, 4 * min(metrics.leak_p_value(sign * c.astype(float), members) for c in counts for sign in (1, -1))
+    )
+    detail = f"records are in {counts[0].min()} to {counts[0].max()} and out of {counts[1].min()} to {counts[1].max()}"
+    detail += f" references; the counts as scores: p = {p_value:.2g}"
+    if p_value < GATE_LEVEL:
+        way_out = "draw the references' columns without looking at the target's"
+        return failed(name, question, detail, way_out)
+    return passed(name, question, detail)
+
+
+def own_columns(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) -> Check:
+    """Does each model remember the records of its own column of the membership?
+
+    z of model m and column j: the rank sum of the losses of m's answers among the members of j, in standard deviations
+    of a random column. References whose own z together is surely negative have their membership inverted; a model whose
+    z with another column is surely larger than with its own was given another model's column.
+    """
+    name, question = "models and columns", "Does each model remember the records that its own column names?"
+    if not evidence.reference_models or evidence.access == Access.LABEL:
+        why = "no reference models" if not evidence.reference_models else "labels alone do not show it"
+        return not_run(name, question, why, "audit with reference models and probabilities")
+    rows = rng.permutation(rows)[:MOST_RECORDS]
+    membership = evidence.membership
+    columns, models = membership.references[rows], evidence.reference_models
+    if not membership.turns:
+        columns = np.hstack([membership.targets[rows], columns])
+        models = [*evidence.target_models, *models]
+    inside = columns - columns.mean(axis=0)
+    spread = columns.std(axis=0)
+    ranks = rankdata(-evidence.signals["loss"][rows, :, 0][:, models], axis=0)
+    ranks -= ranks.mean(axis=0)
+    ranks /= np.maximum(ranks.std(axis=0), 1e-12)
+    z = ranks.T @ (inside / np.where(spread > 0, spread, np.inf)) / np.sqrt(len(rows) - 1)
+    own, n = np.diag(z), len(models)
+    n_targets = 0 if membership.turns else len(evidence.target_models)
+    together = own[n_targets:].sum() / np.sqrt(n - n_targets)
+    if norm.cdf(together) < GATE_LEVEL / 2:
+        detail = f"the {n - n_targets} references are surer of the records that they were not trained on (z = {together:.1f})"
+        return failed(
+            name, question, detail, "the membership seems inverted: True (1) must mean that a model was trained"
+        )
+    excess = (z - own[:, None]) / np.sqrt(2)
+    worst, column = np.unravel_index(excess.argmax(), excess.shape)
+    if excess[worst, column] > ndtri(1 - GATE_LEVEL / (2 * n * n)) and z[worst, column] > ndtri(1 - GATE_LEVEL):
+        detail = (
+            f"model {worst} remembers the records of column {column} (z = {z[worst, column]:.1f}), not those of its own "
+            f"(z = {own[worst]:.1f})"
+        )
+        return failed(name, question, detail, "put the membership's columns into the order of the models")
+    return passed(name, question, f"no model is nearer to another column; references and their own: z = {together:.1f}")

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binom
 
 import seepage
-from seepage.attacks import ATTACKS
+from seepage.attacks import ATTACKS, resolve_attacks
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.findings import score
 from seepage.auditing.outputs import evidence_from_outputs
@@ -101,7 +101,7 @@ def strangers_answers(seed: int, n: int = 150) -> Evidence:
 def p_values(evidence: Evidence, seed: int, names: Iterable[str] = tuple(ATTACKS)) -> dict[str, float]:
     rows = np.flatnonzero(evidence.membership.audit)
     fitting = [name for name in names if ATTACKS[name].needs <= evidence.available]
-    return score(evidence, fitting, rows, Settings(), np.random.default_rng([3, seed])).p_values
+    return score(evidence, resolve_attacks(fitting), rows, Settings(), np.random.default_rng([3, seed])).p_values
 
 
 def each(*groups: list[dict[str, float]]) -> Iterator[tuple[str, np.ndarray]]:
@@ -166,7 +166,7 @@ def alarms_after_correction(repetitions: int) -> int:
     for seed in range(repetitions):
         evidence = evidence_from_outputs(outputs(seed=seed, n=100, population=40), origin="declared", access=None)
         rows = np.flatnonzero(evidence.membership.audit)
-        scored = score(evidence, names, rows, Settings(), np.random.default_rng(seed))
+        scored = score(evidence, resolve_attacks(names), rows, Settings(), np.random.default_rng(seed))
         alarms += min(scored.p_values_holm.values()) <= ALPHA
     return alarms
 

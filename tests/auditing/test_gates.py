@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import seepage
+from seepage.attacks import resolve_attacks
 from seepage.auditing import gates
 from seepage.auditing.controls import Controls
 from seepage.auditing.findings import score
@@ -26,7 +27,7 @@ def rows_of(evidence):
 
 def scored(arrays, attacks=("loss",)):
     evidence = evidence_of(arrays)
-    return score(evidence, list(attacks), rows_of(evidence), Settings(), np.random.default_rng(0))
+    return score(evidence, resolve_attacks(attacks), rows_of(evidence), Settings(), np.random.default_rng(0))
 
 
 def pool_with_copies(n_copies, n=200):

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import norm
 
 import seepage
+from seepage.attacks import resolve_attacks
 from seepage.auditing.findings import Scored, score
 from seepage.auditing.gates import Check
 from seepage.auditing.outputs import evidence_from_outputs
@@ -115,7 +116,7 @@ def test_a_leak_of_the_smallest_detectable_size_is_found_about_as_often_as_promi
 
 def leaky(n=400, attacks=("loss", "lira-online")):
     evidence = evidence_from_outputs(outputs(leak=1.5, n=n, population=0), origin="declared", access=None)
-    return score(evidence, list(attacks), np.arange(n), Settings(), np.random.default_rng(0))
+    return score(evidence, resolve_attacks(attacks), np.arange(n), Settings(), np.random.default_rng(0))
 
 
 def test_the_lower_bound_is_one_sided_at_the_level_corrected_for_all_attacks():

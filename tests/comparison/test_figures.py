@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from seepage.attacks import resolve_attacks
 from seepage.comparison import figures, protocol
 from seepage.report import comparison_result as report
 from seepage.report.result import Estimate
@@ -65,7 +66,7 @@ def test_the_interval_covers_as_often_as_it_says(between, seeds):
 
 def test_each_family_has_the_maximum_of_its_own_attacks():
     names = ("loss", "entropy", "lira-online", "correctness", "noise", "rank-only", "modified-entropy-per-class")
-    infos = [protocol.attack_info(name) for name in names]
+    infos = protocol.attack_infos(resolve_attacks(names))
     families = {info.name: info.family for info in infos}
     assert families == {
         "loss": "scores",

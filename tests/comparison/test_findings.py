@@ -2,14 +2,15 @@
 
 import pytest
 
+from seepage.attacks import resolve_attacks
 from seepage.comparison import findings
-from seepage.comparison.protocol import attack_info
+from seepage.comparison.protocol import attack_infos
 from seepage.report.comparison_result import CanaryFigures, Rates, TuningPoint, Worst
 from seepage.report.numbers import percent
 from tests.comparison.made import FAMILIES, around, defence
 
 RATES = Rates(fpr=0.001, fnr=0.001)
-INFOS = [attack_info(name) for name in FAMILIES]
+INFOS = attack_infos(resolve_attacks(FAMILIES))
 PLAIN = defence("undefended", accuracy=0.8, tpr=0.1, auc={"loss": 0.8, "lira-online": 0.9, "correctness": 0.7})
 
 

@@ -1,7 +1,8 @@
 """Of limits: what choosing the best attack adds, and which gates failed."""
 
+from seepage.attacks import resolve_attacks
 from seepage.comparison import findings
-from seepage.comparison.protocol import attack_info
+from seepage.comparison.protocol import attack_infos
 from seepage.report.comparison_result import Rates
 from seepage.report.result import BestAttack, Ensemble
 from tests.comparison.made import FAMILIES, around, defence
@@ -18,7 +19,7 @@ def test_limits_tell_the_largest_gain_of_choosing_and_the_failed_gates():
         best = BestAttack(fpr=fpr, chosen=["loss", "loss"], **parts)
         return base.model_copy(update={"ensemble": Ensemble.model_construct(best=[best])})
 
-    infos = [attack_info(name) for name in FAMILIES]
+    infos = attack_infos(resolve_attacks(FAMILIES))
     rows = [defence("undefended"), defence("one")]
     audits = {"undefended": [with_best(0.10, 0.11)], "one": [with_best(0.10, 0.16), with_best(0.12, 0.14)]}
     text = " ".join(findings.limits(rows, audits, RATES, (0, 1), infos, True))

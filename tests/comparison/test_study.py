@@ -2,11 +2,14 @@
 
 import functools
 import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pytest
 
 import seepage.signals.collect as collecting
+from seepage.attacks import ATTACKS, Attack, LiRA
 from seepage.comparison import Choice, compare, default_attacks, protocol
 from seepage.data import Pool, load
 from seepage.errors import InputError, StorageError
@@ -174,7 +177,7 @@ def test_a_result_of_another_question_or_another_hand_is_not_believed(pool, tmp_
     first = compare(pool, out=tmp_path, **SMALL)
     assert len(begun) == 1
     compare(pool, out=tmp_path, **{**SMALL, "attacks": ["entropy"]})
-    assert begun[1:] == [["entropy"]]
+    assert begun[1:] == [[ATTACKS["entropy"]]]
     back = compare(pool, out=tmp_path, **SMALL)
     assert len(begun) == 3
     assert back.undefended.attacks == first.undefended.attacks
@@ -233,7 +236,7 @@ def made(shape, values=None):
 )
 def test_attacks_that_see_no_score_are_always_among_the_defaults(records, label_only, references, every_model):
     names = default_attacks(records, references=references, every_model=every_model)
-    families = [protocol.family(protocol.find_attack(name)) for name in names]
+    families = [protocol.family(ATTACKS[name]) for name in names]
     assert "rank-only" in families
     assert "label-only" in families
     assert {label_only, "rank-only", "loss"} <= set(names)
@@ -250,6 +253,51 @@ def test_the_defaults_run(pool, tmp_path):
     assert set(found.undefended.by_family) == {"scores", "references", "label-only", "rank-only"}
 
 
+@dataclass(frozen=True)
+class Margin(Attack):
+    """An attack of one's own."""
+
+    sign: Callable = np.positive  # no text says what it does
+    title = "Margin"
+    source = "a test"
+
+    def _score(self, view, *, rng):
+        return self.sign(view.target("hinge").mean(axis=1))
+
+
+def test_objects_and_names_are_attacks_of_all_rows_and_canaries(pool, tmp_path, monkeypatch):
+    real, begun = protocol.audit, []
+
+    def counted(*arguments, **named):
+        begun.append(named["out"])
+        return real(*arguments, **named)
+
+    monkeypatch.setattr("seepage.comparison.protocol.audit", counted)
+    variant = LiRA("offline", variance="official", centre="mean")
+    asked = {**SMALL, "attacks": [variant, LiRA("offline"), "lira-offline", Margin()], "canaries": ("mislabelled", 8)}
+    found = compare(pool, out=tmp_path, **asked)
+    names = ["LiRA(mode='offline', variance='official', centre='mean')", "lira-offline", "Margin()"]
+    assert [info.name for info in found.attacks] == found.provenance.settings["attacks"] == names
+    assert [info.family for info in found.attacks] == ["references", "references", "scores"]
+    assert set(found.undefended.attacks) == set(found.undefended.canaries.attacks) == set(names)
+    audited = naive.attack(tmp_path / "undefended" / "seed-0", names[0])
+    assert audited["options"] == asdict(variant)
+    assert found.undefended.attacks[names[0]].auc.value == audited["auc"]["value"]
+    assert ComparisonResult.load(tmp_path) == found
+    assert names[0] in (tmp_path / "report.html").read_text().replace("&#39;", "'")
+
+    compare(pool, out=tmp_path, **asked)
+    assert len(begun) == 4  # Margin's option may have become another one
+    asked["attacks"] = [Margin(np.negative)]
+    turned = compare(pool, out=tmp_path, **asked).undefended.attacks["Margin(sign=<ufunc 'negative'>)"]
+    assert turned.auc.value == pytest.approx(1 - found.undefended.attacks["Margin()"].auc.value)
+    asked = {**SMALL, "attacks": [variant]}
+    compare(pool, out=tmp_path, **asked)
+    n_audits = len(begun)
+    compare(pool, out=tmp_path, **asked)
+    assert len(begun) == n_audits
+
+
 def test_mistakes_are_named(pool, tmp_path):
     for changes, expected in (
         ({"defences": ["hamp"]}, r"Choice\('hamp'\)"),
@@ -263,6 +311,7 @@ def test_mistakes_are_named(pool, tmp_path):
         ({"references": 2}, "at least 4 references"),
         ({"attacks": "loss"}, r"attacks=\['loss'\]"),
         ({"attacks": ["los"]}, "did you mean 'loss'"),
+        ({"attacks": [LiRA]}, r"write LiRA\(\)"),
         ({"canaries": ("mislabeled", 8)}, "did you mean 'mislabelled'"),
         ({"rate": 1.0}, "rate in"),
         ({"validation": 0}, r"validation=0\.1"),

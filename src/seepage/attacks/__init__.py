@@ -3,7 +3,8 @@
 A new attack is a file here, a line in `ATTACKS`, and a line in `BY_DEFAULT` if it adds something to those there.
 """
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 
 from seepage.attacks.base import Attack
 from seepage.attacks.calibration import DifficultyCalibration
@@ -19,6 +20,7 @@ from seepage.attacks.learned.shadow_classifier import ShadowClassifier
 from seepage.attacks.learned.top_k import TopScores
 from seepage.attacks.lira import LiRA
 from seepage.attacks.multi_signal_lira import MultiSignalLiRA
+from seepage.attacks.objects import check_object, is_same, object_name
 from seepage.attacks.per_class import ClassThreshold
 from seepage.attacks.quantile import AttackP, AttackR
 from seepage.attacks.rmia import RMIA
@@ -27,10 +29,46 @@ from seepage.attacks.trained.loss_trajectory import LossTrajectory
 from seepage.attacks.trained.quantile_regression import QuantileRegression
 from seepage.attacks.trained.sequence import MetricSequence
 from seepage.attacks.trained.transfer import Transfer
-from seepage.errors import unknown_name
+from seepage.errors import InputError, unknown_name
 from seepage.models.access import Access
 
-__all__ = ["ATTACKS", "BY_DEFAULT", "Attack", "default_attacks", "find_attack", "needs", "sides", "table"]
+__all__ = [
+    "ATTACKS",
+    "BY_DEFAULT",
+    "RMIA",
+    "Attack",
+    "AttackP",
+    "AttackR",
+    "Augmentation",
+    "BoundaryDistance",
+    "ClassThreshold",
+    "DifficultyCalibration",
+    "GlobalThreshold",
+    "GradientNorm",
+    "LabelRegression",
+    "LaplacianShot",
+    "LearnedAugmentation",
+    "LiRA",
+    "LossTrajectory",
+    "MetricSequence",
+    "MultiSignalLiRA",
+    "NoiseRobustness",
+    "OutputsNetwork",
+    "QuantileRegression",
+    "RankOnly",
+    "ShadowClassifier",
+    "SimpleShot",
+    "TopScores",
+    "TransductiveTuning",
+    "Transfer",
+    "default_attacks",
+    "find_attack",
+    "needs",
+    "resolve_attacks",
+    "sides",
+    "table",
+    "titles",
+]
 
 ATTACKS: dict[str, Attack] = {
     "loss": GlobalThreshold("loss"),
@@ -136,6 +174,41 @@ def find_attack(name: str) -> Attack:
     if name not in ATTACKS:
         raise unknown_name("attack", name, ATTACKS)
     return ATTACKS[name]
+
+
+def resolve_attacks(attacks: Iterable[str | Attack] | None) -> dict[str, Attack]:
+    """The attacks that a user asks for, each once and by name: registered names and objects, mixed.
+
+    An object that equals a registered attack has its name, any other that of `objects.object_name`.
+
+    Raises:
+        InputError: an unknown name, something that is no attack, or no list.
+
+    >>> list(resolve_attacks(["loss", LiRA(), LiRA("offline", centre="mean"), "lira-online"]))
+    ['loss', 'lira-online', "LiRA(mode='offline', centre='mean')"]
+    """
+    if attacks is None:
+        return {}
+    if isinstance(attacks, (str, Attack)) or not isinstance(attacks, Iterable):
+        inside = repr(attacks) if isinstance(attacks, (str, Attack)) else "'loss', LiRA('offline')"
+        raise InputError(f"attacks: expected a list of names and objects, got {attacks!r}: write attacks=[{inside}]")
+    chosen: dict[str, Attack] = {}
+    for each in attacks:
+        attack = find_attack(each) if isinstance(each, str) else check_object(each)
+        if any(is_same(attack, other) for other in chosen.values()):
+            continue
+        registered = (name for name, other in ATTACKS.items() if is_same(attack, other))
+        chosen[next(registered, None) or object_name(attack, taken=chosen)] = attack
+    return chosen
+
+
+def titles(attacks: Mapping[str, Attack]) -> dict[str, str]:
+    """The attacks' titles, all different: an object whose title another attack has is told from it by its name."""
+    counts = Counter(attack.title for attack in attacks.values())
+    return {
+        name: attack.title if name in ATTACKS or counts[attack.title] == 1 else f"{attack.title}: {name}"
+        for name, attack in attacks.items()
+    }
 
 
 def default_attacks(

@@ -3,13 +3,13 @@
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seepage.attacks import default_attacks, find_attack
+from seepage.attacks import Attack, default_attacks, resolve_attacks, titles
 from seepage.auditing import gates, tables
 from seepage.auditing.controls import run_controls
 from seepage.auditing.ensemble import ensemble, per_record
@@ -44,7 +44,7 @@ def audit(
     references: int | None = None,
     every_model: bool = False,
     known: int | float = 0,
-    attacks: Sequence[str] | None = None,
+    attacks: Iterable[str | Attack] | None = None,
     access: str | None = None,
     model_outputs: str | None = None,
     queries: str = "none",
@@ -85,7 +85,7 @@ def audit(
         every_model: audit the recipe: all references in turn are targets.
         known: how many records, drawn at random, the attacker knows the membership of (a count, or a share below
             1); they are not audited. Few-shot attacks need some.
-        attacks: names from `seepage.ATTACKS`; by default those that what is at hand allows.
+        attacks: names from `seepage.ATTACKS` and attack objects; by default those that what is at hand allows.
         access: what the attacker may ask: "label", "probabilities", "logits", "gradients" or "weights". By
             default logits (or the most that the model gives below them).
         model_outputs: what a model returns: "logits", "probabilities" or "labels".
@@ -119,7 +119,8 @@ def audit(
     split_rng, score_rng, measure_rng, gate_rng, control_rng, ensemble_rng, target_rng = map(
         np.random.default_rng, seeds.spawn(7)
     )
-    _check_attacks(attacks, access)
+    asked = resolve_attacks(attacks)
+    _check_access(asked, access)
     query_set(queries)
     if references is not None and recipe is None:
         raise InputError(f"audit: references={references} needs a recipe= to train them with")
@@ -159,22 +160,21 @@ def audit(
                 membership = Membership.split(pool, references=count, known=known, **held_out, rng=split_rng)
         elif known and members is None:
             raise InputError("audit: known= does not go with a membership: give it the known records")
-        evidence = evidence_from_pool(model, pool, membership, run, access, model_outputs, attacks, layer)
-    names = list(
-        dict.fromkeys(
-            attacks or default_attacks(evidence.available, evidence.access, evidence.n_references, evidence.n_known)
-        )
+        evidence = evidence_from_pool(model, pool, membership, run, access, model_outputs, asked, layer)
+    chosen = asked or resolve_attacks(
+        default_attacks(evidence.available, evidence.access, evidence.n_references, evidence.n_known)
     )
-    _check_attacks(names, evidence.access)
+    _check_access(chosen, evidence.access)
     twins, repeats = gates.copies(evidence)
     rows = np.flatnonzero(evidence.membership.audit & ~twins & ~repeats)
     n_twins, n_repeats = int(twins.sum()), int(repeats.sum())
     _check_sides(evidence.membership.targets[rows], n_twins, n_repeats)
-    scored = score(evidence, names, rows, settings, score_rng, folder=folder, progress=progress)
-    control = run_controls(evidence, run, names, rows, settings, control_rng, wanted=controls)
+    scored = score(evidence, chosen, rows, settings, score_rng, folder=folder, progress=progress)
+    control = run_controls(evidence, run, chosen, rows, settings, control_rng, wanted=controls)
     checks = gates.run_gates(
         evidence, scored, control, settings, n_twins=n_twins, n_repeats=n_repeats, rng=gate_rng
     )  # fmt: skip
+    title_of = titles(chosen)
     claim = claim_of(evidence.membership.origin, checks)
     verdict, headline, reasons = decide(scored, checks, claim, settings)
     result = report.AuditResult(
@@ -185,7 +185,10 @@ def audit(
         lower_bound=lower_bound(scored, settings, measure_rng) if verdict == "LEAK SHOWN" else None,
         smallest_detectable=smallest_leak(scored, settings),
         gates=[check.gate for check in checks],
-        attacks=[measure(name, scored, evidence, settings, measure_rng) for name in scored.order],
+        attacks=[
+            measure(name, chosen[name], title_of[name], scored, evidence, settings, measure_rng)
+            for name in scored.order
+        ],
         ensemble=ensemble(scored, ensemble_rng),
         controls=tables.control_rows(control, settings, measure_rng),
         records=tables.exposed(scored, evidence, settings),
@@ -194,22 +197,19 @@ def audit(
         prior=settings.prior,
         target=tables.target(evidence, rows, settings, target_rng),
         training=tables.training(evidence, rows, settings),
-        provenance=tables.provenance(evidence, settings, root_seed, started, command, attacks, queries, config),
+        provenance=tables.provenance(evidence, settings, root_seed, started, command, asked, queries, config),
     )
     if folder is not None:
         _write(folder, result, scored, evidence)
     return result
 
 
-def _check_attacks(attacks: Sequence[str] | None, access: Access | str | None) -> None:
-    """That there are attacks of these names, and that the attacker may ask for what they need."""
-    if isinstance(attacks, str):
-        raise InputError(f"audit: attacks is a list of names, got a text: write attacks=['{attacks}']")
+def _check_access(attacks: Mapping[str, Attack], access: Access | str | None) -> None:
+    """That the attacker may ask for what the attacks need."""
     level = max(Access) if access is None else Access.of(access)
-    for name in attacks or ():
-        needed = find_attack(name).access
-        if needed > level:
-            raise InputError(f"the attack '{name}' needs access '{needed}', the attacker has '{level}'")
+    for name, attack in attacks.items():
+        if attack.access > level:
+            raise InputError(f"the attack '{name}' needs access '{attack.access}', the attacker has '{level}'")
 
 
 def _writable(folder: Path) -> Path:

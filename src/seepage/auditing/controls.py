@@ -1,11 +1,11 @@
 """Models whose answer is known beforehand, audited by the same attacks: does the audit stay silent, can it see?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from seepage.attacks import find_attack
+from seepage.attacks import Attack
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.findings import Scored, score
 from seepage.auditing.gather import Run, wrap_trained
@@ -32,7 +32,7 @@ class Controls:
 def run_controls(
     evidence: Evidence,
     run: Run,
-    attacks: Sequence[str],
+    attacks: Mapping[str, Attack],
     rows: np.ndarray,
     settings: Settings,
     rng: np.random.Generator,
@@ -46,7 +46,9 @@ def run_controls(
     records for as many steps as the references, so it overfits; its members are those.
     """
     if not evidence.live:  # nothing but the outputs of a control can be had then
-        attacks = [name for name in attacks if not find_attack(name).needs & {"gradients", "features", "model"}]
+        attacks = {
+            name: attack for name, attack in attacks.items() if not attack.needs & {"gradients", "features", "model"}
+        }
     if not wanted or not attacks or evidence.training is None or not evidence.reference_models:
         why = "controls were switched off" if not wanted else "no reference models were trained by this audit"
         return Controls(None, None, why, why)

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from seepage import metrics
-from seepage.attacks import Attack, find_attack, needs
+from seepage.attacks import Attack, needs
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.kept import Done, Kept
 from seepage.auditing.settings import Settings
@@ -76,7 +76,7 @@ class Scored:
 
 def score(
     evidence: Evidence,
-    attacks: Sequence[str],
+    attacks: Mapping[str, Attack],
     rows: np.ndarray,
     settings: Settings,
     rng: np.random.Generator,
@@ -91,17 +91,17 @@ def score(
     """
     view_rng, attack_rng = rng.spawn(2)
     seed = int(attack_rng.integers(2**62))
-    kept = None if folder is None else Kept(folder, evidence, rows, seed)
+    kept = None if folder is None else Kept(folder, attacks, evidence, rows, seed)
     collected: dict[str, list[np.ndarray]] = {name: [] for name in attacks}
     costs = {name: Cost() for name in attacks}
-    needed = set().union(*(find_attack(name).needs for name in attacks))
+    needed = set().union(*(attack.needs for attack in attacks.values()))
     with Steps(len(evidence.target_models) * len(attacks), "scores", show=progress) as steps:
         for target, view in enumerate(evidence.views(rows, needed, rng=view_rng)):
-            for name in attacks:
+            for name, attack in attacks.items():
                 steps.begin(f"scoring {name}")
                 done = kept and kept.read(name, target)
                 if done is None:
-                    done = _run(name, view, rows, np.random.default_rng([seed, int(digest(name)[:15], 16), target]))
+                    done = _run(attack, view, rows, np.random.default_rng([seed, int(digest(name)[:15], 16), target]))
                     if kept is not None:
                         kept.write(name, target, done)
                 elif view.model is not None:
@@ -124,15 +124,17 @@ def _supported_rate(members: Bool[np.ndarray, "records targets"], settings: Sett
     return min((rate for rate in settings.rates if rate * n_out >= 10), default=None)
 
 
-def _run(name: str, view: View, rows: np.ndarray, rng: np.random.Generator) -> Done:
+def _run(attack: Attack, view: View, rows: np.ndarray, rng: np.random.Generator) -> Done:
     start, asked = time.perf_counter(), view.n_asked
-    scores = find_attack(name).score(view, rng=rng)[rows]
+    scores = attack.score(view, rng=rng)[rows]
     return Done(scores, time.perf_counter() - start, view.n_asked - asked)
 
 
-def measure(name: str, scored: Scored, evidence: Evidence, settings: Settings, rng) -> report.AttackResult:
+def measure(
+    name: str, attack: Attack, title: str, scored: Scored, evidence: Evidence, settings: Settings, rng
+) -> report.AttackResult:
     """Every number of one attack."""
-    attack, scores, members = find_attack(name), scored.scores[name], scored.members
+    scores, members = scored.scores[name], scored.members
     level = {"confidence": settings.confidence, "rng": rng}
     # A few hundred canaries allow a low FPR only over all models together, as Aerni et al. count.
     rate_at = metrics.pooled_tpr_at_fpr if evidence.membership.canaries.any() else metrics.tpr_at_fpr
@@ -141,7 +143,7 @@ def measure(name: str, scored: Scored, evidence: Evidence, settings: Settings, r
     accuracy = metrics.balanced_accuracy(scores, members, **level)
     return report.AttackResult(
         name=name,
-        title=attack.title,
+        title=title,
         access=str(attack.access),
         needs=needs(attack),
         source=attack.source,

@@ -1,7 +1,7 @@
 """Evidence from records: make one pool of the lists, train what is to be trained, ask the model that is there."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from seepage.attacks import find_attack
+from seepage.attacks import Attack
 from seepage.auditing.evidence import Evidence, Training
 from seepage.data import Membership, Pool
 from seepage.errors import InputError
@@ -138,7 +138,7 @@ def evidence_from_pool(model, pool, membership, run: Run, access, model_outputs,
     collection = None
     if columns.shape[1]:
         level = _level(access, attacks)
-        asks = level > Access.LOGITS or any("model" in find_attack(name).needs for name in attacks or ())
+        asks = level > Access.LOGITS or any("model" in attack.needs for attack in attacks.values())
         live = range(membership.n_targets) if model is None and asks else ()
         held_out = HeldOut.of(membership)
         collection = run.train(pool, columns, "models" if model is None else "references", held_out, live=live)
@@ -184,7 +184,7 @@ def evidence_from_pool(model, pool, membership, run: Run, access, model_outputs,
     )
 
 
-def _wrap(model: Any, access: str | None, model_outputs: str | None, attacks: Sequence[str] | None) -> TargetModel:
+def _wrap(model: Any, access: str | None, model_outputs: str | None, attacks: Mapping[str, Attack]) -> TargetModel:
     if isinstance(model, TargetModel):
         refuse("a TargetModel, which has its own", access=access, model_outputs=model_outputs)
         return model
@@ -194,11 +194,11 @@ def _wrap(model: Any, access: str | None, model_outputs: str | None, attacks: Se
     return target
 
 
-def _level(access: str | None, attacks: Sequence[str] | None) -> Access:
-    """What the attacker may ask: as said, or else logits and whatever the named attacks need."""
+def _level(access: str | None, attacks: Mapping[str, Attack]) -> Access:
+    """What the attacker may ask: as said, or else logits and whatever the attacks that were asked for need."""
     if access is not None:
         return Access.of(access)
-    return max([Access.LOGITS, *(find_attack(name).access for name in attacks or ())])
+    return max([Access.LOGITS, *(attack.access for attack in attacks.values())])
 
 
 def wrap_trained(module: nn.Module, access: Access, n_asked: int) -> TargetModel:

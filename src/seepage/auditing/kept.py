@@ -1,6 +1,7 @@
 """Scores of the attacks that are done, so that an audit that was killed goes on with the next."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +9,8 @@ import numpy as np
 from jaxtyping import Float64
 
 import seepage
-from seepage.attacks import find_attack
+from seepage.attacks import Attack
+from seepage.attacks.objects import identity
 from seepage.auditing.evidence import Evidence
 from seepage.signals.store import RunFolder, digest
 
@@ -22,10 +24,14 @@ class Done(NamedTuple):
 
 
 class Kept:
-    """A folder of scores, each under a key that names all that it depends on."""
+    """A folder of scores, each under a key that names all that it depends on.
 
-    def __init__(self, folder: Path, evidence: Evidence, rows: np.ndarray, seed: int):
+    Scores of an attack that has no `identity` are not kept: nobody could tell whether they are still its scores.
+    """
+
+    def __init__(self, folder: Path, attacks: Mapping[str, Attack], evidence: Evidence, rows: np.ndarray, seed: int):
         self._folder = RunFolder(folder / "run" / "scores")
+        self._identities = {name: identity(attack) for name, attack in attacks.items()}
         arrays = [evidence.logits, evidence.labels, rows, evidence.features, evidence.gradient_norm]
         self._rest = [
             seepage.__version__,
@@ -39,14 +45,17 @@ class Kept:
 
     def read(self, name: str, target: int) -> Done | None:
         key = self._key(name, target)
-        if not self._folder.has(key):
+        if key is None or not self._folder.has(key):
             return None
         about = self._folder.about(key)
         return Done(self._folder.read(key)["scores"], about["seconds"], about["n_asked"])
 
     def write(self, name: str, target: int, done: Done) -> None:
+        key = self._key(name, target)
         about = {"attack": name, "target": target, "seconds": done.seconds, "n_asked": done.n_asked}
-        self._folder.write(self._key(name, target), {"scores": done.scores}, about)
+        if key is not None:
+            self._folder.write(key, {"scores": done.scores}, about)
 
-    def _key(self, name: str, target: int) -> str:
-        return digest([name, repr(find_attack(name)), target, *self._rest])[:32]
+    def _key(self, name: str, target: int) -> str | None:
+        attack = self._identities[name]
+        return None if attack is None else digest([name, attack, target, *self._rest])[:32]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from seepage.attacks import Attack, resolve_attacks
 from seepage.comparison.choice import Entry
 from seepage.comparison.figures import canary_figures
 from seepage.comparison.protocol import ON_CANARIES, Attackers, Draw, label_only
@@ -48,7 +50,7 @@ class Canaries:
 
     def figures(
         self, entry: Entry, recipe: Recipe, pool: Pool, draw: Draw, attackers: Attackers, seeds: tuple[int, ...],
-        folder: Path, attacks: tuple[str, ...],
+        folder: Path, attacks: Mapping[str, Attack],
     ) -> tuple[CanaryFigures, list[AuditResult]]:  # fmt: skip
         """Audit the canaries of every seed; the same seed and kind plant the same ones under every defence."""
         kind = self.kind_for(entry)
@@ -72,6 +74,6 @@ class Canaries:
         return canary_figures(audits, kind, self.n, fpr, settings.confidence), audits
 
 
-def canary_attacks(asked: tuple[str, ...] | None, queries: str) -> tuple[str, ...]:
+def canary_attacks(asked: Mapping[str, Attack], queries: str) -> Mapping[str, Attack]:
     """What canaries are attacked with: what was asked for, or the attacks that are strong on them and both controls."""
-    return asked or (*ON_CANARIES, *label_only(queries))
+    return asked or resolve_attacks((*ON_CANARIES, *label_only(queries)))

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 import seepage
-from seepage.attacks import ATTACKS, Attack, find_attack, needs
+from seepage.attacks import ATTACKS, Attack, needs, titles
 from seepage.attacks.learned.rank_only import RankOnly
+from seepage.attacks.objects import identity
 from seepage.auditing import audit
 from seepage.auditing.settings import Settings
 from seepage.data import Membership, Pool
@@ -79,9 +80,7 @@ def default_attacks(
     on_each_side = references // 2 - every_model
     lacking = set() if population else {"population"}
     graded = [
-        name
-        for name in GRADED
-        if find_attack(name).least_references <= on_each_side and not find_attack(name).needs & lacking
+        name for name in GRADED if ATTACKS[name].least_references <= on_each_side and not ATTACKS[name].needs & lacking
     ]
     return [*graded, *label_only(queries), RANK_ONLY]
 
@@ -95,9 +94,12 @@ def family(attack: Attack) -> Family:
     return "references" if "references" in needs(attack) else "scores"
 
 
-def attack_info(name: str) -> AttackInfo:
-    attack = find_attack(name)
-    return AttackInfo(name=name, title=attack.title, access=str(attack.access), family=family(attack))
+def attack_infos(attacks: Mapping[str, Attack]) -> list[AttackInfo]:
+    title_of = titles(attacks)
+    return [
+        AttackInfo(name=name, title=title_of[name], access=str(attack.access), family=family(attack))
+        for name, attack in attacks.items()
+    ]
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class Draw:
 class Attackers:
     """What every defence is attacked with, and how models are trained for it."""
 
-    attacks: tuple[str, ...]
+    attacks: Mapping[str, Attack]
     queries: str
     access: str | None
     controls: bool
@@ -146,26 +148,33 @@ class Attackers:
     shelf: Path
 
     def audit(
-        self, recipe: Recipe, pool: Pool, membership: Membership, folder: Path, seed: int, attacks: Sequence[str] = ()
+        self,
+        recipe: Recipe,
+        pool: Pool,
+        membership: Membership,
+        folder: Path,
+        seed: int,
+        attacks: Mapping[str, Attack] | None = None,
     ) -> AuditResult:
         """One audit in a folder of its own: read back where it is finished, gone on with where it was stopped.
 
         A result is believed only if it stands with a note of what was asked and of what was written, and both are as
-        they should be now.
+        they should be now. One of an attack whose scores cannot be kept is made anew.
         """
-        attacks = list(attacks or self.attacks)
+        attacks = attacks or self.attacks
+        identities = {name: identity(attack) for name, attack in attacks.items()}
         asked = digest(
             [
                 seepage.__version__,
                 recipe.fingerprint,
                 pool.fingerprint,
                 membership.fingerprint,
-                [[name, repr(ATTACKS[name])] for name in attacks],
+                list(identities.items()),
                 [self.queries, self.access, self.controls, asdict(self.settings), seed],
             ]
         )
         note, saved = folder / "about.json", folder / "result.json"
-        if _is_finished(note, saved, asked):
+        if None not in identities.values() and _is_finished(note, saved, asked):
             return AuditResult.load(saved)
         try:
             note.unlink(missing_ok=True)  # from here on the folder may hold the result of another question
@@ -176,7 +185,7 @@ class Attackers:
             pool,
             membership,
             recipe=recipe,
-            attacks=attacks,
+            attacks=list(attacks.values()),
             access=self.access,
             queries=self.queries,
             controls=self.controls,

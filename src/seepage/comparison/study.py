@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from dataclasses import replace as changed
 from pathlib import Path
@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from seepage.attacks import Attack, resolve_attacks
 from seepage.auditing.settings import Settings
 from seepage.comparison import figures, findings
 from seepage.comparison.choice import SHELF, TUNING, Choice, entries
 from seepage.comparison.planted import Canaries, canary_attacks
-from seepage.comparison.protocol import Attackers, Draw, attack_info, default_attacks, default_queries
+from seepage.comparison.protocol import Attackers, Draw, attack_infos, default_attacks, default_queries
 from seepage.comparison.rows import describe, measure
 from seepage.comparison.tuning import Search, Trial, search
 from seepage.data import Pool
@@ -32,7 +33,7 @@ def compare(
     recipe: Recipe,
     defences: Sequence[Choice],
     out: str | os.PathLike,
-    attacks: Sequence[str] | None = None,
+    attacks: Iterable[str | Attack] | None = None,
     queries: str | None = None,
     access: str | None = None,
     seeds: Sequence[int] = (0, 1, 2),
@@ -63,7 +64,7 @@ def compare(
         recipe: how models are trained without a defence.
         defences: the rows beside the undefended model.
         out: folder.
-        attacks: names from `seepage.ATTACKS`; by default `default_attacks`.
+        attacks: names from `seepage.ATTACKS` and attack objects; by default `default_attacks`.
         queries: what is asked about each record; by default `default_queries`.
         access: what the attacker may ask, as in `seepage.audit`.
         seeds: one repetition each, with another draw of members and other weights.
@@ -98,21 +99,20 @@ def compare(
     """
     started = time.perf_counter()
     settings, out = settings or Settings(), Path(out)
-    seeds = _checked(pool, seeds, floor, tolerance, attacks)
+    seeds, asked = _checked(pool, seeds, floor, tolerance), resolve_attacks(attacks)
     rows = entries(defences, recipe, references, search=floor is not None)
     queries = default_queries(pool) if queries is None else queries
     fewest = min(row.references for row in rows)
-    asked = None if attacks is None else tuple(dict.fromkeys(attacks))
     draw = Draw(every_model, targets, validation, population)
     members = {(row.references, seed): draw.membership(pool, row.references, seed) for row in rows for seed in seeds}
     there = members[references, seeds[0]]
     at_hand = {"references": fewest, "every_model": every_model, "population": bool(there.population.any())}
-    names = asked or tuple(default_attacks(pool, queries=queries, **at_hand))
-    infos = [attack_info(name) for name in names]
-    planted = None if canaries is None else Canaries(*canaries)
+    chosen = asked or resolve_attacks(default_attacks(pool, queries=queries, **at_hand))
+    infos = attack_infos(chosen)
+    planted, chosen_on_canaries = None if canaries is None else Canaries(*canaries), canary_attacks(asked, queries)
     rate = _rate(rate, settings, list(members.values()))
     settings = settings if rate in settings.rates else changed(settings, rates=(*settings.rates, rate))
-    attackers = Attackers(names, queries, access, controls, settings, engine, workers, progress, command, out / SHELF)
+    attackers = Attackers(chosen, queries, access, controls, settings, engine, workers, progress, command, out / SHELF)
     try:
         (out / TUNING).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -141,7 +141,7 @@ def compare(
         on_canaries = None
         if planted is not None:
             on_canaries = planted.figures(
-                row, defended, pool, draw, attackers, seeds, out / row.folder, canary_attacks(asked, queries)
+                row, defended, pool, draw, attackers, seeds, out / row.folder, chosen_on_canaries
             )
         names_of = [folder.relative_to(out).as_posix() for folder in folders]
         about = describe(row, rows[0], defence, searched, members[row.references, seeds[0]])
@@ -183,7 +183,7 @@ def compare(
                 **asdict(draw),
                 "seeds": list(seeds),
                 "references": references,
-                "attacks": list(names),
+                "attacks": list(chosen),
                 "queries": queries,
                 "floor": floor,
                 "tolerance": tolerance,
@@ -198,12 +198,10 @@ def compare(
     return result
 
 
-def _checked(pool: Pool, seeds, floor, tolerance, attacks) -> tuple[int, ...]:
+def _checked(pool: Pool, seeds, floor, tolerance) -> tuple[int, ...]:
     """The seeds, once all that does not fit together is refused."""
     if pool.labels is None:
         raise InputError("compare: the records need labels")
-    if isinstance(attacks, str):
-        raise InputError(f"compare: attacks is a list of names, got a text: write attacks=['{attacks}']")
     seeds = tuple(seeds)
     if not seeds or len(set(seeds)) < len(seeds) or any(not isinstance(s, (int, np.integer)) or s < 0 for s in seeds):
         raise InputError(f"compare: expected seeds as different whole numbers of at least 0, got {seeds}")

@@ -23,3 +23,13 @@ def bernoulli(raw, x):
         p = 1 / (1 + math.exp(-r))
         total += value * math.log(p) + (1 - value) * math.log(1 - p)
     return total
+
+
+def distances(groups):
+    """Between any two codes of one group, pair by pair, sorted."""
+    found = []
+    for codes in groups:
+        for i, one in enumerate(codes):
+            for other in codes[:i]:
+                found.append(math.sqrt(sum((a - b) ** 2 for a, b in zip(one, other, strict=True))))
+    return sorted(found)

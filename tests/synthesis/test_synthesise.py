@@ -177,6 +177,7 @@ def test_the_promise_is_stated_as_it_is():
     plain = promise()
     assert any("NO guarantee" in sentence for sentence in plain.sentences)
     assert any("nothing protects them" in sentence for sentence in plain.sentences)
+    assert "at most e = 2.72 up to d = 1 / epsilon = 0.25." in plain.sentences[0]
     assert plain.local_epsilon is None
     clip = promise(clip=2.0, releases=3)
     assert clip.local_epsilon == 2 * 2.0 * 4.0 * 3

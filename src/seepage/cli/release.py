@@ -50,7 +50,7 @@ def synthesise(config: Path | None, **flags) -> None:
     parsed = SynthesiseConfig.read(config, given)
     made = parsed.run(progress=sys.stderr.isatty())
     click.echo(f"{made['n_records']:,} synthetic records: {parsed.out} (guarantee: {parsed.out}.json)")
-    for sentence in made["sentences"]:
+    for sentence in (*made["sentences"], *made["distances"]):
         click.echo(f"- {sentence}")
     if made["audit"] is not None:
         click.echo(str(made["audit"]))

@@ -38,7 +38,8 @@ class SynthesiseConfig(Task):
         """Make the release, write it, and audit it where that is asked for.
 
         Returns:
-            The number of records, the guarantee's sentences, and the audit's result or None.
+            The number of records, the guarantee's sentences, those on the distances of codes (for the holder of the
+            records), and the audit's result or None.
         """
         import numpy as np
         from rich.console import Console
@@ -72,7 +73,12 @@ class SynthesiseConfig(Task):
             )
         made.save(self.out)
         audited = None if holdout is None else audit_released(made.pool, pool, holdout, rng=rng)
-        return {"n_records": len(made.pool), "sentences": made.guarantee.sentences, "audit": audited}
+        return {
+            "n_records": len(made.pool),
+            "sentences": made.guarantee.sentences,
+            "distances": made.distances.sentences,
+            "audit": audited,
+        }
 
     def _pool(self, data: DataConfig):
         """The records as a release wants them: pictures as pictures, numbers in their own units."""

@@ -16,6 +16,7 @@ from seepage.errors import InputError, unknown_name
 from seepage.models.generators.columns import Columns
 from seepage.models.generators.vae import VAE, TrainingPrivacy
 from seepage.models.generators.vae_training import train_vae
+from seepage.synthesis.distances import CodeDistances, code_distances
 from seepage.synthesis.guarantee import Guarantee
 from seepage.synthesis.labels import WAYS, randomised_response
 from seepage.synthesis.mechanism import check_epsilon, clipped, latent_noise
@@ -30,6 +31,7 @@ class Synthetic:
     Attributes:
         pool: the synthetic records, in the originals' order, release after release.
         guarantee: what is promised about them.
+        distances: of the originals' codes, and the bound on the odds there; not saved, no guarantee covers them.
         vaes: the networks, one, or one for each class.
         whole: of each value, whether it was a whole number in every record that the networks know.
         about: the options, as JSON values.
@@ -37,6 +39,7 @@ class Synthetic:
 
     pool: Pool
     guarantee: Guarantee
+    distances: CodeDistances
     vaes: tuple[VAE, ...]
     whole: np.ndarray
     about: dict[str, Any]
@@ -110,7 +113,7 @@ def synthesise(
     columns = Columns.guess(source)
     groups = _groups(source, pool, labels)
     conditional = labels == "conditional" and pool.labels is not None
-    vaes, inputs = [], np.empty((releases, *pool.inputs.shape), dtype=pool.inputs.dtype)
+    vaes, compared, inputs = [], [], np.empty((releases, *pool.inputs.shape), dtype=pool.inputs.dtype)
     for place, (learnt, rows) in enumerate(groups):
 
         def part(fraction: float, place=place) -> None:
@@ -121,6 +124,7 @@ def synthesise(
         )
         classes = pool.labels[rows] if conditional else None
         codes = clipped(vae.encode(pool.inputs[rows], classes), clip)
+        compared += [codes] if classes is None else [codes[classes == label] for label in np.unique(classes)]
         for release in range(releases):
             noisy = codes + latent_noise(*codes.shape, epsilon, noise_rng)
             decoded = vae.decode(noisy, classes)
@@ -153,10 +157,17 @@ def synthesise(
         label_epsilon=label_epsilon,
         n_classes=0 if released is None else pool.n_classes,
     )
+    distances = code_distances(
+        compared,
+        epsilon=float(epsilon),
+        releases=releases,
+        same_class=conditional or labels == "per-class",
+        rng=np.random.default_rng(0),  # which pairs are looked at is no secret
+    )
     about = {**training, "clip": clip, "labels": labels, "draw": draw, "source": source.name}
     # Of what the networks were trained on: with public records, the others' must not decide how numbers are rounded.
     flat = np.asarray(source.inputs).reshape(len(source), -1)
-    return Synthetic(made, guarantee, tuple(vaes), (flat == np.rint(flat)).all(axis=0), about)
+    return Synthetic(made, guarantee, distances, tuple(vaes), (flat == np.rint(flat)).all(axis=0), about)
 
 
 def _weakest(told: list[TrainingPrivacy]) -> TrainingPrivacy:

@@ -40,9 +40,9 @@ def leak_p_value(
     of them are there exactly if the top x + k records hold x members, so the law is hypergeometric for any scores; ties
     can only lower the count. Several targets: the number of targets times the least p_rate.
 
-    Several targets, p_auc and p_top: both statistics are sums over records of s_i = sum_t (M_it - mean M_t) a_it, with midranks scaled
-    to unit variance (Stouffer's sum) or the indicator of the top for a_it. Under the null the s_i have mean 0, so the
-    sum is judged against the larger of two variances: that under joint permutation of the membership rows, and
+    Several targets, p_auc and p_top: both statistics are sums over records of s_i = sum_t (M_it - mean M_t) a_it, with
+    midranks scaled to unit variance (Stouffer's sum) or the indicator of the top for a_it. Under the null the s_i have
+    mean 0, so the sum is judged against the larger of two variances: that under joint permutation of the membership rows, and
     sum_i s_i^2. The second also holds where one target's scores were calibrated on the other targets (every model in
     its turn), which correlates the targets. Normal tail for the ranks; for the count a gamma tail of the same mean and
     variance, whose skewness is never too small.

@@ -1,4 +1,4 @@
-"""Does a module still have the weights that it was made with? What an audit of a model that was never loaded looks like."""
+"""Does a module still have the weights that it was made with, as one has whose file was never loaded?"""
 
 import numpy as np
 from scipy.stats import kstest, norm, uniform

@@ -75,7 +75,7 @@ def knows_the_task(evidence: Evidence, rows: np.ndarray, rng: np.random.Generato
     answers = log_softmax(evidence.logits[rows, target, 0])
     inside = evidence.membership.targets[rows, 0]
     accuracy, chance = (answers.argmax(axis=1) == labels).mean(), _largest_share(labels)
-    detail = f"accuracy {accuracy:.1%}; the commonest label alone would give {chance:.1%} (n = {len(rows)})"
+    detail = f"accuracy {accuracy:.1%}; the commonest label alone would give {chance:.1%}, n = {len(rows)}"
     if found := _renumbered(answers, labels):
         before, after, p_value, example = found
         detail = (
@@ -231,9 +231,9 @@ def scale(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) -> Che
         if found := _better(before[few:], after, labels[few:], target.access > Access.LABEL):
             way_out = "give the records as the model was trained on them, on both sides"
             return failed(name, question, f"with {how} {found}", way_out)
-    return passed(
-        name, question, f"it gets {right.mean():.1%} of its members right; none of {len(tried)} other scales is better"
-    )
+
+
+X
 
 
 def _answers(target: TargetModel, inputs: np.ndarray) -> Float64[np.ndarray, "records classes"]:

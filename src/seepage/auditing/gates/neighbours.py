@@ -85,7 +85,7 @@ def count_neighbours(
     chance = 2 * n_in * n_out / (n * (n - 1))
 
     edges = np.sort(np.stack([asked, nearest], axis=1), axis=1)
-    distinct, counts = np.unique(edges, axis=0, return_counts=True)
+    _, counts = np.unique(edges, axis=0, return_counts=True)
     degrees = np.bincount(edges.ravel(), minlength=n)
     same = (counts**2).sum()  # ordered pairs of edges: the same two records, one in common, none
     one = (degrees**2).sum() - 2 * same

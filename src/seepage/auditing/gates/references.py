@@ -110,7 +110,7 @@ def own_columns(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) 
     n_targets = 0 if membership.turns else len(evidence.target_models)
     together = own[n_targets:].sum() / np.sqrt(n - n_targets)
     if norm.cdf(together) < GATE_LEVEL / 2:
-        detail = f"the {n - n_targets} references are surer of the records that they were not trained on (z = {together:.1f})"
+        detail = f"{n - n_targets} references are surer of records that they were not trained on (z = {together:.1f})"
         return failed(
             name, question, detail, "the membership seems inverted: True (1) must mean that a model was trained"
         )
@@ -118,8 +118,8 @@ def own_columns(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) 
     worst, column = np.unravel_index(excess.argmax(), excess.shape)
     if excess[worst, column] > ndtri(1 - GATE_LEVEL / (2 * n * n)) and z[worst, column] > ndtri(1 - GATE_LEVEL):
         detail = (
-            f"model {worst} remembers the records of column {column} (z = {z[worst, column]:.1f}), not those of its own "
-            f"(z = {own[worst]:.1f})"
+            f"model {worst} remembers the records of column {column} (z = {z[worst, column]:.1f}), not those of its "
+            f"own (z = {own[worst]:.1f})"
         )
         return failed(name, question, detail, "put the membership's columns into the order of the models")
     return passed(name, question, f"no model is nearer to another column; references and their own: z = {together:.1f}")

@@ -87,15 +87,24 @@ def test_three_lines_show_the_leak_of_a_model_that_knows_its_records_by_heart(tm
 
 
 def test_a_model_that_never_saw_the_records_gives_nothing_away():
-    result = seepage.audit(target(sure=0.0), **lists(records(), coin()), origin="declared")
+    model, pool = target(sure=0.0), records()
+    guesses = Pool(pool.inputs, model.labels(pool.batch()), n_classes=N_CLASSES)  # labels that its rule explains
+    result = seepage.audit(model, **lists(guesses, coin()), origin="declared")
     assert result.verdict == "NO EVIDENCE"
     assert result.claim == "causal"
 
 
+def test_a_model_that_knows_neither_the_members_nor_the_task_shows_no_absence():
+    result = seepage.audit(target(sure=0.0), **lists(records(), coin()), origin="declared")
+    assert result.verdict == "INCONCLUSIVE"
+    assert any("trained weights were loaded" in reason for reason in result.reasons)
+
+
 def test_every_question_to_the_model_is_counted():
-    memory = Memory(records(), coin())
-    result = seepage.audit(TargetModel.wrap(memory, outputs="logits"), **lists(records(), coin()), attacks=["loss"])
-    assert result.target.n_queries == memory.n_asked == N
+    for sure, at_most in ((4.0, 3 * N), (50.0, N)):  # one that knows its members is not asked on other scales
+        memory = Memory(records(), coin(), sure)
+        result = seepage.audit(TargetModel.wrap(memory, outputs="logits"), **lists(records(), coin()), attacks=["loss"])
+        assert N <= result.target.n_queries == memory.n_asked <= at_most
 
 
 def test_a_population_is_neither_scored_nor_on_a_side():

@@ -6,6 +6,7 @@ import numpy as np
 def outputs(
     *,
     leak: float = 0.0,
+    skill: float = 1.5,
     n: int = 300,
     references: int = 8,
     n_classes: int = 3,
@@ -15,8 +16,8 @@ def outputs(
 ) -> dict[str, np.ndarray]:
     """Arrays as `seepage.audit(outputs=...)` takes them: `n` audited records, then the population.
 
-    Every model's logits are noise around the record's own difficulty; a model that was trained on a record has the
-    true class's logit raised by `leak`. With `together` the target's column is balanced with those of the references,
+    Every model's logits are noise around the record's own difficulty, the true class's raised by `skill` for every
+    record and by `leak` for those that the model was trained on. With `together` the target's column is balanced with those of the references,
     as Carlini et al. draw their models; else a coin of its own decides each record.
     """
     rng = np.random.default_rng(seed)
@@ -28,7 +29,7 @@ def outputs(
     membership &= audited[:, None]
     labels = rng.integers(0, n_classes, total)
     logits = rng.normal(0, 1, (total, 1, n_classes)) + rng.normal(0, 0.7, (total, references + 1, n_classes))
-    logits[np.arange(total), :, labels] += leak * membership
+    logits[np.arange(total), :, labels] += skill + leak * membership
     arrays = {"logits": logits.astype(np.float32), "labels": labels, "membership": membership}
     return arrays | ({"population": ~audited} if population else {})
 

@@ -56,11 +56,13 @@ def decide(scored: Scored, checks: Sequence[Check], claim: str, settings: Settin
     p_value = scored.p_values_holm[leading]
     shown = f"p = {p_value:.2g}" if p_value > 0 else "p < 1e-300"
     found = f"{leading}: {shown} after correction for {len(scored.scores)} attacks"
-    invalid = [check.gate for check in checks if check.failed and check.guards == "both"]
+    is_found = p_value <= settings.alpha
+    fatal = {"both", "doubt"} if is_found else {"both"}
+    invalid = [check.gate for check in checks if check.failed and check.guards in fatal]
     if invalid:
         reasons = [f"gate failed - {gate.name}: {gate.detail}; {gate.way_out}" for gate in invalid]
         return "INVALID", "This audit cannot say anything: a check that it rests on failed.", reasons
-    if p_value <= settings.alpha:
+    if is_found:
         headline = "Members of the training set can be told from others better than by chance."
         reasons = [found]
         if claim == "association":

@@ -17,6 +17,7 @@ BANDS = 6  # of the spectrum
 MOST_COLUMNS = 50  # of a table whose columns have traits of their own
 LEAST_SERIES = 16  # values in a record from which on the order of its values is looked at
 DECIMALS = 5  # digits after the point that are told apart
+MOST_DECIMALS = 256  # values of a record whose digits are counted
 SIDE = 8  # of the small picture by which images are compared
 MOST_DIMENSIONS = 64
 _BYTES = 1 << 26
@@ -66,7 +67,7 @@ def _of_block(records: np.ndarray) -> dict[str, np.ndarray]:
     flat = records.reshape(len(records), -1)
     missing = np.isnan(flat)
     found = {"share missing": missing.mean(axis=1)}
-    decimals = _decimals(flat)
+    decimals = _decimals(flat[:, :: max(1, flat.shape[1] // MOST_DECIMALS)])
     if records.ndim == 2 and flat.shape[1] <= MOST_COLUMNS:
         found |= {f"digits after the point in value {at}": column for at, column in enumerate(decimals.T)}
         found |= {f"value {at} missing": column for at, column in enumerate(missing.T)}
@@ -215,15 +216,16 @@ def _unit(small: np.ndarray) -> np.ndarray:
 
 def _shrunk(images: np.ndarray) -> np.ndarray:
     """Means over a grid of at most SIDE x SIDE cells."""
-    for axis in (2, 3):
-        size = images.shape[axis]
-        if size > SIDE:
-            starts = np.arange(SIDE) * size // SIDE
-            widths = np.diff(np.append(starts, size)).astype(np.float32)
-            shape = [1] * images.ndim
-            shape[axis] = SIDE
-            images = np.add.reduceat(images.astype(np.float32), starts, axis=axis) / widths.reshape(shape)
-    return images
+    rows, columns = (_cells(size) for size in images.shape[2:])
+    return rows @ (images.astype(np.float32) @ columns.T)
+
+
+def _cells(size: int) -> Float32[np.ndarray, "cells pixels"]:
+    """The averages that make at most SIDE cells of a row of pixels."""
+    n_cells = min(size, SIDE)
+    cell = np.arange(size) * n_cells // size
+    weights = (cell == np.arange(n_cells)[:, None]).astype(np.float32)
+    return weights / weights.sum(axis=1, keepdims=True)
 
 
 def _channels_first(records: np.ndarray) -> np.ndarray:

@@ -38,8 +38,8 @@ VERDICTS = {
 
 CLAIMS = {
     "causal": "Membership was drawn at random, so a difference between members and non-members comes from training.",
-    "association": "Membership was not drawn at random, so a difference between members and non-members may lie in "
-    "the records themselves: an association, not proof that training caused it.",
+    "association": "Nothing shows that membership was random, so a difference between members and non-members may lie "
+    "in the records themselves: an association, not proof that training caused it.",
 }
 
 MEMBERSHIP = {

@@ -9,13 +9,15 @@ import numpy as np
 from seepage.auditing.controls import Controls
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.findings import Scored
-from seepage.auditing.gates.answers import degenerate, direction, knows_the_task, scale
+from seepage.auditing.gates.answers import knows_the_task
 from seepage.auditing.gates.blind import blind_baseline
 from seepage.auditing.gates.check import GATE_LEVEL, Check
 from seepage.auditing.gates.controls import null_model, positive_control
 from seepage.auditing.gates.neighbours import near_copies
 from seepage.auditing.gates.records import copies, overlap, randomised, sample_size
 from seepage.auditing.gates.references import own_columns, reference_accuracy, reference_balance
+from seepage.auditing.gates.scale import scale
+from seepage.auditing.gates.scores import degenerate, direction
 from seepage.auditing.settings import Settings
 
 __all__ = [

@@ -10,8 +10,12 @@ GATE_LEVEL = 1e-3
 
 @dataclass(frozen=True)
 class Check:
-    """A gate, and what falls with it: a failed one that guards "both" claims makes the audit INVALID; one that guards
-    "absence" leaves a found leak standing, but turns "no evidence" into INCONCLUSIVE."""
+    """A gate, and what falls with it.
+
+    A failed gate that guards "both" claims makes the audit INVALID. One that guards "absence" leaves a found leak
+    standing, but turns "no evidence" into INCONCLUSIVE. One that casts "doubt" on the set-up does the latter too, and
+    makes a found leak INVALID.
+    """
 
     gate: Gate
     guards: str = "both"

@@ -18,7 +18,8 @@ def reference_accuracy(evidence: Evidence, rows: np.ndarray) -> Check:
     """Target and references compared record by record, on what neither was trained on.
 
     d_i = 1[target right] - share of the references OUT of record i that are right, over the target's non-members. The
-    mean of d varies by the choice of records and by training; the latter shows between the references.
+    mean of d varies by the choice of records, var(d) / n, and from training to training, which shows in the accuracies
+    of the references beyond what the choice of their records explains.
     """
     name, question = "references like the target", "Are the references as accurate as the target?"
     if not evidence.reference_models:
@@ -42,7 +43,7 @@ def reference_accuracy(evidence: Evidence, rows: np.ndarray) -> Check:
         gaps.append(gap.mean())
         variances.append(gap.var(ddof=1) / len(gap))
         accuracies.append(evidence.correct[out[compared], model].mean())
-        between.append(each.var(ddof=1) * (1 + 1 / len(each)) if len(each) > 1 else 0.0)
+        between.append(_between(each, is_out[:, some].sum(axis=0)) * (1 + 1 / len(each)))
     if not gaps:
         way_out = "give references that were not trained on all of the records"
         return not_run(name, question, "every reference was trained on every record", way_out)
@@ -63,6 +64,13 @@ def reference_accuracy(evidence: Evidence, rows: np.ndarray) -> Check:
             "references with the target's own recipe"
         )
     return failed(name, question, detail, way_out, guards="absence")
+
+
+def _between(accuracies: np.ndarray, n_records: np.ndarray) -> float:
+    """Variance of the accuracy from training to training (method of moments); 0 for one model."""
+    if len(accuracies) < 2:
+        return 0.0
+    return max(0.0, accuracies.var(ddof=1) - (accuracies * (1 - accuracies) / n_records).mean())
 
 
 def reference_balance(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) -> Check:

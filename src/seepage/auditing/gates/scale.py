@@ -1,0 +1,124 @@
+"""Is the target asked on the scale, and in the layout, that it was trained on?"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.stats import binom
+
+from seepage.auditing.evidence import Evidence
+from seepage.auditing.gates.answers import largest_share, loses
+from seepage.auditing.gates.check import GATE_LEVEL, Check, failed, not_run, passed
+from seepage.errors import SeepageError
+from seepage.models.access import Access
+from seepage.models.target import TargetModel
+from seepage.signals.functions import log_softmax
+
+# A model that gets its own members right this often is asked on the right scale.
+SURELY_RIGHT = 0.98
+# Another scale must gain so much accuracy, and leave at most that share of the errors.
+LEAST_GAIN = 0.05
+MOST_LEFT = 0.75
+MOST_RECORDS = 600
+
+
+def scale(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) -> Check:
+    """Does the target know its own members surely better on another scale, or in another layout?
+
+    The likeliest other scales, by accuracy and by log-loss, are chosen on a sixth of at most 600 members and judged on
+    the rest: the error must fall by a quarter or more (record against record, McNemar, exact), or a log-loss that is
+    worse than a constant answer must become better than one while accuracy stays. A regularised model can gain a little
+    from other inputs than its own, but not that much.
+    """
+    name, question = "scale", "Is the model asked on the scale that it was trained on?"
+    if not evidence.live or evidence.records is None:
+        return not_run(name, question, "there is no model to ask", "audit the model itself, with the records")
+    if evidence.training is not None and evidence.kind.startswith("trained"):
+        return passed(name, question, "this audit trained the model and asks it alike")
+    members = rng.permutation(evidence.ordinary(rows))
+    members = members[evidence.membership.targets[members, 0]][:MOST_RECORDS]
+    labels, target = evidence.labels[members], evidence.live[0]
+    before = log_softmax(evidence.logits[members, evidence.target_models[0], 0])
+    right = before.argmax(axis=1) == labels
+    if len(members) < 2 or right.mean() >= SURELY_RIGHT:
+        return passed(name, question, f"it gets {right.mean():.1%} of its members right (n = {len(members)})")
+    inputs = evidence.records.batch(members)
+    few = max(1, len(members) // 6)
+    ways, tried = _other_scales(inputs), {}
+    for how, change in ways.items():
+        try:
+            answers = _answers(target, change(inputs[:few]), before.shape[1])
+        except SeepageError:  # it does not take such records, so it was not trained on them
+            continue
+        loss = -answers[np.arange(few), labels[:few]].mean()
+        tried[how] = ((answers.argmax(axis=1) == labels[:few]).mean(), -loss)
+    candidates = {max(tried, key=lambda how: tried[how][at]) for at in (0, 1)} if tried else set()
+    for how in sorted(candidates):
+        after = _answers(target, ways[how](inputs[few:]), before.shape[1])
+        if found := _better(before[few:], after, labels[few:], target.access > Access.LABEL):
+            way_out = "give the records as the model was trained on them, on both sides"
+            return failed(name, question, f"with {how} {found}", way_out)
+    detail = f"it gets {right.mean():.1%} of its members right, and surely no more on {len(tried)} other scales"
+    return passed(name, question, detail)
+
+
+def _answers(target: TargetModel, inputs: np.ndarray, n_classes: int) -> Float64[np.ndarray, "records classes"]:
+    if target.access > Access.LABEL:
+        return log_softmax(target.logits(inputs))
+    return np.where(np.arange(n_classes) == target.labels(inputs)[:, None], 0.0, -100.0)
+
+
+def _better(before: np.ndarray, after: np.ndarray, labels: np.ndarray, has_probabilities: bool) -> str | None:
+    """What is surely better about the answers `after`, in words; None where nothing is."""
+    right, then = before.argmax(axis=1) == labels, after.argmax(axis=1) == labels
+    gained, lost = int((then & ~right).sum()), int((right & ~then).sum())
+    p_value = float(binom.sf(gained - 1, gained + lost, 0.5)) if gained + lost else 1.0
+    gain = then.mean() - right.mean()
+    is_large = gain >= LEAST_GAIN and (~then).mean() <= MOST_LEFT * (~right).mean()
+    if p_value < GATE_LEVEL and is_large and then.mean() >= largest_share(labels) + LEAST_GAIN:
+        return (
+            f"it gets {then.mean():.1%} of its members right instead of {right.mean():.1%} (p = {p_value:.2g}, n = "
+            f"{len(labels)})"
+        )
+    if has_probabilities and gain >= -LEAST_GAIN and loses(before, labels):
+        losses = [-answers[np.arange(len(labels)), labels].mean() for answers in (after, before)]
+        shares = np.unique(labels, return_counts=True)[1] / len(labels)
+        if losses[0] < 0.9 * -(shares * np.log(shares)).sum():
+            return (
+                f"its loss on its members is {losses[0]:.2g} instead of {losses[1]:.2g}, which is worse than a "
+                f"constant guess (n = {len(labels)})"
+            )
+    return None
+
+
+def _other_scales(inputs: np.ndarray) -> Mapping[str, Callable[[np.ndarray], np.ndarray]]:
+    """What is often forgotten before a model is asked, by name."""
+    mean, spread = inputs.mean(axis=0), inputs.std(axis=0)
+    low, high = inputs.min(axis=0), inputs.max(axis=0)
+    spread, width = np.where(spread > 0, spread, 1), np.where(high > low, high - low, 1)
+    total, whole = np.float32(inputs.mean()), np.float32(inputs.std() or 1)
+    ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        **{f"values divided by {factor}": _times(1 / factor) for factor in (255, 16, 100, 1000)},
+        **{f"values times {factor}": _times(factor) for factor in (255, 16, 100, 1000)},
+        "each column standardised": lambda x: (x - mean) / spread,
+        "all values standardised together": lambda x: (x - total) / whole,
+        "each column brought to 0 to 1": lambda x: (x - low) / width,
+        "values from 0 to 1 brought to -1 to 1": lambda x: 2 * x - 1,
+        "values from -1 to 1 brought to 0 to 1": lambda x: (x + 1) / 2,
+        "values turned over (1 - x)": lambda x: 1 - x,
+        "values divided by 255 and brought to -1 to 1": lambda x: x / 127.5 - 1,
+    }
+    if inputs.ndim == 4:
+        ways["the channels in reverse order"] = lambda x: x[:, ::-1] if x.shape[1] <= 4 else x[..., ::-1]
+        ways["rows and columns exchanged"] = lambda x: (
+            np.swapaxes(x, -1, -2) if x.shape[1] <= 4 else np.swapaxes(x, 1, 2)
+        )
+    return {how: _float32(change) for how, change in ways.items()}
+
+
+def _times(factor: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda x: x * factor
+
+
+def _float32(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda x: np.ascontiguousarray(change(x), dtype=np.float32)

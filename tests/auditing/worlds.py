@@ -17,8 +17,8 @@ def outputs(
     """Arrays as `seepage.audit(outputs=...)` takes them: `n` audited records, then the population.
 
     Every model's logits are noise around the record's own difficulty, the true class's raised by `skill` for every
-    record and by `leak` for those that the model was trained on. With `together` the target's column is balanced with those of the references,
-    as Carlini et al. draw their models; else a coin of its own decides each record.
+    record and by `leak` for those that the model was trained on. With `together` the target's column is balanced with
+    those of the references, as Carlini et al. draw their models; else a coin of its own decides each record.
     """
     rng = np.random.default_rng(seed)
     total = n + population

@@ -125,7 +125,7 @@ def _of_images(images: np.ndarray) -> dict[str, np.ndarray]:
             found[f"step at every eighth of the {name}"] = sizes[:, edge].mean(axis=1) - sizes[:, ~edge].mean(axis=1)
             spread = sizes[:, ~edge].std(axis=1)
             found[f"step at every eighth of the {name}, relative"] = np.divide(
-                found[f"step at every eighth of the {name}"], spread, out=np.zeros(n), where=spread > 0
+                found[f"step at every eighth of the {name}"], spread, out=np.zeros(n), where=spread > 1e-6
             )
     half = width // 2
     if half:

@@ -44,8 +44,8 @@ def leak_p_value(
     midranks scaled to unit variance (Stouffer's sum) or the indicator of the top for a_it. Under the null the s_i have
     mean 0, so the sum is judged against the larger of two variances: that under joint permutation of the membership
     rows, and sum_i s_i^2. The second also holds where one target's scores were calibrated on the other targets (every
-    model in its turn), which correlates the targets. Normal tail for the ranks; for the count a gamma tail of the same mean and
-    variance, whose skewness is never too small.
+    model in its turn), which correlates the targets. Normal tail for the ranks; for the count a gamma tail of the same
+    mean and variance, whose skewness is never too small.
 
     The null needs membership that is random given everything else; for other membership p measures association.
 

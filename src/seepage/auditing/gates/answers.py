@@ -38,19 +38,20 @@ def knows_the_task(evidence: Evidence, rows: np.ndarray, rng: np.random.Generato
     inside = evidence.membership.targets[rows, 0]
     accuracy, chance = (answers.argmax(axis=1) == labels).mean(), largest_share(labels)
     detail = f"accuracy {accuracy:.1%}; the commonest label alone would give {chance:.1%}, n = {len(rows)}"
+    way_out = (
+        "check that the trained weights were loaded, that labels and records (or rows of the outputs) are in the same "
+        "order, and that records are on the scale that the model was trained on; canaries with wrong labels are to be "
+        "named as such (membership, canaries=)"
+    )
     if found := _renumbered(answers, labels):
         before, after, p_value, example = found
         detail = (
             f"with the classes in another order the accuracy is {after:.1%} instead of {before:.1%} "
             f"(p = {p_value:.2g}; {example})"
         )
-        way_out = "give the labels, or the columns of the outputs, the order that the model was trained with"
-        return failed(name, question, detail, way_out)
-    way_out = (
-        "check that the trained weights were loaded, that labels and records (or rows of the outputs) are in the same "
-        "order, and that records are on the scale that the model was trained on; canaries with wrong labels are to be "
-        "named as such (membership, canaries=)"
-    )
+        order = "give the labels, or the columns of the outputs, the order that the model was trained with"
+        return failed(name, question, detail, order if after >= 0.5 else f"{order}; {way_out}")
+
     p_value = _association(answers, labels, rng)
     if p_value >= SKILL_LEVEL:
         detail = f"the answers are no better than chance: {detail}, p = {p_value:.2g}"
@@ -93,8 +94,10 @@ def _association(
         by_class[row] = centred[place == label].sum(axis=0)
     columns = classes[some]
     identity = np.trace(by_class[:, columns])
-    drawn = np.array([by_class[np.arange(len(some)), rng.permutation(columns)].sum() for _ in range(RENUMBERINGS)])
-    by_numbering = (1 + (drawn >= identity).sum()) / (1 + RENUMBERINGS)
+    rows = np.arange(len(some))
+    drawn = np.array([by_class[rows, rng.permutation(columns)].sum() for _ in range(RENUMBERINGS)])
+    better = drawn > identity + 1e-9 * abs(identity)
+    by_numbering = (1 + better.sum()) / (1 + RENUMBERINGS)
     return max(by_records, float(by_numbering))
 
 

@@ -95,8 +95,8 @@ def own_columns(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) 
     """Does each model remember the records of its own column of the membership?
 
     z of model m and column j: the rank sum of the losses of m's answers among the members of j, in standard deviations
-    of a random column. References whose own z together is surely negative have their membership inverted; a model whose
-    z with another column is surely larger than with its own was given another model's column.
+    of a random column. A model whose z with another column is surely larger than |z| with its own was given another
+    model's column; references whose own z together is surely negative have their membership inverted.
     """
     name, question = "models and columns", "Does each model remember the records that its own column names?"
     if not evidence.reference_models or evidence.access == Access.LABEL:
@@ -117,12 +117,7 @@ def own_columns(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) 
     own, n = np.diag(z), len(models)
     n_targets = 0 if membership.turns else len(evidence.target_models)
     together = own[n_targets:].sum() / np.sqrt(n - n_targets)
-    if norm.cdf(together) < GATE_LEVEL / 2:
-        detail = f"{n - n_targets} references are surer of records that they were not trained on (z = {together:.1f})"
-        return failed(
-            name, question, detail, "the membership seems inverted: True (1) must mean that a model was trained"
-        )
-    excess = (z - own[:, None]) / np.sqrt(2)
+    excess = (z - np.abs(own)[:, None]) / np.sqrt(2)
     worst, column = np.unravel_index(excess.argmax(), excess.shape)
     if excess[worst, column] > ndtri(1 - GATE_LEVEL / (2 * n * n)) and z[worst, column] > ndtri(1 - GATE_LEVEL):
         detail = (
@@ -130,4 +125,9 @@ def own_columns(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) 
             f"own (z = {own[worst]:.1f})"
         )
         return failed(name, question, detail, "put the membership's columns into the order of the models")
+    if norm.cdf(together) < GATE_LEVEL / 2:
+        detail = f"{n - n_targets} references are surer of records that they were not trained on (z = {together:.1f})"
+        return failed(
+            name, question, detail, "the membership seems inverted: True (1) must mean that a model was trained"
+        )
     return passed(name, question, f"no model is nearer to another column; references and their own: z = {together:.1f}")

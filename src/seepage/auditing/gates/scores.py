@@ -22,13 +22,17 @@ def degenerate(scored: Scored, evidence: Evidence) -> Check:
 
 
 def direction(scored: Scored, evidence: Evidence) -> Check:
-    """Is any ranking surely the wrong way round? By each attack, and by the target's own loss and correctness."""
+    """Is any ranking surely the wrong way round? By each attack, and by the target's own loss and correctness.
+
+    A model knows its members at least as well as others. Where neither loss nor correctness says so and one of them
+    surely says the opposite, a leak that another attack finds is in doubt too.
+    """
     name, question = "direction", "Do members rank above non-members, if the ranking tells them apart at all?"
     members, at = scored.members, np.ix_(scored.rows, evidence.target_models)
-    rankings = dict(scored.scores)
+    own = {"being right": evidence.correct[at].astype(np.float64)}
     if evidence.access > Access.LABEL:
-        rankings["the loss"] = -evidence.signals["loss"][:, :, 0][at]
-    rankings["being right"] = evidence.correct[at].astype(np.float64)
+        own["the loss"] = -evidence.signals["loss"][:, :, 0][at]
+    rankings = scored.scores | own
     p_values = {by: len(rankings) * metrics.leak_p_value(-scores, members) for by, scores in rankings.items()}
     by = min(p_values, key=p_values.get)
     columns = zip(rankings[by].T, members.T, strict=True)
@@ -44,4 +48,6 @@ def direction(scored: Scored, evidence: Evidence) -> Check:
         "their scale; then that the sides are records of one source. If all that is right, the training itself pushed "
         "members away (unlearning, some defences), and that is a leak"
     )
-    return failed(name, question, detail, way_out, guards="absence")
+    reversed_ = any(p_values[ranking] < GATE_LEVEL for ranking in own)
+    upright = any(metrics.leak_p_value(scores, members) < GATE_LEVEL for scores in own.values())
+    return failed(name, question, detail, way_out, guards="doubt" if reversed_ and not upright else "absence")

@@ -133,13 +133,14 @@ def test_probabilities_of_one_model_are_audited(there):
     worked("audit", "--outputs", "probs.npz", "--out", "a", "--origin", "declared", "--attacks", "loss, correctness")
     result = json.loads(Path("a/result.json").read_text())
     assert sorted(attack["name"] for attack in result["attacks"]) == ["correctness", "loss"]
-    assert result["claim"] == "causal"
+    assert result["claim"] == "association"  # declared, and without the records nothing could check it
 
 
 def test_a_safetensors_model_and_two_files_of_records(there):
     worked("audit", "--model", "model.safetensors", "--architecture", "mlp", *LISTS, "--attacks", "loss", "--out", "a")
     result = json.loads(Path("a/result.json").read_text())
-    assert (result["target"]["n_queries"], result["target"]["access"]) == (120, "logits")
+    assert result["target"]["access"] == "logits"
+    assert result["target"]["n_queries"] >= 120
     assert result["target"]["n_parameters"] == sum(p.numel() for p in network().parameters())
 
 

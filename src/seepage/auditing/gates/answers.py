@@ -21,6 +21,8 @@ MOST_CLASSES = 300
 RENUMBERINGS = 2000
 # A model that does not beat a guess at this level might be one whose weights were never loaded.
 SKILL_LEVEL = 0.01
+# Mean accuracy over classes, 0 for a guess and 1 for no error, up to which it is as good as none.
+LEAST_SKILL = 0.2
 
 
 def knows_the_task(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) -> Check:
@@ -135,13 +137,17 @@ def _renumbered(
 
 
 def _worse_than_a_guess(answers: np.ndarray, labels: np.ndarray, has_probabilities: bool) -> bool:
-    """Whether a constant answer would be better in every way: accuracy, log-loss, and log-loss with classes weighted.
+    """Whether a constant answer would be as good or better in every way: accuracy, plain and by class, and log-loss.
 
-    A sound model that is worse in one of them exists (weighted classes, overconfident Bayes), one that is worse in all
-    of them on its own training records does not.
+    Sound models that are worse in some of them exist (weighted classes, an overconfident Bayes), one that is worse in
+    all of them on its own training records does not.
     """
     right = answers.argmax(axis=1) == labels
-    return has_probabilities and right.mean() <= largest_share(labels) and loses(answers, labels)
+    classes = np.unique(labels)
+    by_class = np.mean([right[labels == label].mean() for label in classes])
+    skill = (by_class * len(classes) - 1) / max(1, len(classes) - 1)
+    no_better = right.mean() <= largest_share(labels) and skill <= LEAST_SKILL
+    return has_probabilities and no_better and loses(answers, labels)
 
 
 def loses(answers: np.ndarray, labels: np.ndarray) -> bool:

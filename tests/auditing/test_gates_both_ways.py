@@ -1,0 +1,334 @@
+"""The gates that look at records and answers: what each notices, what it lets pass, and the law that it judges by."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+from scipy.stats import binom
+
+import seepage
+from seepage.attacks import resolve_attacks
+from seepage.auditing import gates
+from seepage.auditing.findings import score
+from seepage.auditing.gates.answers import _association, _renumbered
+from seepage.auditing.gates.blind import difference
+from seepage.auditing.gates.neighbours import count_neighbours
+from seepage.auditing.outputs import evidence_from_outputs
+from seepage.auditing.settings import Settings
+from seepage.data import Pool
+from tests.auditing.worlds import outputs
+from tests.data.test_traits import images
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def half_and_half(n):
+    return np.arange(n) < n // 2
+
+
+def evidence_of(inputs, members, labels=None, seed=0):
+    """Answers with skill for records of one's own."""
+    n = len(inputs)
+    labels = rng(seed).integers(0, 3, n) if labels is None else labels
+    logits = rng(seed + 1).normal(size=(n, 1, 3)) + 2 * np.eye(3)[labels][:, None]
+    arrays = {"logits": logits, "labels": labels, "membership": members[:, None]}
+    evidence = evidence_from_outputs(arrays, origin="declared", access=None)
+    return replace(evidence, records=Pool(inputs, labels, n_classes=3))
+
+
+# The blind baseline
+
+
+@pytest.mark.parametrize("sign", [1, -1], ids=["noisy non-members", "noisy members"])
+def test_noise_on_one_side_is_noticed_and_named(sign):
+    pictures, members = images(n=200, size=12), half_and_half(200)[::sign]
+    pictures[~members] += rng().normal(0, 0.03, pictures[~members].shape)
+    check = gates.blind_baseline(evidence_of(pictures, members), np.arange(200), rng())
+    assert check.failed
+    assert check.guards == "both"
+    assert "'" in check.gate.detail  # a trait by its name
+    assert "same code" in check.gate.way_out
+
+
+def test_rounding_of_one_column_of_a_table_is_named():
+    table = np.round(rng().lognormal(3, 0.5, (300, 4)), 2)
+    members = half_and_half(300)
+    table[~members, 2] = np.round(table[~members, 2])
+    found = difference(table.astype(np.float32), np.zeros(300, int), members, rng())
+    assert found.by == "'digits after the point in value 2'"
+    assert found.p_value < 1e-20
+
+
+def test_pairs_split_over_the_sides_show_as_an_area_below_one_half():
+    table = np.repeat(rng().normal(size=(300, 3)), 2, axis=0)
+    members = np.arange(600) % 2 == 0
+    found = difference(table.astype(np.float32), np.zeros(600, int), members, rng())
+    assert found.p_value < 1e-3
+    assert found.auc < 0.5
+
+
+def test_texts_of_another_length_are_noticed():
+    words = np.array([f"word{i}" for i in range(50)])
+    texts = [" ".join(words[rng(i).integers(0, 50, 20 if i < 100 else 30)]) for i in range(200)]
+    found = difference(texts, np.zeros(200, int), half_and_half(200), rng())
+    assert found.p_value < 1e-10
+    assert found.by in ("'words'", "'characters'")
+
+
+def test_the_p_value_of_the_blind_baseline_is_valid():
+    """Far from every level, not only at .001: the tests are exact, the correction can only make them rarer."""
+    found = [difference(rng(s).normal(size=(80, 4)).astype(np.float32), rng(s).integers(0, 2, 80),
+                        rng(s + 500).permutation(half_and_half(80)), rng(s)).p_value for s in range(120)]  # fmt: skip
+    for level in (0.01, 0.05, 0.2):
+        assert sum(p <= level for p in found) <= binom.isf(1e-5, 120, level)
+
+
+def test_records_that_do_not_fit_the_memory_are_fewer(monkeypatch):
+    monkeypatch.setattr("seepage.auditing.gates.blind.MOST_BYTES", 1)
+    evidence = evidence_of(rng().normal(size=(1200, 3)), half_and_half(1200))
+    assert "n = 500)" in gates.blind_baseline(evidence, np.arange(1200), rng()).gate.detail
+
+
+# Near-copies
+
+
+def naive_count(points, members):
+    n, split = len(points), 0
+    for i in range(n):
+        distances = [np.inf if j == i else ((points[i] - points[j]) ** 2).sum() for j in range(n)]
+        split += members[i] != members[int(np.argmin(distances))]
+    return split
+
+
+def test_neighbours_across_the_sides_against_a_loop():
+    points, members = rng().normal(size=(40, 3)).astype(np.float32), rng(1).random(40) < 0.4
+    assert count_neighbours(points, points, members).split == naive_count(points, members)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.15])
+def test_the_mean_and_variance_of_the_count_are_those_of_shuffled_members(share):
+    points, members = rng().normal(size=(80, 2)).astype(np.float32), rng(1).random(80) < share
+    drawn, expected, tails = [], set(), []
+    for seed in range(1500):
+        found = count_neighbours(points, points, rng(seed).permutation(members))
+        drawn.append(found.split)
+        expected.add(found.expected)
+        tails.append(found.p_many)
+    assert len(expected) == 1
+    assert np.mean(drawn) == pytest.approx(expected.pop(), abs=4 * np.std(drawn) / np.sqrt(1500))
+    assert np.mean(np.array(tails) < 0.05) <= binom.isf(1e-5, 1500, 0.05) / 1500
+
+
+def test_near_copies_share_no_record():
+    """Closer than half the distance to the next: by the triangle inequality such pairs are disjoint."""
+    for seed in range(20):
+        points = np.repeat(rng(seed).normal(size=(60, 2)), rng(seed).integers(1, 4, 60), axis=0)
+        points = (points + rng(seed).normal(0, 0.05, points.shape)).astype(np.float32)
+        distances = np.sqrt(((points[:, None] - points) ** 2).sum(axis=-1))
+        np.fill_diagonal(distances, np.inf)
+        first, second = np.sort(distances, axis=1)[:, :2].T
+        pairs = {tuple(sorted((i, int(distances[i].argmin())))) for i in np.flatnonzero(first < 0.5 * second)}
+        assert len({record for pair in pairs for record in pair}) == 2 * len(pairs)
+        assert count_neighbours(points, points, half_and_half(len(points))).pairs == len(pairs)
+
+
+def test_copies_of_members_among_the_non_members_hide_a_leak():
+    inputs, members = rng().normal(size=(400, 5)), half_and_half(400)
+    inputs[200:240] = inputs[:40] + rng(1).normal(0, 0.01, (40, 5))
+    check = gates.near_copies(evidence_of(inputs, members), np.arange(400), rng())
+    assert (check.failed, check.guards) == (True, "absence")
+    assert "copies of members" in check.gate.way_out
+
+
+def test_mirrored_pictures_are_copies():
+    pictures = images(n=120, size=12)
+    both = np.concatenate([pictures, pictures[..., ::-1]])
+    check = gates.near_copies(evidence_of(both, half_and_half(240)), np.arange(240), rng())
+    assert (check.failed, check.guards) == (True, "absence")
+
+
+def test_records_that_belong_together_on_one_side_feign_a_leak():
+    people = np.repeat(rng().normal(size=(40, 4)), 10, axis=0)
+    inputs = people + rng(1).normal(0, 0.1, people.shape)
+    check = gates.near_copies(evidence_of(inputs, half_and_half(400)), np.arange(400), rng())
+    assert (check.failed, check.guards) == (True, "both")
+    assert "one person" in check.gate.way_out
+
+
+def test_records_that_belong_together_and_were_drawn_one_by_one_pass():
+    people = np.repeat(rng().normal(size=(40, 4)), 10, axis=0)
+    inputs = people + rng(1).normal(0, 0.1, people.shape)
+    members = rng(2).permutation(half_and_half(400))
+    assert not gates.near_copies(evidence_of(inputs, members), np.arange(400), rng()).failed
+
+
+def test_the_order_of_equal_records_is_no_neighbourhood():
+    inputs = rng().integers(0, 2, (300, 4)).astype(float)  # sixteen different records, sides one after the other
+    assert not gates.near_copies(evidence_of(inputs, half_and_half(300)), np.arange(300), rng()).failed
+
+
+# Repeats
+
+
+def test_repeats_on_one_side_count_once_and_twins_not_at_all():
+    inputs, members = rng().normal(size=(100, 3)), half_and_half(100)
+    labels = rng().integers(0, 3, 100)
+    inputs[1], inputs[2] = inputs[0], inputs[0]  # three copies among the members, one of another label
+    labels[:3] = [0, 0, 1]
+    inputs[99] = inputs[98]  # of other labels: two records
+    labels[98:] = [0, 1]
+    inputs[60] = inputs[10]  # on both sides
+    twins, repeats = gates.copies(evidence_of(inputs, members, labels))
+    assert np.flatnonzero(twins).tolist() == [10, 60]
+    assert np.flatnonzero(repeats).tolist() == [1]
+
+
+def test_members_that_were_repeated_for_training_are_audited_once_each():
+    digits = seepage.load("digits").subset(np.arange(400))
+    twice = digits.subset(np.r_[np.arange(200), np.arange(200)])
+    result = seepage.audit(
+        lambda x: x[:, :10], members=twice, nonmembers=digits.subset(np.arange(200, 400)),
+        model_outputs="logits", attacks=["loss"], origin="declared",
+    )  # fmt: skip
+    assert result.attacks[0].n_members == 200
+    overlap = next(gate for gate in result.gates if gate.name == "overlap")
+    assert "200 repeats" in overlap.detail
+    assert next(gate for gate in result.gates if gate.name == "blind baseline").status == "pass"
+
+
+# Answers and labels
+
+
+def answers(n=600, n_classes=4, skill=1.0, seed=0):
+    labels = rng(seed).integers(0, n_classes, n)
+    logits = rng(seed + 1).normal(size=(n, n_classes)) + skill * np.eye(n_classes)[labels]
+    return log_softmax(logits, axis=1), labels
+
+
+def test_the_association_of_two_classes_is_judged_as_shuffled_labels_are():
+    given, labels = answers(n=120, n_classes=2, skill=0.3)
+    p = np.exp(given)
+
+    def found(y):
+        return p[np.arange(120), y].sum()
+
+    shuffled = [found(rng(s).permutation(labels)) for s in range(4000)]
+    assert _association(given, labels, rng()) == pytest.approx(np.mean(np.array(shuffled) >= found(labels)), abs=0.02)
+
+
+def test_answers_that_cluster_by_class_but_know_no_numbering_have_no_skill():
+    """What untrained weights do: of every class they answer another one, whichever it is."""
+    alarms = 0
+    for seed in range(40):
+        labels = rng(seed).integers(0, 8, 400)
+        mapped = rng(seed + 100).normal(size=(8, 8))
+        given = log_softmax(mapped[labels] + 0.3 * rng(seed).normal(size=(400, 8)), axis=1)
+        alarms += _association(given, labels, rng()) >= 0.01
+    assert alarms >= 36
+
+
+def test_a_renumbering_is_found_and_the_classes_are_named():
+    given, labels = answers(skill=3.0)
+    before, after, p_value, example = _renumbered(given[:, [1, 2, 3, 0]], labels)
+    assert after > 0.8 > 0.3 > before
+    assert p_value < 1e-10
+    assert "is label" in example
+
+
+def test_more_outputs_than_labels_can_be_shifted_too():
+    given, labels = answers(skill=3.0)
+    wide = np.hstack([np.full((len(labels), 1), -20.0), given])  # a background class before the others
+    assert _renumbered(wide, labels)[1] > 0.8
+    assert _renumbered(wide, labels + 1) is None
+
+
+def test_sound_answers_are_not_renumbered():
+    for seed in range(60):
+        given, labels = answers(n=80, n_classes=5, skill=0.7, seed=seed)
+        assert _renumbered(given, labels) is None
+
+
+def test_a_weak_model_passes_and_one_that_answers_by_chance_casts_doubt():
+    for skill, status in ((0.7, "pass"), (0.0, "fail")):
+        given, labels = answers(skill=skill)
+        arrays = {"logits": given[:, None], "labels": labels, "membership": half_and_half(600)[:, None]}
+        evidence = evidence_from_outputs(arrays, origin="declared", access=None)
+        check = gates.knows_the_task(evidence, np.arange(600), rng())
+        assert check.gate.status == status
+        assert status == "pass" or check.guards == "doubt"
+
+
+def test_a_rare_class_that_is_never_answered_is_no_lack_of_skill():
+    labels = (rng().random(2000) < 0.05).astype(int)
+    logits = np.stack([np.full(2000, 3.0), rng(1).normal(size=2000) + labels], axis=1)  # always the common class
+    arrays = {"logits": logits[:, None], "labels": labels, "membership": half_and_half(2000)[:, None]}
+    evidence = evidence_from_outputs(arrays, origin="declared", access=None)
+    assert (logits.argmax(axis=1) == 0).mean() > 0.9
+    assert gates.knows_the_task(evidence, np.arange(2000), rng()).gate.status == "pass"
+
+
+def test_weighted_classes_and_overconfidence_are_no_fault():
+    """Accuracy below the common class, or a log-loss above a guess: each happens to sound models."""
+    labels = (rng().random(2000) < 0.1).astype(int)
+    weighted = np.stack([np.zeros(2000), rng(1).normal(size=2000) + 1.5 * labels], axis=1)
+    right = rng(2).random(2000) < 0.85
+    overconfident = 60.0 * np.eye(2)[np.where(right, labels, 1 - labels)]
+    for logits in (weighted, overconfident):
+        arrays = {"logits": logits[:, None], "labels": labels, "membership": half_and_half(2000)[:, None]}
+        evidence = evidence_from_outputs(arrays, origin="declared", access=None)
+        assert gates.knows_the_task(evidence, np.arange(2000), rng()).gate.status == "pass"
+
+
+# Direction
+
+
+def direction_of(leak, attacks=("loss", "entropy"), **sizes):
+    arrays = outputs(leak=leak, **sizes)
+    evidence = evidence_from_outputs(arrays, origin="declared", access=None)
+    rows = np.flatnonzero(evidence.membership.audit)
+    return gates.direction(score(evidence, resolve_attacks(list(attacks)), rows, Settings(), rng()), evidence)
+
+
+@pytest.mark.parametrize(("leak", "status"), [(2.0, "pass"), (0.0, "pass"), (-2.0, "fail")])
+def test_only_a_reversed_ranking_fails(leak, status):
+    check = direction_of(leak)
+    assert check.gate.status == status
+    assert status == "pass" or check.guards == "doubt"
+    assert status == "pass" or "whoever knows the sign" in check.gate.detail
+
+
+def test_the_target_s_own_loss_is_looked_at_whatever_the_attacks():
+    assert direction_of(-2.0, attacks=("lira-offline-fixed-variance",)).failed
+
+
+def test_rankings_of_nothing_are_seldom_reversed():
+    failed = sum(direction_of(0.0, n=100, references=2, seed=seed).failed for seed in range(150))
+    assert failed <= binom.isf(1e-5, 150, 1e-3)
+
+
+# References
+
+
+def test_at_ten_to_one_the_target_s_accuracy_rests_on_its_few_non_members():
+    failed = 0
+    for seed in range(150):
+        draw = rng(seed)
+        members = draw.permutation(np.arange(550) < 500)
+        references = draw.permuted(np.tile(np.arange(8) < 4, (550, 1)), axis=1)
+        labels = draw.integers(0, 3, 550)
+        right = draw.random((550, 9)) < 0.7
+        logits = 4.0 * np.eye(3)[np.where(right, labels[:, None], (labels[:, None] + 1) % 3)]
+        arrays = {"logits": logits, "labels": labels, "membership": np.column_stack([members, references])}
+        evidence = evidence_from_outputs(arrays, origin="declared", access=None)
+        failed += gates.reference_accuracy(evidence, np.arange(550)).failed
+    assert failed <= binom.isf(1e-5, 150, 2e-3)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_models_behind_their_own_columns_pass(together):
+    for leak in (0.0, 3.0):
+        evidence = evidence_from_outputs(outputs(leak=leak, together=together), origin="declared", access=None)
+        assert not gates.own_columns(evidence, np.flatnonzero(evidence.membership.audit), rng()).failed

@@ -44,9 +44,7 @@ class Steps:
 class Watch:
     """Follows the units of a run by the number of their models; prints to standard error."""
 
-    def __init__(
-        self, title: str, units: Sequence[dict], missing: Sequence[dict], *, of: str = "models", show: bool
-    ):
+    def __init__(self, title: str, units: Sequence[dict], missing: Sequence[dict], *, of: str = "models", show: bool):
         self.sizes = [len(unit["models"]) for unit in missing]
         self.total = sum(len(unit["models"]) for unit in units)
         self.before = self.total - sum(self.sizes)

@@ -103,9 +103,7 @@ MEASURES = {
     "train accuracy": lambda result: result.target.accuracy_members,
     "test accuracy": lambda result: result.target.accuracy_nonmembers,
     "calibration error (ECE)": lambda result: result.target.calibration_error,
-    **{
-        f"AUC, {title}": lambda result, attack=attack: result.attack(attack).auc for attack, title in ATTACKS.items()
-    },
+    **{f"AUC, {title}": lambda result, attack=attack: result.attack(attack).auc for attack, title in ATTACKS.items()},
     "TPR at 1 % FPR, LiRA": lambda result: result.attack("lira-online").tpr_at_fpr["0.01"],
 }
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
@@ -137,10 +138,13 @@ def test_it_is_kept_rendered_and_read_again(result, folder):
     assert result.headline in " ".join(str(result).split())
 
 
-def test_a_finished_comparison_audits_and_trains_nothing_and_gives_the_same(result, folder, pool, monkeypatch):
+def test_a_finished_comparison_audits_and_trains_nothing_and_gives_the_same(
+    result, folder, pool, tmp_path, monkeypatch
+):
+    copy = shutil.copytree(folder, tmp_path / "copy")  # another run writes another time into its result
     monkeypatch.setattr("seepage.comparison.protocol.audit", nothing_more)
     monkeypatch.setattr("seepage.signals.collect.train_models", nothing_more)
-    assert without_times(compare(pool, out=folder, **ASKED)) == without_times(result)
+    assert without_times(compare(pool, out=copy, **ASKED)) == without_times(result)
 
 
 SMALL = {**ASKED, "defences": [], "seeds": (0,), "floor": None}

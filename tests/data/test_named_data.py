@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import io
 import os
+import socket
 import tarfile
 import threading
 from dataclasses import replace
@@ -229,6 +230,8 @@ def test_every_set_says_where_it_comes_from_and_under_which_licence():
         assert source.licence, name
         assert source.home.startswith("http"), name
         assert all(file.urls and file.checksum for file in source.files), name
+    tables = {name for name, source in DATASETS.items() if not source.images}
+    assert tables == {"adult", "purchase100", "texas100", "location30"}
 
 
 def test_the_cache_folder_is_the_argument_then_the_environment_then_the_home(tmp_path, monkeypatch):
@@ -321,11 +324,10 @@ def test_a_slow_parse_is_kept_beside_the_original_and_follows_it(tmp_path):
 
 
 @pytest.fixture
-def site(tmp_path, monkeypatch):
-    """A web server on this machine, its folder and its address."""
+def site(tmp_path, loopback):
+    """A web server of the test's own, its folder and its address: downloads are tested as they are carried out."""
     root = tmp_path / "site"
     root.mkdir()
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args):
@@ -358,10 +360,12 @@ def test_a_download_that_is_not_the_original_is_not_kept(tmp_path, site):
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_without_a_network_one_error_says_which_file_to_put_where(tmp_path, site):
-    url = site[1].replace("http://127.0.0.1:", "http://127.0.0.1:1")[:17] + "/a.bin"
-    with pytest.raises(DataFileError, match="put the file from") as caught:
-        Folder(tmp_path / "cache").locate(Original("a.bin", (url,), None))
+def test_without_a_network_one_error_says_which_file_to_put_where(tmp_path, loopback):
+    with socket.socket() as deaf:  # it has a port, and nobody listens there
+        deaf.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}/a.bin"
+        with pytest.raises(DataFileError, match="put the file from") as caught:
+            Folder(tmp_path / "cache").locate(Original("a.bin", (url,), None))
     assert str(tmp_path / "cache" / "a.bin") in str(caught.value)
     assert url in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -384,6 +388,7 @@ def test_the_originals_where_they_are_in_the_cache(name):
     shape, n_first, means = REAL[name]
     pool = load(name)
     assert pool.inputs.shape == shape
+    assert DATASETS[name].images == (len(shape) == 4)
     assert (pool.labels == 0).sum() == n_first
     axes = (0, 2, 3) if len(shape) == 4 else None
     np.testing.assert_allclose(pool.inputs.mean(axis=axes, dtype=np.float64) * pool.scale, means, atol=1e-4)

@@ -1,5 +1,4 @@
 import copy
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,13 +8,12 @@ from torch import nn
 from torch.nn import functional as F
 
 import seepage
+from seepage.data.cache import cache_folder
 from seepage.errors import DataFileError, InputError, MissingExtraError
 from seepage.inversion.evaluators import Embedder, Trained, evaluator_checks
 from seepage.inversion.evidence import top
 from seepage.models.architectures import CNN, MLP
 from seepage.models.wrapper import Wrapped
-
-CACHE = Path.home() / ".cache" / "seepage"
 
 
 def images(n=6, channels=1, side=8, seed=0):
@@ -251,8 +249,8 @@ def faces(name, taught):
     ("orl-faces", 7, 64), ("orl-faces", 7, 32), ("csu-faces", 3, 64), ("csu-faces", 3, 32)
 ])  # fmt: skip
 def test_sface_tells_people_by_a_few_small_grey_pictures(name, taught, side):
-    path = CACHE / "sface" / "face_recognition_sface_2021dec.onnx"
-    if not path.is_file() or not (CACHE / name).is_dir():
+    path = cache_folder() / "sface" / "face_recognition_sface_2021dec.onnx"
+    if not path.is_file() or not (cache_folder() / name).is_dir():
         pytest.skip("the recogniser or the faces are not in the cache")
     pictures, labels, known = faces(name, taught)
     small = F.interpolate(pictures, (side, side), mode="bilinear", antialias=True, align_corners=False)
@@ -264,8 +262,8 @@ def test_sface_tells_people_by_a_few_small_grey_pictures(name, taught, side):
 
 @pytest.mark.slow
 def test_sface_does_not_recognise_noise():
-    path = CACHE / "sface" / "face_recognition_sface_2021dec.onnx"
-    if not path.is_file() or not (CACHE / "orl-faces").is_dir():
+    path = cache_folder() / "sface" / "face_recognition_sface_2021dec.onnx"
+    if not path.is_file() or not (cache_folder() / "orl-faces").is_dir():
         pytest.skip("the recogniser or the faces are not in the cache")
     pictures, labels, known = faces("orl-faces", 7)
     judge = Embedder.open(path).fit(pictures[known], labels[known], 40)

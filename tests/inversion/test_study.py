@@ -323,7 +323,7 @@ def test_the_command_line_runs_a_study(tmp_path):
         (["--data", "digits", "--attack", "gmy"], "gmi"),
         (["--data", "digits", "--model", "m.safetensors"], "nonmembers"),
         (["--data", "digits", "--samples", "5"], "name one with prior"),
-        (["--data", "adult"], "images"),
+        (["--data", "adult"], "expected images, and 'adult' holds rows of a table"),  # and nothing is downloaded
     ],
 )
 def test_flags_that_cannot_be_are_refused(tmp_path, flags, message):

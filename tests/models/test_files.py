@@ -22,6 +22,7 @@ from seepage.models.architectures import build
 from seepage.models.files import LoadedModel, load_model
 from seepage.models.sandbox import Sandbox, SandboxError, decode, encode
 from seepage.models.target import TargetModel
+from tests.models.graphs import graph
 
 torch.set_num_threads(1)
 
@@ -280,25 +281,6 @@ def test_no_mutant_of_a_sound_file_does_more_than_fail(cnn, tmp_path):
 # ONNX and LightGBM, in the child process
 
 
-def graph(nodes, outputs=(("y", "FLOAT", ["n", 3]),), weights=(), inputs=(("x", ["n", 4]),)):
-    """The bytes of an ONNX file."""
-    onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra 'onnx')")
-    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra 'onnx')")
-    helper, kinds = onnx.helper, onnx.TensorProto
-    model = helper.make_model(
-        helper.make_graph(
-            [helper.make_node(*node[:3], **(node[3] if len(node) > 3 else {})) for node in nodes],
-            "graph",
-            [helper.make_tensor_value_info(name, kinds.FLOAT, shape) for name, shape in inputs],
-            [helper.make_tensor_value_info(name, getattr(kinds, kind), shape) for name, kind, shape in outputs],
-            [onnx.numpy_helper.from_array(value, name) for name, value in weights],
-        ),
-        opset_imports=[helper.make_opsetid("", 17)],
-    )
-    model.ir_version = 9
-    return model.SerializeToString()
-
-
 WEIGHTS = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
 INPUTS = np.random.default_rng(1).normal(size=(10, 4))
 
@@ -400,7 +382,7 @@ def test_onnx_that_never_ends_is_stopped(tmp_path):
     start = time.monotonic()
     with pytest.raises(InputError, match=r"out of processor time|did not answer"):
         target.logits(INPUTS)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60  # seconds where the machine is quiet; without a limit it never ends
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

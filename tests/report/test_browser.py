@@ -7,7 +7,6 @@ import pytest
 
 from seepage.report.render import write_report
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs the package 'playwright'")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 pytestmark = [
@@ -19,6 +18,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs the package 'playwright'")
     sandbox = [] if os.geteuid() else ["--no-sandbox"]  # root cannot have chromium's sandbox
     with playwright.sync_playwright() as engine:
         opened = engine.chromium.launch(executable_path=CHROMIUM, args=[*sandbox, "--disable-background-networking"])

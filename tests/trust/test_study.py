@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,13 +105,15 @@ def test_the_report_loads_nothing_and_says_what_the_numbers_say(result, folder):
     assert page.count("<svg") == 5
 
 
-def test_a_finished_study_is_not_trained_again_and_gives_the_same_numbers(result, folder):
-    before = {path: path.stat().st_mtime_ns for path in (folder / "run").rglob("*.safetensors")}
-    done = CliRunner().invoke(main, [*FLAGS, "--out", str(folder)])
+def test_a_finished_study_is_not_trained_again_and_gives_the_same_numbers(result, folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")  # another run writes another time into its result
+    before = {path: path.stat().st_mtime_ns for path in (copy / "run").rglob("*.safetensors")}
+    done = CliRunner().invoke(main, [*FLAGS, "--out", str(copy)])
     assert done.exit_code == 0, done.output
     units = {path: at for path, at in before.items() if "units" in path.parts}
+    assert units
     assert units == {path: path.stat().st_mtime_ns for path in units}
-    again = TrustResult.load(folder)
+    again = TrustResult.load(copy)
     assert again.variants == result.variants
     assert again.rays == result.rays
 
@@ -184,6 +187,7 @@ def test_mistakes_are_named(tmp_path):
         study(pool, recipe=RECIPE, out=tmp_path / "file", generator=None, rng=0)
     for flags, expected in (
         (["trust"], "give a CONFIG or --data"),
+        (["trust", "--data", "location30", "--out", tmp_path / "b"], "holds rows of a table"),
         (["trust", "--data", "digits", "--far", "digits", "--out", tmp_path / "b"], "own data set"),
     ):
         done = CliRunner().invoke(main, list(map(str, flags)))

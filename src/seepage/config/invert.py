@@ -118,7 +118,7 @@ class InvertConfig(Task):
         check_architecture(
             self.recipe.architecture, self.recipe.options, pool.inputs.shape[1:], pool.n_classes, "recipe"
         )
-        public = None if self.public is None else _images(self.public).pool(self.seed)
+        public = None if self.public is None else self.public.as_image_data().pool(self.seed)
         attacks = None
         if self.attacks is not None:
             attacks = {
@@ -165,7 +165,7 @@ class InvertConfig(Task):
         from seepage.data import Pool
         from seepage.models.images import as_images
 
-        pool = _images(self.data).pool(self.seed)
+        pool = self.data.as_image_data().pool(self.seed)
         images = as_images(pool)  # an architecture would complain of records that are none in other words
         if pool.labels is None:
             raise InputError("data: the records have no labels: name their column with data: options: {label: ...}")
@@ -176,7 +176,7 @@ class InvertConfig(Task):
             )
         if self.nonmembers is None:
             return pool, None
-        others = _images(self.nonmembers).pool(self.seed)
+        others = self.nonmembers.as_image_data().pool(self.seed)
         if others.labels is None:
             raise InputError("nonmembers: the records have no labels")
         if None not in (pool.classes, others.classes) and pool.classes != others.classes:
@@ -244,12 +244,6 @@ class InvertConfig(Task):
         from seepage.inversion.priors.adapters import open_generator
 
         return open_generator(self.prior.generator, tuple(pool.inputs.shape[1:]))
-
-
-def _images(data: DataConfig) -> DataConfig:
-    """Digits come flat by default."""
-    flat = data.name == "digits"
-    return data.model_copy(update={"options": {"flat": False, **data.options}}) if flat else data
 
 
 def _options(row: TargetConfig) -> dict[str, Any] | None:

@@ -24,6 +24,21 @@ class DataConfig(Section):
             raise ValueError("give a name or a file, one of them")
         return self
 
+    def as_image_data(self) -> "DataConfig":
+        """The same data for a task that is about images: digits come flat by default.
+
+        Raises:
+            InputError: the named set holds none. It is not loaded, and so not downloaded, to find that out.
+        """
+        from seepage.data import DATASETS
+
+        if self.name in DATASETS and not DATASETS[self.name].images:
+            images = ", ".join(name for name, source in DATASETS.items() if source.images)
+            raise InputError(f"expected images, and '{self.name}' holds rows of a table: choose one of {images}")
+        if self.name == "digits":
+            return self.model_copy(update={"options": {"flat": False, **self.options}})
+        return self
+
     def pool(self, seed: int):
         import numpy as np
 

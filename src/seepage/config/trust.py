@@ -43,10 +43,7 @@ class TrustConfig(Task):
         from seepage.trust.study import study
         from seepage.trust.world import Choices
 
-        data = self.data
-        if data.name == "digits":
-            data = data.model_copy(update={"options": {"flat": False, **data.options}})
-        pool = data.pool(self.seed)
+        pool = self.data.as_image_data().pool(self.seed)
         if pool.labels is None:
             raise InputError("data: the records have no labels: name their column with data: options: {label: ...}")
         as_images(pool.subset([0]))

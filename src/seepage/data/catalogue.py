@@ -22,13 +22,19 @@ from seepage.errors import unknown_name
 
 @dataclass(frozen=True)
 class Source:
-    """Where a named data set comes from and how it is read; `files` are what is downloaded."""
+    """Where a named data set comes from and how it is read.
+
+    Attributes:
+        files: what is downloaded.
+        images: whether its records are images; if not, they are rows of a table.
+    """
 
     about: str
     home: str
     licence: str
     files: tuple[Original, ...]
     read: Callable[..., Pool]
+    images: bool = True
 
 
 DATASETS: dict[str, Source] = {
@@ -73,6 +79,7 @@ DATASETS: dict[str, Source] = {
         "CC BY 4.0 (UCI)",
         ADULT_FILES,
         read_adult,
+        images=False,
     ),
     "purchase100": Source(
         "197,324 customers, 600 goods bought or not, 100 clusters",
@@ -80,6 +87,7 @@ DATASETS: dict[str, Source] = {
         "none stated; made from Kaggle's Acquire Valued Shoppers challenge, whose rules apply",
         (PURCHASE,),
         read_purchase100,
+        images=False,
     ),
     "texas100": Source(
         "67,330 hospital stays, 6,169 binary features, 100 procedures",
@@ -87,6 +95,7 @@ DATASETS: dict[str, Source] = {
         "none stated; made from the Texas hospital discharge public-use file, whose terms forbid re-identification",
         (TEXAS,),
         read_texas100,
+        images=False,
     ),
     "location30": Source(
         "5,010 persons, 446 places visited or not, 30 clusters",
@@ -94,6 +103,7 @@ DATASETS: dict[str, Source] = {
         "none stated; made from Foursquare check-ins, for research",
         (LOCATION,),
         read_location30,
+        images=False,
     ),
     "quickdraw": Source(
         '34,500 grey 28 x 28 drawings of things, 345 classes; 100 a class of Google\'s "Quick, Draw!"',

@@ -121,7 +121,9 @@ def outputs_of(n_in, n_out, n_classes, rng, *, references=8, skill=2.0):
     logits[np.arange(n), :, labels] += skill
     logits[np.arange(n), 1:, labels] += membership[:, 1:]
     return evidence_from_outputs(
-        {"logits": logits.astype(np.float32), "labels": labels, "membership": membership}, origin="declared", access=None
+        {"logits": logits.astype(np.float32), "labels": labels, "membership": membership},
+        origin="declared",
+        access=None,
     )
 
 
@@ -132,7 +134,9 @@ def level_of_answer_gates(size: float, rng) -> Table:
         (100, 100, 2, 1.5), (100, 100, 10, 2.0), (1000, 1000, 4, 2.0), (500, 50, 10, 2.0), (50, 500, 3, 2.0),
     ):  # fmt: skip
         repetitions = max(2, round(size * 600))
-        failed = dict.fromkeys(("direction", "answers and labels", "references like the target", "models and columns"), 0)
+        failed = dict.fromkeys(
+            ("direction", "answers and labels", "references like the target", "models and columns"), 0
+        )
         was = 0
         for _ in range(repetitions):
             evidence = outputs_of(n_in, n_out, n_classes, rng, skill=skill)
@@ -235,7 +239,9 @@ def power_on_images(size: float, rng) -> Iterator[Table]:
             if at < old:
                 was += before.blind_p_value(images[order], labels[order], members[order], rng) < NOMINAL
         commonest = max(set(by), key=by.count)
-        rows.append([name, share(hits, repetitions), f"{np.median(aucs):.3f}", commonest, share(was, old) if old else "-"])
+        rows.append(
+            [name, share(hits, repetitions), f"{np.median(aucs):.3f}", commonest, share(was, old) if old else "-"]
+        )
     columns = ["non-members changed by", "noticed", "median AUC", "most often by", "noticed before (D2)"]
     yield Table(f"Power of the blind baseline, CIFAR-10, {n} + {n}", columns, rows)
 
@@ -296,7 +302,11 @@ def power_on_tables(size: float, rng) -> Table:
             if at < old:
                 was += before.blind_p_value(table[order], labels, members[order], rng) < NOMINAL
         rows.append([name, share(hits, repetitions), share(was, old) if old else "-"])
-    return Table("Power of the blind baseline, a table of 8 columns, 500 + 500", ["non-members changed by", "noticed", "before"], rows)
+    return Table(
+        "Power of the blind baseline, a table of 8 columns, 500 + 500",
+        ["non-members changed by", "noticed", "before"],
+        rows,
+    )
 
 
 def power_on_texts(size: float, rng) -> Table:
@@ -334,7 +344,10 @@ def end_to_end(size: float, rng) -> Table:
     order = rng.permutation(len(pool))
     own, sides = np.sort(order[:3000]), np.sort(order[3000:5000])
     recipe = seepage.Recipe(
-        seepage.CNN, optimiser=seepage.SGD(lr=0.05, momentum=0.9), schedule=seepage.Cosine(), epochs=max(2, round(25 * size))
+        seepage.CNN,
+        optimiser=seepage.SGD(lr=0.05, momentum=0.9),
+        schedule=seepage.Cosine(),
+        epochs=max(2, round(25 * size)),
     )
     part = pool.subset(own)
     model = seepage.train(recipe, part, np.ones(len(part), bool), rng=rng)
@@ -348,7 +361,9 @@ def end_to_end(size: float, rng) -> Table:
         rows.append([name, was, result.verdict, f"{result.attack('loss').auc.value:.3f}", failed or "-"])
 
     mine = (images[member].astype(np.float32), labels[member])
-    judge("saw neither side, nothing changed", "NO EVIDENCE", mine, (images[~member].astype(np.float32), labels[~member]))
+    judge(
+        "saw neither side, nothing changed", "NO EVIDENCE", mine, (images[~member].astype(np.float32), labels[~member])
+    )
     for name in ("noise .12, rounded", "noise .08, rounded", "JPEG 15"):
         other = shifts.IMAGES[name](images[~member], rng).astype(np.float32)
         judge(f"saw neither side, non-members: {name}", "LEAK SHOWN (D2)", mine, (other, labels[~member]))
@@ -359,5 +374,7 @@ def end_to_end(size: float, rng) -> Table:
         (known[0][:1500].astype(np.float32), known[1][:1500]), (copies, known[1][:1500]),
     )  # fmt: skip
     return Table(
-        "D2 and D3 from end to end: a CNN of 3,000 CIFAR-10 images", ["case", "before", "now", "AUC of the loss", "failed gates"], rows
+        "D2 and D3 from end to end: a CNN of 3,000 CIFAR-10 images",
+        ["case", "before", "now", "AUC of the loss", "failed gates"],
+        rows,
     )

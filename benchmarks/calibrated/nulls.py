@@ -77,7 +77,12 @@ def real(scale: float, seed: int) -> Table:
             member = rng.random(len(rest)) < 0.5
             x, y = pool.batch(rest), pool.labels[rest]
             result = seepage.audit(
-                model, members=(x[member], y[member]), nonmembers=(x[~member], y[~member]), origin="declared", rng=at, **more
+                model,
+                members=(x[member], y[member]),
+                nonmembers=(x[~member], y[~member]),
+                origin="declared",
+                rng=at,
+                **more,
             )
             verdicts.append(result.verdict)
             failed.update(gate.name for gate in result.gates if gate.status == "fail")

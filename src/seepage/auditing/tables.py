@@ -43,7 +43,7 @@ def exposed(scored: Scored, evidence: Evidence, settings: Settings) -> list[repo
     """The members that stand out most, under the leading attack.
 
     With several targets a record's p-value is twice the median over those that hold it, which is a valid
-    p-value whatever the dependence between targets.
+    p-value whatever the dependence between targets. The q-value is corrected for having chosen the attack.
     """
     scores, members = scored.scores[scored.leading], scored.members
     p_values = np.full(scores.shape, np.nan)
@@ -53,7 +53,7 @@ def exposed(scored: Scored, evidence: Evidence, settings: Settings) -> list[repo
     held = ~np.isnan(p_values).all(axis=1)
     combined = np.nanmedian(p_values[held], axis=1) * (1 if scores.shape[1] == 1 else 2)
     combined = np.minimum(combined, 1.0)
-    q_values = metrics.benjamini_hochberg(combined)
+    q_values = np.minimum(1.0, len(scored.scores) * metrics.benjamini_hochberg(combined))
     mean_score = np.nanmean(np.where(members, scores, np.nan)[held], axis=1)
     records = np.flatnonzero(held)
     order = np.lexsort((-mean_score, combined))[: settings.show_records]

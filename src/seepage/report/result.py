@@ -124,7 +124,7 @@ class ExposedRecord(Part):
     group: str | None
     score: float
     p_value: float = Field(description="share of non-members that score at least as high (conformal)")
-    q_value: float = Field(description="false-discovery rate at which the record counts as found")
+    q_value: float = Field(description="false-discovery rate at which it counts as found, corrected for all attacks")
     rank_average: float = Field(description="mean over all attacks of its rank, in (0, 1]; the most of several targets")
     n_found: int = Field(description="attacks that name it at the audit's rate; the most of several targets")
     values: list[float] | None = Field(None, description="the record itself; only when asked for")

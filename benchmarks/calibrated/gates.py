@@ -7,25 +7,24 @@ and named.
 import csv
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from calibrated import before, shifts
-from calibrated.table import Table, share
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.preprocessing import StandardScaler
 
 import seepage
+from calibrated import before, shifts
+from calibrated.table import Table, share
+from seepage.attacks import resolve_attacks
 from seepage.auditing import gates
 from seepage.auditing.findings import score
 from seepage.auditing.gates.blind import difference
 from seepage.auditing.gates.neighbours import count_neighbours
 from seepage.auditing.outputs import evidence_from_outputs
 from seepage.auditing.settings import Settings
-from seepage.attacks import resolve_attacks
 from seepage.data.traits import positions
 from seepage.errors import SeepageError
 

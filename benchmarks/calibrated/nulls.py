@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
-from calibrated.table import Table, share
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
 import seepage
+from calibrated.table import Table, share
 
 
 def tables(scale: float, seed: int) -> Iterator[Table]:

@@ -9,6 +9,7 @@ claims    "finds a leak of this size in 80 % of runs", with such leaks planted
 coverage  intervals, lower bounds and privacy bounds against the truth
 gates     the checks that an audit must pass, on sound and on unsound set-ups
 nulls     whole audits of models that never saw the records
+cost      seconds of the gates, and their share of a whole audit
 
 Every share stands with its exact 95 % binomial interval (Clopper-Pearson). A statement fails surely where that whole
 interval lies beyond the nominal value; of many statements that hold exactly, one in forty is marked by chance.
@@ -18,7 +19,7 @@ import argparse
 import importlib
 import time
 
-SECTIONS = ("habits", "claims", "coverage", "gates", "nulls")
+SECTIONS = ("habits", "claims", "coverage", "gates", "nulls", "cost")
 
 
 def main() -> None:

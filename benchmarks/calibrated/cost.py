@@ -6,10 +6,10 @@ from functools import partial
 
 import numpy as np
 import torch
-from calibrated import before
-from calibrated.table import Table
 
 import seepage
+from calibrated import before
+from calibrated.table import Table
 from seepage.auditing import gates
 
 GATES = ("blind_baseline", "near_copies", "knows_the_task", "scale", "direction", "own_columns", "reference_accuracy")

@@ -117,7 +117,7 @@ def _attacks(result: AuditResult) -> list:
     text = "The leading attack stands first. A dash is an undefined number; its note says why."
     if len(attacks) > 1:
         text += (
-            " Each interval is that of its attack alone. The lower bound of the verdict, p (Holm) and epsilon hold for all "
+            " Each interval is that of its attack alone. The verdict's lower bound, p (Holm) and epsilon hold for all "
             f"{count(len(attacks))} attacks together, since the leading one was chosen from them."
         )
     if result.verdict in ("INVALID", "INCONCLUSIVE"):

@@ -185,6 +185,7 @@ TARGETS = (
     Targets("8 targets alike", 8),
     Targets("8 targets that differ (sd 0.4)", 8, spread=0.4),
     Targets("8 targets, records of own difficulty (sd 2)", 8, difficulty=2.0),
+    Targets("2 targets that differ (sd 0.1)", 2, spread=0.1),
     Targets("2 targets that differ (sd 0.4)", 2, spread=0.4),
 )
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float64
 from scipy.special import ndtri
+from scipy.stats import t as student
 
 from seepage.metrics.intervals import percentile_interval
 
@@ -19,16 +20,23 @@ Statistic = Callable[[int, Float64[np.ndarray, "replicates samples"]], Float64[n
 def two_way(
     statistic: Statistic, n_samples: int, n_targets: int, *, confidence: float, rng: np.random.Generator
 ) -> tuple[Float64[np.ndarray, " values"], Float64[np.ndarray, " values"]]:
-    """Percentile interval of the mean over targets of a statistic of weighted records.
+    """Interval of the mean over targets of a statistic of weighted records: percentiles, widened for few targets.
 
     In each replicate record i counts w_i times, (w_1, ..., w_n) multinomial and the same under all targets (they judge
     the same records), and target t counts 1 + (g_t - 1) sqrt(T / (T - 1)) times, g multinomial: the factor makes up for
     the T - 1 degrees of freedom of T targets, which matters for the few there usually are. Replicates in which the
     statistic is undefined (no member drawn) are left out. Beyond the level that 5 replicates mark, the tail is normal.
 
+    The spread between models is known from T of them only. So both ends are moved away from the middle by the ratio of
+    Student's quantile to the normal one, with Satterthwaite's degrees of freedom
+
+        (T - 1) (V / B)^2,   V the variance of the replicates, B = var_t(statistic) / T,
+
+    which is hardly more than 1 where the targets differ by no more than their records let them.
+
     Resampling both ways overstates the noise that is particular to one record under one target, at most threefold in
-    variance, so the interval is on the wide side. With two to four targets the spread between models is itself hardly
-    known, and it is on the narrow side where that spread dominates.
+    variance, so the interval is on the wide side. With two or three targets it is still on the narrow side where the
+    spread between models dominates: two values that are close by chance do not tell that others would be far.
 
     Args:
         statistic: (target, weights of shape (replicates, samples)) -> values of shape (replicates, values).
@@ -41,7 +49,8 @@ def two_way(
         (low, high), each of shape (values,); NaN if no replicate was defined.
 
     Reference: Owen (2007), The pigeonhole bootstrap, Annals of Applied Statistics 1(2); Rao and Wu (1988), Resampling
-        inference with complex survey data, JASA 83, for the factor, which we apply to the targets only.
+        inference with complex survey data, JASA 83, for the factor, which we apply to the targets only; Satterthwaite
+        (1946), Biometrics Bulletin 2(6). That the degrees of freedom stretch percentiles is ours.
     """
     replicates = int(np.clip(CELLS // (n_samples * n_targets), FEWEST_REPLICATES, MOST_REPLICATES))
     block = max(1, BLOCK_CELLS // n_samples)
@@ -59,10 +68,23 @@ def two_way(
     if not len(means):
         return np.full(means.shape[1], np.nan), np.full(means.shape[1], np.nan)
     tail = (1 - confidence) / 2
+    middle, sd = means.mean(axis=0), means.std(axis=0, ddof=1)
     if tail * len(means) < 5:  # too few replicates lie that far out to count them: a normal tail
-        half_width = ndtri(1 - tail) * means.std(axis=0, ddof=1)
-        return means.mean(axis=0) - half_width, means.mean(axis=0) + half_width
-    return percentile_interval(means, confidence)
+        low, high = middle - ndtri(1 - tail) * sd, middle + ndtri(1 - tail) * sd
+    else:
+        low, high = percentile_interval(means, confidence)
+    by_target = np.concatenate([statistic(target, np.ones((1, n_samples))) for target in range(n_targets)])
+    stretch = _stretch(sd**2, by_target.var(axis=0, ddof=1) / n_targets, n_targets, tail)
+    return middle - stretch * (middle - low), middle + stretch * (high - middle)
+
+
+def _stretch(
+    variance: Float64[np.ndarray, " values"], between: Float64[np.ndarray, " values"], n_targets: int, tail: float
+) -> Float64[np.ndarray, " values"]:
+    """Student's quantile over the normal one, where `between` of the variance rests on that many targets."""
+    share = np.divide(between, variance, out=np.ones_like(variance), where=variance > between)
+    freedom = np.minimum((n_targets - 1) / np.maximum(share, 1e-6) ** 2, 1e6)
+    return np.where(between > 0, student.ppf(1 - tail, freedom) / ndtri(1 - tail), 1.0)
 
 
 def weighted_mean(

@@ -89,7 +89,7 @@ def test_the_p_value_of_the_blind_baseline_is_valid():
 def test_records_that_do_not_fit_the_memory_are_fewer(monkeypatch):
     monkeypatch.setattr("seepage.auditing.gates.blind.MOST_BYTES", 1)
     evidence = evidence_of(rng().normal(size=(1200, 3)), half_and_half(1200))
-    assert "n = 500)" in gates.blind_baseline(evidence, np.arange(1200), rng()).gate.detail
+    assert "n = 500" in gates.blind_baseline(evidence, np.arange(1200), rng()).gate.detail
 
 
 # Near-copies

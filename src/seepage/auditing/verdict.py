@@ -81,6 +81,6 @@ def decide(scored: Scored, checks: Sequence[Check], claim: str, settings: Settin
                 "No attack found members, but a ranking is surely reversed: either the set-up is wrong, or members can "
                 "be told apart by whoever knows the sign."
             )
-        return "INCONCLUSIVE", headline, [found, *reasons]
+        return "INCONCLUSIVE", headline, [*reasons, found]
     headline = "These attacks, at this number of records, found no evidence of a leak."
     return "NO EVIDENCE", headline, [found]

@@ -50,7 +50,7 @@ class KeyFigure:
 def key_figures(result: AuditResult) -> list[KeyFigure]:
     """The few facts that stand beside the verdict."""
     lower, smallest, lead = result.lower_bound, result.smallest_detectable, result.attacks[0]
-    if result.verdict == "INVALID":
+    if result.verdict in ("INVALID", "INCONCLUSIVE"):
         failed = [gate.name for gate in result.gates if gate.status == "fail"]
         return [KeyFigure("Failed gates", listed(failed) or UNDEFINED, "what to do about each stands under Gates")]
     if lower is None:

@@ -130,8 +130,9 @@ def bound(result: AuditResult) -> str:
     if result.verdict == "INVALID":
         return "An audit that is not sound bounds nothing, from below or from above."
     if lower is None:
+        who = "a sound audit of this size" if result.verdict == "INCONCLUSIVE" else "this audit"
         return (
-            f"The smallest leak that this audit finds in {rate(smallest.power)} of runs: AUC {decimal(smallest.auc)}, "
+            f"The smallest leak that {who} finds in {rate(smallest.power)} of runs: AUC {decimal(smallest.auc)}, "
             f"or a TPR of {percent(smallest.tpr)} at FPR {rate(smallest.fpr)}."
         )
     # A bound no better than guessing bounds nothing: the test may have found what this number does not measure.

@@ -42,11 +42,11 @@ def blind_baseline(evidence: Evidence, rows: np.ndarray, rng: np.random.Generato
     if min(members.sum(), (~members).sum()) < LEAST_SIDE:
         return not_run(name, question, f"fewer than {LEAST_SIDE} records on a side", "audit more records")
     found = difference(evidence.records.batch(chosen), evidence.labels[chosen], members, rng)
-    detail = f"by {found.by} the sides separate with AUC {found.auc:.3f} (p = {found.p_value:.2g}, n = {len(members)})"
+    detail = f"AUC {found.auc:.3f} by {found.by}, p = {found.p_value:.2g}, n = {len(members)}"
     if found.p_value < GATE_LEVEL:
         way_out = "take non-members from the same source as the members, chosen by a coin, before training, and "
-        return failed(name, question, detail, way_out + "prepare both sides by the same code")
-    return passed(name, question, detail)
+        return failed(name, question, f"they can: {detail}", way_out + "prepare both sides by the same code")
+    return passed(name, question, f"nothing tells them apart; most does: {detail}")
 
 
 def some_of_both(evidence: Evidence, rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:

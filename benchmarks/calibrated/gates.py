@@ -101,7 +101,7 @@ def level_of_record_gates(size: float, rng) -> Table:
             members = coin(len(records), n_in, rng)
             blind += difference(records, labels, members, rng).p_value < NOMINAL
             points, mirrored = positions(records, rng=rng)
-            counted = count_neighbours(points, mirrored, members)
+            counted = count_neighbours(points, mirrored, members, rng)
             near += min(counted.p_many, counted.p_few) < NOMINAL
             if at < old:
                 was += before.blind_p_value(records, labels, members, rng) < NOMINAL
@@ -255,7 +255,7 @@ def power_on_images(size: float, rng) -> Iterator[Table]:
                 images[n : n + k] = change(images[:k], rng)
                 order = rng.permutation(2 * n)
                 points, mirrored = positions(images[order].astype(np.float32), rng=rng)
-                hits += count_neighbours(points, mirrored, members[order]).p_many < NOMINAL
+                hits += count_neighbours(points, mirrored, members[order], rng).p_many < NOMINAL
             cells.append(share(hits, repetitions))
         rows.append([name, *cells])
     columns = ["non-members that are members'", "all", "10 %", "5 %", "2 %"]

@@ -8,6 +8,7 @@ from scipy.special import log_softmax
 from scipy.stats import binom
 
 import seepage
+import seepage.metrics
 from seepage.attacks import resolve_attacks
 from seepage.auditing import gates
 from seepage.auditing.findings import score
@@ -105,7 +106,7 @@ def naive_count(points, members):
 
 def test_neighbours_across_the_sides_against_a_loop():
     points, members = rng().normal(size=(40, 3)).astype(np.float32), rng(1).random(40) < 0.4
-    assert count_neighbours(points, points, members).split == naive_count(points, members)
+    assert count_neighbours(points, points, members, rng()).split == naive_count(points, members)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.15])
@@ -113,7 +114,7 @@ def test_the_mean_and_variance_of_the_count_are_those_of_shuffled_members(share)
     points, members = rng().normal(size=(80, 2)).astype(np.float32), rng(1).random(80) < share
     drawn, expected, tails = [], set(), []
     for seed in range(1500):
-        found = count_neighbours(points, points, rng(seed).permutation(members))
+        found = count_neighbours(points, points, rng(seed).permutation(members), rng(seed))
         drawn.append(found.split)
         expected.add(found.expected)
         tails.append(found.p_many)
@@ -132,7 +133,7 @@ def test_near_copies_share_no_record():
         first, second = np.sort(distances, axis=1)[:, :2].T
         pairs = {tuple(sorted((i, int(distances[i].argmin())))) for i in np.flatnonzero(first < 0.5 * second)}
         assert len({record for pair in pairs for record in pair}) == 2 * len(pairs)
-        assert count_neighbours(points, points, half_and_half(len(points))).pairs == len(pairs)
+        assert count_neighbours(points, points, half_and_half(len(points)), rng()).pairs == len(pairs)
 
 
 def test_copies_of_members_among_the_non_members_hide_a_leak():
@@ -165,6 +166,18 @@ def test_records_that_belong_together_and_were_drawn_one_by_one_pass():
     assert not gates.near_copies(evidence_of(inputs, members), np.arange(400), rng()).failed
 
 
+@pytest.mark.parametrize("sides", [(20, 200), (200, 20)])
+def test_hubs_do_not_make_the_gate_fire(sides):
+    """In many dimensions a few central records are everybody's neighbour, and the normal law fails at ten to one."""
+    n, failed = sum(sides), 0
+    for seed in range(120):
+        points = rng(seed).normal(size=(n, 60)).astype(np.float32)
+        points[:2] *= 0.1
+        found = count_neighbours(points, points, rng(seed).permutation(np.arange(n) < sides[0]), rng(seed))
+        failed += min(found.p_many, found.p_few) < 1e-3
+    assert failed <= binom.isf(1e-5, 120, 2e-3)
+
+
 def test_the_order_of_equal_records_is_no_neighbourhood():
     inputs = rng().integers(0, 2, (300, 4)).astype(float)  # sixteen different records, sides one after the other
     assert not gates.near_copies(evidence_of(inputs, half_and_half(300)), np.arange(300), rng()).failed
@@ -173,17 +186,34 @@ def test_the_order_of_equal_records_is_no_neighbourhood():
 # Repeats
 
 
-def test_repeats_on_one_side_count_once_and_twins_not_at_all():
+def test_repeats_on_one_side_count_once():
     inputs, members = rng().normal(size=(100, 3)), half_and_half(100)
     labels = rng().integers(0, 3, 100)
     inputs[1], inputs[2] = inputs[0], inputs[0]  # three copies among the members, one of another label
     labels[:3] = [0, 0, 1]
     inputs[99] = inputs[98]  # of other labels: two records
     labels[98:] = [0, 1]
-    inputs[60] = inputs[10]  # on both sides
+    twins, repeats = gates.copies(evidence_of(inputs, members, labels))
+    assert not twins.any()
+    assert np.flatnonzero(repeats).tolist() == [1]
+    inputs[60] = inputs[10]  # one record on both sides: then chance split them, and all copies go
     twins, repeats = gates.copies(evidence_of(inputs, members, labels))
     assert np.flatnonzero(twins).tolist() == [10, 60]
-    assert np.flatnonzero(repeats).tolist() == [1]
+    assert np.flatnonzero(repeats).tolist() == [0, 1, 2, 98, 99]
+
+
+def test_leaving_copies_out_keeps_membership_random():
+    """At ten to one, pairs that happen to be on one side are on the larger one; to keep these would tell."""
+    alarms = 0
+    for seed in range(60):
+        draw = rng(seed)
+        inputs = np.concatenate([np.repeat(0.3 * draw.normal(size=(60, 3)), 2, axis=0), draw.normal(size=(480, 3))])
+        evidence = evidence_of(inputs, draw.random(600) < 10 / 11, seed=seed)
+        twins, repeats = gates.copies(evidence)
+        rows = np.flatnonzero(~twins & ~repeats)
+        score_of_strangers = -np.linalg.norm(inputs, axis=1)
+        alarms += seepage.metrics.leak_p_value(score_of_strangers[rows], evidence.membership.target[rows]) <= 0.05
+    assert alarms <= binom.isf(1e-5, 60, 0.05)
 
 
 def test_members_that_were_repeated_for_training_are_audited_once_each():
@@ -196,7 +226,7 @@ def test_members_that_were_repeated_for_training_are_audited_once_each():
     )  # fmt: skip
     assert result.attacks[0].n_members == 200
     overlap = next(gate for gate in result.gates if gate.name == "overlap")
-    assert "200 repeats" in overlap.detail
+    assert "200 copies" in overlap.detail
     assert next(gate for gate in result.gates if gate.name == "blind baseline").status == "pass"
 
 
@@ -244,6 +274,15 @@ def test_more_outputs_than_labels_can_be_shifted_too():
     wide = np.hstack([np.full((len(labels), 1), -20.0), given])  # a background class before the others
     assert _renumbered(wide, labels)[1] > 0.8
     assert _renumbered(wide, labels + 1) is None
+
+
+def test_weighted_classes_are_no_other_numbering():
+    """Weak features, 95 : 5, weight on the rare class: most records are answered wrongly, and rightly so."""
+    for seed in range(20):
+        labels = (rng(seed).random(1500) < 0.05).astype(int)
+        given = np.stack([np.zeros(1500), 0.3 + rng(seed + 50).normal(size=1500) + 0.5 * labels], axis=1)
+        assert (given.argmax(axis=1) == labels).mean() < 0.5
+        assert _renumbered(log_softmax(given, axis=1), labels) is None
 
 
 def test_sound_answers_are_not_renumbered():
@@ -326,6 +365,37 @@ def test_at_ten_to_one_the_target_s_accuracy_rests_on_its_few_non_members():
         evidence = evidence_from_outputs(arrays, origin="declared", access=None)
         failed += gates.reference_accuracy(evidence, np.arange(550)).failed
     assert failed <= binom.isf(1e-5, 150, 2e-3)
+
+
+def test_references_of_alike_columns_and_alike_answers_are_not_taken_for_inverted():
+    failed = 0
+    for seed in range(150):
+        draw = rng(seed)
+        column = draw.random(300) < 0.5
+        common = draw.normal(size=(300, 1, 3))
+        labels = draw.integers(0, 3, 300)
+        logits = common + 0.4 * draw.normal(size=(300, 17, 3)) + 1.5 * np.eye(3)[labels][:, None]
+        membership = np.column_stack([draw.random(300) < 0.5, np.repeat(column[:, None], 16, axis=1)])
+        arrays = {"logits": logits, "labels": labels, "membership": membership}
+        evidence = evidence_from_outputs(arrays, origin="declared", access=None)
+        failed += gates.own_columns(evidence, np.arange(300), rng()).failed
+    assert failed <= binom.isf(1e-5, 150, 1e-3)
+
+
+@pytest.mark.parametrize("references", [1, 2, 3])
+def test_few_references_do_not_tell_how_much_trainings_vary(references):
+    failed = 0
+    for seed in range(60):
+        draw = rng(seed)
+        accuracy = 0.7 + 0.02 * draw.normal(size=references + 1)
+        labels = draw.integers(0, 3, 4000)
+        right = draw.random((4000, references + 1)) < accuracy
+        logits = 4.0 * np.eye(3)[np.where(right, labels[:, None], (labels[:, None] + 1) % 3)]
+        membership = draw.random((4000, references + 1)) < 0.5
+        arrays = {"logits": logits, "labels": labels, "membership": membership}
+        evidence = evidence_from_outputs(arrays, origin="declared", access=None)
+        failed += gates.reference_accuracy(evidence, np.arange(4000)).failed
+    assert failed <= binom.isf(1e-5, 60, 1e-3)
 
 
 @pytest.mark.parametrize("together", [False, True])

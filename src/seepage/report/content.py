@@ -58,7 +58,11 @@ def key_figures(result: AuditResult) -> list[KeyFigure]:
         return [
             KeyFigure("Smallest AUC it could see", decimal(smallest.auc), power),
             KeyFigure(f"Smallest TPR at FPR {rate(smallest.fpr)} it could see", percent(smallest.tpr), power),
-            KeyFigure("Attacks run", count(len(result.attacks)), f"best: {lead.title}, AUC {with_interval(lead.auc)}"),
+            KeyFigure(
+                "Attacks run",
+                count(len(result.attacks)),
+                f"most is found by {lead.title}, AUC {decimal(lead.auc.value)}",
+            ),
         ]
     shown = next((attack for attack in result.attacks if attack.name == lower.attack), lead)
     figures = []  # a bound no better than guessing is none
@@ -155,7 +159,7 @@ def _log_mia(attacks: Sequence[AttackResult]) -> Table:
             numbers(f"Log-MIA {regime.upper()}", [decimal(one.chance_corrected) for one in found], "chance taken off"),
             words(f"At {about}", [one.reading for one in found]),
         ]
-    return Table("How many members can be named surely (Log-MIA)", columns, style="text")
+    return Table("How many members can be named surely (Log-MIA), by each attack alone", columns, style="text")
 
 
 def _costs(attacks: Sequence[AttackResult]) -> Table:

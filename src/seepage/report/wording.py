@@ -37,7 +37,8 @@ VERDICTS = {
 }
 
 CLAIMS = {
-    "causal": "Membership was drawn at random, so a difference between members and non-members comes from training.",
+    "causal": "Membership was drawn at random, or declared so and the sides look alike without the model, so a "
+    "difference between members and non-members comes from training.",
     "association": "Nothing shows that membership was random, so a difference between members and non-members may lie "
     "in the records themselves: an association, not proof that training caused it.",
 }

@@ -12,7 +12,7 @@ from scipy.special import ndtr
 from scipy.stats import binom
 
 from seepage.auditing.evidence import Evidence
-from seepage.auditing.gates.check import GATE_LEVEL, Check, failed, not_run, passed
+from seepage.auditing.gates.check import SET_UP_LEVEL, Check, failed, not_run, passed
 from seepage.models.access import Access
 from seepage.signals.functions import log_softmax
 
@@ -75,7 +75,7 @@ def _association(
     The statistic is the sum over records of the probability of the label, less what the classes' shares alone give.
     One null shuffles the labels over the records (permutation mean and variance, normal law). The other renumbers the
     classes: answers of weights that were never trained cluster by class too, but to them all numberings are alike. It
-    counts from four classes on, below which there are too few numberings.
+    counts from four classes on (where a random numbering is the best with chance 1/24), below which there are too few.
     """
     p = np.exp(answers)
     centred = p - p.mean(axis=0)
@@ -109,7 +109,8 @@ def _renumbered(
     """The accuracy before and after the best renumbering of the classes, where that is surely better.
 
     The renumbering is chosen on one half of the records and judged on the other, record against record (McNemar,
-    exact), so a sound model is accused once in a thousand audits at most.
+    exact) and in the mean over classes (normal law). A model for which no numbering is better than its own by both
+    counts is accused at SET_UP_LEVEL at most.
     """
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2 or len(labels) < 2 * len(classes):
@@ -130,7 +131,12 @@ def _renumbered(
     before, after = predicted[~half] == truth[~half], renumbering[predicted[~half]] == truth[~half]
     gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
     p_value = float(binom.sf(gained - 1, gained + lost, 0.5)) if gained + lost else 1.0
-    if p_value >= GATE_LEVEL:
+    # In the mean over classes too: a model of weighted classes prefers a rare one, and another order would not.
+    judged = truth[~half]
+    weight = (1 / np.bincount(judged, minlength=answers.shape[1]).clip(1))[judged]
+    change = weight * (after.astype(float) - before)
+    by_class = change.sum() / max(np.sqrt((change**2).sum()), 1e-12)
+    if p_value >= SET_UP_LEVEL or ndtr(-by_class) >= SET_UP_LEVEL:
         return None
     moved = next(c for c in used[from_class] if renumbering[c] != c and (predicted == c).any())
     return before.mean(), after.mean(), p_value, f"the model's class {moved} is label {renumbering[moved]}, for one"

@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 from seepage.report.result import Gate
 
-# Gates fire at a level so strict that a sound audit is thrown away once in a thousand times.
+# Each gate fires at a level so strict that it throws a sound audit away at most once in a thousand times.
 GATE_LEVEL = 1e-3
+# Five gates ask whether the set-up can be right: direction, answers and labels, scale, models and columns, references
+# like the target. Together they have one level.
+SET_UP_LEVEL = GATE_LEVEL / 5
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ MOST_QUERIES = 1000
 LEAST_SIDE = 20
 # A neighbour at less than this share of the distance of the next one is a near-copy; such pairs share no record.
 CLOSE = 0.5
+DOUBTFUL = 0.05  # p-values below it are found by shuffling
+SHUFFLES = 20_000
 _BLOCK = 250
 
 
@@ -43,7 +45,7 @@ def near_copies(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) 
     if min(members.sum(), (~members).sum()) < LEAST_SIDE:
         return not_run(name, question, f"fewer than {LEAST_SIDE} records on a side", "audit more records")
     points, mirrored = positions(evidence.records.batch(chosen), rng=rng)
-    found = count_neighbours(points, mirrored, members)
+    found = count_neighbours(points, mirrored, members, rng)
     detail = (
         f"{found.split} of {found.n} records have their nearest neighbour on the other side (by chance "
         f"{found.expected:.0f}); of {found.pairs} pairs of near-copies {found.split_pairs} are split over the sides "
@@ -65,15 +67,17 @@ def count_neighbours(
     points: Float[np.ndarray, "records dimensions"],
     mirrored: Float[np.ndarray, "records dimensions"],
     members: Bool[np.ndarray, " records"],
+    rng: np.random.Generator,
 ) -> Neighbours:
     """Count nearest neighbours across the sides, and judge the count against random membership.
 
     The first records (in random order) are asked for their nearest neighbour among all, a mirrored one counts. Under
     random membership each of these edges joins the sides with probability 2 n_in n_out / (n (n - 1)); the count has
-    the permutation variance, in which edges that share a record are correlated (Schilling; Henze), and a normal law.
-    Near-copies, edges shorter than half the distance to the next neighbour, share no record (by the triangle
-    inequality), so their count is binomial. Each direction is twice the smaller of its two p-values, twice again for
-    the two directions.
+    the permutation variance, in which edges that share a record are correlated (Schilling; Henze). Near-copies are
+    edges shorter than half the distance to the next neighbour; they share no record (by the triangle inequality).
+    Where the normal law of the one count or the binomial one of the other gives less than 0.05, membership is shuffled
+    20,000 times over the edges instead: hubs, and copies of everything, make these laws fail. Each direction is twice
+    the smaller of its two p-values, twice again for the two directions.
 
     Reference: Schilling (1986), JASA 81(395); Henze (1988), Annals of Statistics 16(2). Near-copies are ours.
     """
@@ -99,11 +103,39 @@ def count_neighbours(
 
     close = np.unique(edges[closeness < CLOSE], axis=0)
     split_pairs = int((members[close[:, 0]] != members[close[:, 1]]).sum())
-    p_many = min(ndtr(-(split - mean - 0.5) / sd), binom.sf(split_pairs - 1, len(close), chance))
-    p_few = min(ndtr((split - mean + 0.5) / sd), binom.cdf(split_pairs, len(close), chance))
+    p_many = [ndtr(-(split - mean - 0.5) / sd), binom.sf(split_pairs - 1, len(close), chance)]
+    p_few = [ndtr((split - mean + 0.5) / sd), binom.cdf(split_pairs, len(close), chance)]
+    if min(p_many + p_few) < DOUBTFUL:
+        p_many, p_few = _shuffled([(edges, split), (close, split_pairs)], n_in, n, rng)
     return Neighbours(
-        len(edges), split, mean, len(close), split_pairs, len(close) * chance, min(1.0, 4 * p_many), min(1.0, 4 * p_few)
+        len(edges),
+        split,
+        mean,
+        len(close),
+        split_pairs,
+        len(close) * chance,
+        min(1.0, 4 * float(min(p_many))),
+        min(1.0, 4 * float(min(p_few))),
     )
+
+
+def _shuffled(counted: list[tuple[np.ndarray, int]], n_in: int, n: int, rng: np.random.Generator):
+    """p-values, of as many splits or more and of as many or fewer, by shuffled membership of the edges' records."""
+    ends = np.unique(np.concatenate([edges.ravel() for edges, _ in counted]))
+    counted = [(np.searchsorted(ends, edges), found) for edges, found in counted]
+    as_many, as_few = np.zeros((2, len(counted)))
+    for start in range(0, SHUFFLES, _BLOCK):
+        size = min(_BLOCK, SHUFFLES - start)
+        inside = rng.hypergeometric(n_in, n - n_in, len(ends), size=size)
+        keys = rng.random((size, len(ends)))
+        # The records with the smallest keys are the members, as many as were drawn.
+        edge = np.sort(keys, axis=1)[np.arange(size), np.maximum(inside, 1) - 1]
+        drawn = (keys <= edge[:, None]) & (inside > 0)[:, None]
+        for at, (edges, found) in enumerate(counted):
+            split = (drawn[:, edges[:, 0]] != drawn[:, edges[:, 1]]).sum(axis=1)
+            as_many[at] += (split >= found).sum()
+            as_few[at] += (split <= found).sum()
+    return [(1 + as_many) / (1 + SHUFFLES), (1 + as_few) / (1 + SHUFFLES)]
 
 
 def _nearest(

@@ -14,25 +14,28 @@ MOST_OVERLAP = 0.05
 
 
 def copies(evidence: Evidence) -> tuple[Bool[np.ndarray, " samples"], Bool[np.ndarray, " samples"]]:
-    """Audited records that cannot be judged, and those that would count twice.
+    """Audited records that are left out because others are identical to them.
 
     Returns:
         twins: records with an identical twin which some target treats differently. Such a record is a member and a
             non-member at once; no attack can be judged on it.
-        repeats: further copies, inputs and label, of an audited record on the same side of every target. They are no
-            trials of their own: intervals would be too narrow, and a classifier would know them again.
+        repeats: of the other copies, inputs and label, those that would count a record twice. Where some copies are
+            twins, membership has split copies at random, and all copies go: those that happen to be on one side are
+            more often on the larger one, so keeping them would make membership depend on the record.
     """
     twins, repeats = np.zeros((2, len(evidence.labels)), dtype=bool)
     if evidence.records is None:
         return twins, repeats
     targets, audit = evidence.membership.targets, evidence.membership.audit
+    together = []
     for group in evidence.records.duplicates():
         if (targets[group] != targets[group[0]]).any():
             twins[group] = True
         else:
-            audited = group[audit[group]]
-            _, first = np.unique(evidence.labels[audited], return_index=True)
-            repeats[np.delete(audited, first)] = True
+            together.append(group[audit[group]])
+    for group in together:
+        _, first = np.unique(evidence.labels[group], return_index=True)
+        repeats[group if twins.any() else np.delete(group, first)] = True
     return twins & audit, repeats
 
 
@@ -48,7 +51,7 @@ def overlap(evidence: Evidence, n_twins: int, n_repeats: int = 0) -> Check:
         "no record is on both sides"
     )  # fmt: skip
     if n_repeats:
-        detail += f"; {n_repeats} repeats of a record on its own side were left out, so that each counts once"
+        detail += f"; {n_repeats} copies of a record on its own side were left out too"
     return passed(name, question, detail)
 
 

@@ -8,7 +8,7 @@ from scipy.stats import binom
 
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.gates.answers import largest_share, loses
-from seepage.auditing.gates.check import GATE_LEVEL, Check, failed, not_run, passed
+from seepage.auditing.gates.check import SET_UP_LEVEL, Check, failed, not_run, passed
 from seepage.errors import SeepageError
 from seepage.models.access import Access
 from seepage.models.target import TargetModel
@@ -55,7 +55,8 @@ def scale(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) -> Che
     candidates = {max(tried, key=lambda how: tried[how][at]) for at in (0, 1)} if tried else set()
     for how in sorted(candidates):
         after = _answers(target, ways[how](inputs[few:]), before.shape[1])
-        if found := _better(before[few:], after, labels[few:], target.access > Access.LABEL):
+        level = SET_UP_LEVEL / len(candidates)
+        if found := _better(before[few:], after, labels[few:], target.access > Access.LABEL, level):
             way_out = "give the records as the model was trained on them, on both sides"
             return failed(name, question, f"with {how} {found}", way_out)
     detail = f"it gets {right.mean():.1%} of its members right, and surely no more on {len(tried)} other scales"
@@ -68,14 +69,16 @@ def _answers(target: TargetModel, inputs: np.ndarray, n_classes: int) -> Float64
     return np.where(np.arange(n_classes) == target.labels(inputs)[:, None], 0.0, -100.0)
 
 
-def _better(before: np.ndarray, after: np.ndarray, labels: np.ndarray, has_probabilities: bool) -> str | None:
+def _better(
+    before: np.ndarray, after: np.ndarray, labels: np.ndarray, has_probabilities: bool, level: float
+) -> str | None:
     """What is surely better about the answers `after`, in words; None where nothing is."""
     right, then = before.argmax(axis=1) == labels, after.argmax(axis=1) == labels
     gained, lost = int((then & ~right).sum()), int((right & ~then).sum())
     p_value = float(binom.sf(gained - 1, gained + lost, 0.5)) if gained + lost else 1.0
     gain = then.mean() - right.mean()
     is_large = gain >= LEAST_GAIN and (~then).mean() <= MOST_LEFT * (~right).mean()
-    if p_value < GATE_LEVEL and is_large and then.mean() >= largest_share(labels) + LEAST_GAIN:
+    if p_value < level and is_large and then.mean() >= largest_share(labels) + LEAST_GAIN:
         return (
             f"it gets {then.mean():.1%} of its members right instead of {right.mean():.1%} (p = {p_value:.2g}, n = "
             f"{len(labels)})"

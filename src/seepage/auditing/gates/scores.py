@@ -5,7 +5,7 @@ import numpy as np
 from seepage import metrics
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.findings import Scored
-from seepage.auditing.gates.check import GATE_LEVEL, Check, failed, passed
+from seepage.auditing.gates.check import SET_UP_LEVEL, Check, failed, passed
 from seepage.models.access import Access
 
 
@@ -37,7 +37,7 @@ def direction(scored: Scored, evidence: Evidence) -> Check:
     by = min(p_values, key=p_values.get)
     columns = zip(rankings[by].T, members.T, strict=True)
     auc = np.mean([metrics.auc(*column) for column in columns])
-    if p_values[by] >= GATE_LEVEL:
+    if p_values[by] >= SET_UP_LEVEL:
         return passed(name, question, f"no ranking is surely reversed (least AUC {auc:.3f}, by {by})")
     detail = (
         f"by {by} members rank surely below non-members (AUC {auc:.3f}, p = {p_values[by]:.2g}): whoever knows the "
@@ -48,6 +48,6 @@ def direction(scored: Scored, evidence: Evidence) -> Check:
         "their scale; then that the sides are records of one source. If all that is right, the training itself pushed "
         "members away (unlearning, some defences), and that is a leak"
     )
-    reversed_ = any(p_values[ranking] < GATE_LEVEL for ranking in own)
-    upright = any(metrics.leak_p_value(scores, members) < GATE_LEVEL for scores in own.values())
+    reversed_ = any(p_values[ranking] < SET_UP_LEVEL for ranking in own)
+    upright = any(metrics.leak_p_value(scores, members) < SET_UP_LEVEL for scores in own.values())
     return failed(name, question, detail, way_out, guards="doubt" if reversed_ and not upright else "absence")

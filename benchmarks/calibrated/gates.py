@@ -194,9 +194,14 @@ def level_of_the_scale_gate(size: float, rng) -> Table:
                 factor = (255.0, 1 / 255)[at % 2]
                 for scale in (1.0, factor):
                     lists = [((x * np.float32(scale))[side], y[side]) for side in (member, ~member)]
-                    result = seepage.audit(
-                        model, members=lists[0], nonmembers=lists[1], attacks=["loss"], origin="declared", rng=at
-                    )
+                    try:
+                        result = seepage.audit(
+                            model, members=lists[0], nonmembers=lists[1], attacks=["loss"], origin="declared", rng=at
+                        )
+                    except SeepageError:  # answers that are no probabilities any more: refused
+                        caught += scale != 1.0
+                        sound += scale == 1.0
+                        continue
                     failed = {gate.name for gate in result.gates if gate.status == "fail"} & set(names)
                     if scale == 1.0:
                         sound += bool(failed)

@@ -71,6 +71,17 @@ def test_pairs_split_over_the_sides_show_as_an_area_below_one_half():
     assert found.auc < 0.5
 
 
+@pytest.mark.parametrize("side", [True, False], ids=["members", "non-members"])
+def test_labels_shuffled_on_one_side_alone_are_noticed(side):
+    """Records alike, labels alike, but on one side they do not belong together."""
+    table, members = rng().normal(size=(800, 5)), half_and_half(800)
+    labels = (table[:, 0] + 0.5 * rng(1).normal(size=800) > 0).astype(int)
+    labels[members == side] = rng(2).permutation(labels[members == side])
+    found = difference(table.astype(np.float32), labels, members, rng())
+    assert found.by == "how well the labels fit the records"
+    assert found.p_value < 1e-4
+
+
 def test_texts_of_another_length_are_noticed():
     words = np.array([f"word{i}" for i in range(50)])
     texts = [" ".join(words[rng(i).integers(0, 50, 20 if i < 100 else 30)]) for i in range(200)]

@@ -69,9 +69,11 @@ def difference(
     """Look for a difference between the sides, in both directions.
 
     Half of the level goes to named traits of the kind of record (`seepage.data.traits`), each a rank test of all
-    records. Half goes to two classifiers (linear, trees) on values, traits and labels: each is trained on a random half
-    and judged on the other, both ways round, so that every judged score is independent of the judged records'
-    sides. An AUC surely below one half counts too: it is the mark of pairs that were split over the sides.
+    records. Half goes to two classifiers of the side (linear, trees) on values, traits and labels, and to one of the
+    label: how well its label fits a record must not depend on the side (labels shuffled on one side, another labeller).
+    Each is trained on a random half and judged on the other, both ways round, so that every judged score is independent
+    of the judged records' sides. An AUC surely below one half counts too: it is the mark of pairs that were split over
+    the sides.
 
     Args:
         records: numbers (records, ...), or texts.
@@ -91,15 +93,15 @@ def difference(
         for trait, column in zip(seen.names, seen.values.T, strict=True)
         for sign in (1.0, -1.0)
     ]
-    by_classifier = _classifiers(_features(records, seen, labels, rng), members, rng)
+    by_classifier = _classifiers(_features(records, seen, rng), labels, members, rng)
     best = min([*by_trait, *by_classifier])
     return best._replace(p_value=min(1.0, 2 * best.p_value))
 
 
 def _features(
-    records: np.ndarray | Sequence[str], seen: Traits, labels: np.ndarray, rng: np.random.Generator
+    records: np.ndarray | Sequence[str], seen: Traits, rng: np.random.Generator
 ) -> Float64[np.ndarray, "records features"]:
-    """Values (or their principal components and what these leave over), traits, and the commonest labels."""
+    """Values (or their principal components and what these leave over), and traits."""
     seed = int(rng.integers(2**31))
     if isinstance(records[0], str):
         words = HashingVectorizer(n_features=1 << 14, alternate_sign=False).transform(records)
@@ -112,26 +114,38 @@ def _features(
             flat = StandardScaler().fit_transform(flat)
             parts = [reduce.fit_transform(flat)]
             parts.append(np.log1p(((flat - reduce.inverse_transform(parts[0])) ** 2).sum(axis=1, keepdims=True)))
+    return np.hstack([*parts, seen.values]).astype(np.float64)
+
+
+def _classifiers(
+    features: np.ndarray, labels: np.ndarray, members: np.ndarray, rng: np.random.Generator
+) -> list[Difference]:
+    seed = int(rng.integers(2**31))
+    trees = ExtraTreesClassifier(100, min_samples_leaf=5, random_state=seed)
+    linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200))
     classes, counts = np.unique(labels, return_counts=True)
     common = classes[np.argsort(-counts, kind="stable")[:MOST_CLASSES]]
-    return np.hstack([*parts, seen.values, labels[:, None] == common]).astype(np.float64)
-
-
-def _classifiers(features, members: np.ndarray, rng: np.random.Generator) -> list[Difference]:
-    seed = int(rng.integers(2**31))
-    models = {
-        "a linear classifier": make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200)),
-        "a classifier of trees": ExtraTreesClassifier(100, min_samples_leaf=5, random_state=seed),
-    }
+    with_labels = np.hstack([features, labels[:, None] == common])
     first = random_half(members, rng)
     found = []
-    for by, model in models.items():
-        for half in (first, ~first):
-            model.fit(features[half], members[half])
-            scores, others = model.predict_proba(features[~half])[:, 1], members[~half]
-            # Eight tests: two classifiers, two halves, two directions.
-            found += [
-                Difference(8 * metrics.leak_p_value(sign * scores, others), metrics.auc(scores, others), by)
-                for sign in (1.0, -1.0)
-            ]
+
+    def judge(by: str, scores: np.ndarray, others: np.ndarray) -> None:
+        # Twelve tests: three classifiers, two halves, two directions.
+        found.extend(
+            Difference(12 * metrics.leak_p_value(sign * scores, others), metrics.auc(scores, others), by)
+            for sign in (1.0, -1.0)
+        )
+
+    for half in (first, ~first):
+        others = members[~half]
+        for by, model in (("a linear classifier", linear), ("a classifier of trees", trees)):
+            model.fit(with_labels[half], members[half])
+            judge(by, model.predict_proba(with_labels[~half])[:, 1], others)
+        known = np.isin(labels, common)
+        if len(common) > 1 and len(np.unique(labels[half & known])) > 1:
+            fitted = trees.fit(features[half & known], labels[half & known])
+            place = np.searchsorted(fitted.classes_, labels[~half]).clip(max=len(fitted.classes_) - 1)
+            fit = fitted.predict_proba(features[~half])[np.arange(len(others)), place]
+            unseen = fitted.classes_[place] != labels[~half]
+            judge("how well the labels fit the records", np.where(unseen, 0.0, fit), others)
     return found

@@ -121,6 +121,18 @@ def test_columns_of_an_export_shifted(world):
     refused(world.outputs(probs=probs[:, None]), "answers and labels", "columns of the outputs")
 
 
+def test_classes_of_one_side_alone_numbered_otherwise():
+    world = World("digits", "forest")
+    labels = world.y.copy()
+    labels[~world.member] = (labels[~world.member] + 1) % 10
+    refused(world.outputs(labels=labels), "answers and labels", "classes of the non-members")
+
+
+def test_columns_of_a_table_shifted():
+    world = World("table", "forest")
+    refused(world.audit(x=np.roll(world.x, 1, axis=1)), "scale", "columns moved back by one")
+
+
 @pytest.mark.parametrize("factor", [255.0, 1 / 255])
 def test_inputs_on_another_scale_on_both_sides(world, factor):
     result = world.audit(x=(world.x * np.float32(factor)))

@@ -45,21 +45,22 @@ def knows_the_task(evidence: Evidence, rows: np.ndarray, rng: np.random.Generato
         "order, and that records are on the scale that the model was trained on; canaries with wrong labels are to be "
         "named as such (membership, canaries=)"
     )
-    if found := _renumbered(answers, labels):
-        before, after, p_value, example = found
-        detail = (
-            f"with the classes in another order the accuracy is {after:.1%} instead of {before:.1%} "
-            f"(p = {p_value:.2g}; {example})"
-        )
-        order = "give the labels, or the columns of the outputs, the order that the model was trained with"
-        return failed(name, question, detail, order if after >= 0.5 else f"{order}; {way_out}")
-
+    for side, part in (("", slice(None)), (" of the members", inside), (" of the non-members", ~inside)):
+        if found := _renumbered(answers[part], labels[part]):
+            before, after, p_value, example = found
+            detail = (
+                f"with the classes{side} in another order the accuracy is {after:.1%} instead of {before:.1%} "
+                f"(p = {p_value:.2g}; {example})"
+            )
+            order = "give the labels, or the columns of the outputs, the order that the model was trained with"
+            return failed(name, question, detail, order if after >= 0.5 else f"{order}; {way_out}")
     p_value = _association(answers, labels, rng)
     if p_value >= SKILL_LEVEL:
         detail = f"the answers are no better than chance: {detail}, p = {p_value:.2g}"
         return failed(name, question, detail, way_out, guards="doubt")
     if _worse_than_a_guess(answers[inside], labels[inside], evidence.access > Access.LABEL):
-        return failed(name, question, f"on its members the model is worse than a constant guess: {detail}", way_out)
+        detail = f"on its members the model is worse than a constant guess: {detail}"
+        return failed(name, question, detail, way_out, guards="doubt")
     return passed(name, question, detail)
 
 
@@ -136,7 +137,8 @@ def _renumbered(
     weight = (1 / np.bincount(judged, minlength=answers.shape[1]).clip(1))[judged]
     change = weight * (after.astype(float) - before)
     by_class = change.sum() / max(np.sqrt((change**2).sum()), 1e-12)
-    if p_value >= SET_UP_LEVEL or ndtr(-by_class) >= SET_UP_LEVEL:
+    level = SET_UP_LEVEL / 3  # all records, each side
+    if p_value >= level or ndtr(-by_class) >= level:
         return None
     moved = next(c for c in used[from_class] if renumbering[c] != c and (predicted == c).any())
     return before.mean(), after.mean(), p_value, f"the model's class {moved} is label {renumbering[moved]}, for one"

@@ -111,6 +111,9 @@ def _other_scales(inputs: np.ndarray) -> Mapping[str, Callable[[np.ndarray], np.
         "values turned over (1 - x)": lambda x: 1 - x,
         "values divided by 255 and brought to -1 to 1": lambda x: x / 127.5 - 1,
     }
+    if inputs.ndim == 2:
+        ways["the columns moved on by one"] = lambda x: np.roll(x, 1, axis=1)
+        ways["the columns moved back by one"] = lambda x: np.roll(x, -1, axis=1)
     if inputs.ndim == 4:
         ways["the channels in reverse order"] = lambda x: x[:, ::-1] if x.shape[1] <= 4 else x[..., ::-1]
         ways["rows and columns exchanged"] = lambda x: (

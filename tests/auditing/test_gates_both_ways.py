@@ -360,6 +360,27 @@ def test_rankings_of_nothing_are_seldom_reversed():
     assert failed <= binom.isf(1e-5, 150, 1e-3)
 
 
+def test_a_model_that_refuses_other_scales_in_its_own_way_is_audited_all_the_same():
+    class Refusal(Exception):
+        pass
+
+    pool = seepage.load("digits")
+    table = np.random.default_rng(0).normal(size=(64, 10)).astype(np.float32)
+
+    def picky(x):
+        if x.max() > 1.001 or x.min() < 0:
+            raise Refusal("not a picture")
+        return x @ table
+
+    some = rng().permutation(1797)[:600]
+    x, y = pool.batch(some), (pool.batch(some) @ table).argmax(axis=1)
+    y[::3] = (y[::3] + 1) % 10  # so that it errs on its members and is asked again
+    lists = {"members": (x[:300], y[:300]), "nonmembers": (x[300:], y[300:])}
+    result = seepage.audit(picky, **lists, model_outputs="logits", attacks=["loss"], origin="declared")
+    scale = next(gate for gate in result.gates if gate.name == "scale")
+    assert scale.status == "pass"
+
+
 # References
 
 

@@ -9,7 +9,6 @@ from scipy.stats import binom
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.gates.answers import largest_share, loses
 from seepage.auditing.gates.check import SET_UP_LEVEL, Check, failed, not_run, passed
-from seepage.errors import SeepageError
 from seepage.models.access import Access
 from seepage.models.target import TargetModel
 from seepage.signals.functions import log_softmax
@@ -46,27 +45,30 @@ def scale(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) -> Che
     few = max(1, len(members) // 6)
     ways, tried = _other_scales(inputs), {}
     for how, change in ways.items():
-        try:
-            answers = _answers(target, change(inputs[:few]), before.shape[1])
-        except SeepageError:  # it does not take such records, so it was not trained on them
-            continue
-        loss = -answers[np.arange(few), labels[:few]].mean()
-        tried[how] = ((answers.argmax(axis=1) == labels[:few]).mean(), -loss)
+        answers = _answers(target, change(inputs[:few]), before.shape[1])
+        if answers is not None:
+            loss = -answers[np.arange(few), labels[:few]].mean()
+            tried[how] = ((answers.argmax(axis=1) == labels[:few]).mean(), -loss)
     candidates = {max(tried, key=lambda how: tried[how][at]) for at in (0, 1)} if tried else set()
     for how in sorted(candidates):
         after = _answers(target, ways[how](inputs[few:]), before.shape[1])
         level = SET_UP_LEVEL / len(candidates)
-        if found := _better(before[few:], after, labels[few:], target.access > Access.LABEL, level):
+        has_probabilities = target.access > Access.LABEL
+        if after is not None and (found := _better(before[few:], after, labels[few:], has_probabilities, level)):
             way_out = "give the records as the model was trained on them, on both sides"
             return failed(name, question, f"with {how} {found}", way_out)
     detail = f"it gets {right.mean():.1%} of its members right, and surely no more on {len(tried)} other scales"
     return passed(name, question, detail)
 
 
-def _answers(target: TargetModel, inputs: np.ndarray, n_classes: int) -> Float64[np.ndarray, "records classes"]:
-    if target.access > Access.LABEL:
-        return log_softmax(target.logits(inputs))
-    return np.where(np.arange(n_classes) == target.labels(inputs)[:, None], 0.0, -100.0)
+def _answers(target: TargetModel, inputs: np.ndarray, n_classes: int) -> Float64[np.ndarray, "records classes"] | None:
+    """What the target answers to such records; None where it takes none of this kind, whatever it raises."""
+    try:
+        if target.access > Access.LABEL:
+            return log_softmax(target.logits(inputs))
+        return np.where(np.arange(n_classes) == target.labels(inputs)[:, None], 0.0, -100.0)
+    except Exception:  # the user's own model: it was not trained on them, then
+        return None
 
 
 def _better(

@@ -41,10 +41,25 @@ def test_twenty_steps_are_enough_to_be_trained(name, rate):
 
 
 def test_one_batch_seen_by_a_batch_normalisation_is_training():
-    module = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8))
+    module = nn.Sequential(nn.Linear(40, 40), nn.BatchNorm1d(40))
     assert is_untrained(module)
-    module(torch.randn(10, 4))
+    module(torch.randn(10, 40))
     assert not is_untrained(module)
+
+
+def test_what_may_have_been_trained_elsewhere_is_not_accused():
+    class OwnHead(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features, self.head = nn.Linear(40, 40), nn.Parameter(torch.randn(40, 2))
+
+    for module in (
+        nn.Linear(30, 2),  # a few small steps stay within the initial bounds
+        nn.Sequential(nn.EmbeddingBag(100, 32), nn.Linear(32, 40)),
+        nn.Sequential(nn.GRU(20, 64), nn.Linear(64, 20)),
+        OwnHead(),
+    ):
+        assert not is_untrained(module)
 
 
 def test_no_layer_or_no_sign_is_no_accusation():

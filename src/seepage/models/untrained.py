@@ -8,6 +8,9 @@ from torch.nn.modules.conv import _ConvNd
 
 MOST_WEIGHTS = 5000  # of a layer that are looked at
 LEVEL = 1e-5
+LEAST_WEIGHTS = 500
+# Layers whose parameters are looked at, or start and stay at the same values for all seeds (norms: ones and zeros).
+KNOWN = (nn.Linear, _ConvNd, _BatchNorm, nn.LayerNorm, nn.GroupNorm)
 
 
 def is_untrained(module: nn.Module) -> bool:
@@ -15,12 +18,19 @@ def is_untrained(module: nn.Module) -> bool:
 
     Initial laws are PyTorch's own (uniform up to 1 / sqrt(fan_in)) and those of He and Glorot, uniform or normal
     (Kolmogorov-Smirnov). Training moves weights over the edge of a uniform law, biases away from zero, and counts
-    batches in a batch normalisation; one layer that shows it is enough. A module without biases and batch
-    normalisation and with normal weights is given the benefit of the doubt.
+    batches in a batch normalisation; one layer that shows it is enough. A module has the benefit of the doubt where a
+    few steps need not show (fewer than LEAST_WEIGHTS weights, normal weights without biases or batch normalisation)
+    or where other parameters may have been trained (embeddings, recurrent layers, parameters of one's own).
     """
     layers = [layer for layer in module.modules() if isinstance(layer, (nn.Linear, _ConvNd))]
     norms = [layer for layer in module.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
     if not layers or any(layer.num_batches_tracked is None or int(layer.num_batches_tracked) for layer in norms):
+        return False
+    known = [layer for layer in module.modules() if isinstance(layer, KNOWN)]
+    seen = {id(weights) for layer in known for weights in layer.parameters(recurse=False)}
+    if any(id(weights) not in seen for weights in module.parameters()):
+        return False
+    if sum(layer.weight.numel() for layer in layers) < LEAST_WEIGHTS:
         return False
     laws = [_law(layer) for layer in layers]
     telling = norms or any(layer.bias is not None for layer in layers) or "uniform" in laws

@@ -181,7 +181,9 @@ def level_of_the_scale_gate(size: float, rng) -> Table:
             for at in range(repetitions):
                 some = rng.permutation(len(pool))[:1500]
                 x, y = pool.batch(some), pool.labels[some]
-                if data == "adult" and name != "multinomial naive Bayes":
+                if name == "multinomial naive Bayes":
+                    x = x - x.min()
+                elif data == "adult":
                     x = scaler().fit_transform(x).astype(np.float32)
                 train, rest = np.arange(len(y)) < 500, np.arange(len(y)) >= 500
                 if name == "network":

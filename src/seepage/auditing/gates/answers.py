@@ -155,10 +155,10 @@ def _worse_than_a_guess(answers: np.ndarray, labels: np.ndarray, has_probabiliti
     by_class = np.mean([right[labels == label].mean() for label in classes])
     skill = (by_class * len(classes) - 1) / max(1, len(classes) - 1)
     no_better = right.mean() <= largest_share(labels) and skill <= LEAST_SKILL
-    return has_probabilities and no_better and loses(answers, labels)
+    return has_probabilities and no_better and _loses(answers, labels)
 
 
-def loses(answers: np.ndarray, labels: np.ndarray) -> bool:
+def _loses(answers: np.ndarray, labels: np.ndarray) -> bool:
     """Whether the log-loss is surely above that of a constant answer, plain and with every class weighing the same."""
     classes, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if len(labels) < 2:

@@ -7,7 +7,7 @@ from jaxtyping import Float64
 from scipy.stats import binom
 
 from seepage.auditing.evidence import Evidence
-from seepage.auditing.gates.answers import largest_share, loses
+from seepage.auditing.gates.answers import largest_share
 from seepage.auditing.gates.check import SET_UP_LEVEL, Check, failed, not_run, passed
 from seepage.models.access import Access
 from seepage.models.target import TargetModel
@@ -20,6 +20,8 @@ LEAST_GAIN = 0.05
 MOST_LEFT = 0.75
 # On stretched inputs the model must have known at most that share of what it knows then.
 MOST_KNOWN = 0.5
+# A log-loss must fall to that part.
+LEAST_RATIO = 10
 STRETCHED = 1.5
 MOST_RECORDS = 600
 
@@ -107,12 +109,13 @@ def _less_wrong(before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> st
     An overconfident model (a naive Bayes on counts) can be like that on its own scale: it casts doubt, no more.
     """
     gain = (after.argmax(axis=1) == labels).mean() - (before.argmax(axis=1) == labels).mean()
-    losses = [-answers[np.arange(len(labels)), labels].mean() for answers in (after, before)]
+    loss, was = (-answers[np.arange(len(labels)), labels].mean() for answers in (after, before))
     shares = np.unique(labels, return_counts=True)[1] / len(labels)
-    if gain < -LEAST_GAIN or not loses(before, labels) or losses[0] >= -0.9 * (shares * np.log(shares)).sum():
+    guess = -(shares * np.log(shares)).sum()
+    if gain < -LEAST_GAIN or was <= guess or loss >= 0.9 * guess or was < LEAST_RATIO * loss:
         return None
     return (
-        f"its loss on its members is {losses[0]:.2g} instead of {losses[1]:.2g}, which is worse than a constant guess "
+        f"its loss on its members is {loss:.2g} instead of {was:.2g}, which is worse than a constant guess "
         f"(n = {len(labels)})"
     )
 

@@ -312,6 +312,15 @@ def test_a_weak_model_passes_and_one_that_answers_by_chance_casts_doubt():
         assert status == "pass" or check.guards == "doubt"
 
 
+def test_a_few_members_among_many_others_are_looked_at():
+    labels = rng().integers(0, 3, 9000)
+    logits = rng(1).normal(size=(9000, 1, 3)) + 3 * np.eye(3)[labels][:, None]
+    members = np.arange(9000) < 2
+    arrays = {"logits": logits, "labels": labels, "membership": members[:, None]}
+    for seed in range(5):
+        assert seepage.audit(outputs=arrays, attacks=["loss"], rng=seed).verdict == "INCONCLUSIVE"
+
+
 def test_a_rare_class_that_is_never_answered_is_no_lack_of_skill():
     labels = (rng().random(2000) < 0.05).astype(int)
     logits = np.stack([np.full(2000, 3.0), rng(1).normal(size=2000) + labels], axis=1)  # always the common class

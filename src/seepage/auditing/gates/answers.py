@@ -34,7 +34,10 @@ def knows_the_task(evidence: Evidence, rows: np.ndarray, rng: np.random.Generato
     if evidence.live and evidence.live[0].is_untrained:
         detail = "every layer of the model still has the weights that it was made with"
         return failed(name, question, detail, "load the trained weights (load_state_dict) before the audit")
-    rows = rng.permutation(rows)[:MOST_RECORDS]
+    inside = evidence.membership.targets[rows, 0]
+    # Of each side at most half, so that a few members among many others are not left out.
+    sides = [rng.permutation(rows[inside == side])[: MOST_RECORDS // 2] for side in (True, False)]
+    rows = rng.permutation(np.concatenate(sides))
     labels, target = evidence.labels[rows], evidence.target_models[0]
     answers = log_softmax(evidence.logits[rows, target, 0])
     inside = evidence.membership.targets[rows, 0]

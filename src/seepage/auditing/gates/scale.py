@@ -31,8 +31,9 @@ def scale(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) -> Che
 
     The likeliest other scales, by accuracy and by log-loss, are chosen on a sixth of at most 600 members and judged on
     the rest: a quarter of the errors must go (record against record, McNemar, exact), and where the inputs are
-    stretched the model must have known at most half as much before; or a log-loss that is worse than a constant answer
-    must fall to a tenth and below one while accuracy stays. A regularised model gains from stretched inputs, but not so much.
+    stretched the model must have known at most half as much before; or a log-loss that is worse than a constant
+    answer must fall to a tenth and below one while accuracy stays. A regularised model gains from stretched inputs,
+    but not so much.
     """
     name, question = "scale", "Is the model asked on the scale that it was trained on?"
     if not evidence.live or evidence.records is None:

@@ -177,16 +177,21 @@ def test_records_that_belong_together_and_were_drawn_one_by_one_pass():
     assert not gates.near_copies(evidence_of(inputs, members), np.arange(400), rng()).failed
 
 
-@pytest.mark.parametrize("sides", [(20, 200), (200, 20)])
-def test_hubs_do_not_make_the_gate_fire(sides):
-    """In many dimensions a few central records are everybody's neighbour, and the normal law fails at ten to one."""
-    n, failed = sum(sides), 0
-    for seed in range(120):
-        points = rng(seed).normal(size=(n, 60)).astype(np.float32)
-        points[:2] *= 0.1
-        found = count_neighbours(points, points, rng(seed).permutation(np.arange(n) < sides[0]), rng(seed))
-        failed += min(found.p_many, found.p_few) < 1e-3
-    assert failed <= binom.isf(1e-5, 120, 2e-3)
+def test_hubs_are_judged_by_shuffled_members_where_the_normal_law_fails():
+    """Two central records are everybody's neighbour. If both are among the few members, nearly every edge is split:
+    that has chance (20 / 220)^2, whatever a normal law says of so many edges."""
+    points = rng().normal(size=(220, 60)).astype(np.float32)
+    points[:2] *= 0.1
+    members = np.arange(220) < 20
+    found = count_neighbours(points, points, members, rng())
+    distances = ((points[:, None] - points) ** 2).sum(axis=-1)
+    np.fill_diagonal(distances, np.inf)
+    nearest = distances.argmin(axis=1)
+    shuffled = rng(1).permuted(np.tile(members, (30_000, 1)), axis=1)
+    as_many = (shuffled != shuffled[:, nearest]).sum(axis=1) >= found.split
+    assert found.split > 190
+    assert found.p_many == pytest.approx(4 * as_many.mean(), rel=0.2)
+    assert found.p_many > 1e-2
 
 
 def test_the_order_of_equal_records_is_no_neighbourhood():
@@ -428,7 +433,7 @@ def test_few_references_do_not_tell_how_much_trainings_vary(references):
     failed = 0
     for seed in range(60):
         draw = rng(seed)
-        accuracy = 0.7 + 0.02 * draw.normal(size=references + 1)
+        accuracy = 0.7 + 0.03 * draw.normal(size=references + 1)
         labels = draw.integers(0, 3, 4000)
         right = draw.random((4000, references + 1)) < accuracy
         logits = 4.0 * np.eye(3)[np.where(right, labels[:, None], (labels[:, None] + 1) % 3)]

@@ -8,13 +8,20 @@ from scipy.stats import norm
 
 import seepage
 from seepage.attacks import resolve_attacks
-from seepage.auditing.findings import Scored, score
+from seepage.auditing.findings import Scored, _epsilon, score
 from seepage.auditing.gates import Check
 from seepage.auditing.outputs import evidence_from_outputs
 from seepage.auditing.settings import Settings
 from seepage.auditing.verdict import decide, lower_bound, smallest_leak
 from seepage.errors import InputError
-from seepage.metrics import holm, leak_p_value, roc_auc, smallest_detectable_auc, smallest_detectable_tpr
+from seepage.metrics import (
+    epsilon_lower_one_run_from_scores,
+    holm,
+    leak_p_value,
+    roc_auc,
+    smallest_detectable_auc,
+    smallest_detectable_tpr,
+)
 from seepage.report.result import Gate
 from tests.auditing.worlds import outputs, target_alone
 
@@ -186,14 +193,32 @@ def test_a_declaration_that_nothing_could_check_is_an_association_too():
     assert any("without the records nothing could check the sides" in reason for reason in result.reasons)
 
 
-def test_epsilon_holds_for_all_attacks_together():
-    arrays = outputs(leak=2.0, n=400)
-    alone, together = (
-        seepage.audit(outputs=arrays, attacks=attacks, origin="declared").attack("loss").epsilon
-        for attacks in (["loss"], ["loss", "entropy", "lira-online", "correctness"])
-    )
-    assert together.value < alone.value
-    assert alone.confidence == together.confidence == 0.95
+@pytest.mark.parametrize("n_attacks", [1, 4])
+def test_epsilon_holds_for_all_attacks_together(n_attacks):
+    members = np.random.default_rng(0).random((400, 1)) < 0.5
+    scores = np.random.default_rng(1).normal(size=(400, 1)) + 2.0 * members
+    found = _epsilon(scores, members, True, n_attacks, Settings(), np.random.default_rng(2))
+    level = {"alpha": 0.05 / n_attacks, "delta": 1e-5, "rng": np.random.default_rng(2)}
+    assert found.value == epsilon_lower_one_run_from_scores(scores[:, 0], members[:, 0], **level)
+    assert found.confidence == 0.95
+    assert (f"all {n_attacks} attacks" in found.note) == (n_attacks > 1)
+
+
+def test_the_number_of_attacks_reaches_every_epsilon():
+    """The heuristic chooses its threshold at random, so by the mean over audits."""
+
+    def mean_epsilon(attacks):
+        worlds = [target_alone(outputs(leak=2.0, n=200, seed=seed)) for seed in range(8)]
+        results = [seepage.audit(outputs=arrays, attacks=attacks) for arrays in worlds]
+        return np.mean([result.attack("loss").epsilon.value for result in results])
+
+    assert mean_epsilon(["loss", "confidence", "attack-p", "modified-entropy"]) < mean_epsilon(["loss"])
+
+
+def test_the_p_value_of_an_audit_tests_the_tpr_that_it_promises():
+    scored = leaky(attacks=("loss",))
+    expected = leak_p_value(scored.scores["loss"], scored.members, fpr=scored.tested_rate)
+    assert scored.p_values["loss"] == expected != leak_p_value(scored.scores["loss"], scored.members)
 
 
 def identical_sides(n=150):

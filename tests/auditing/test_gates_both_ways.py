@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 from scipy.stats import binom
+from sklearn.linear_model import LogisticRegression
 
 import seepage
 import seepage.metrics
@@ -393,6 +394,18 @@ def test_a_model_that_refuses_other_scales_in_its_own_way_is_audited_all_the_sam
     result = seepage.audit(picky, **lists, model_outputs="logits", attacks=["loss"], origin="declared")
     scale = next(gate for gate in result.gates if gate.name == "scale")
     assert scale.status == "pass"
+
+
+def test_a_strongly_regularised_model_gains_from_stretched_inputs_and_is_sound():
+    pool = seepage.load("digits")
+    members = rng().permutation(half_and_half(1797))
+    x, y = pool.batch(), pool.labels
+    model = LogisticRegression(C=0.001, max_iter=300).fit(x[members], y[members])
+    assert model.score(16 * x[members], y[members]) > model.score(x[members], y[members]) + 0.02
+    lists = {"members": (x[members], y[members]), "nonmembers": (x[~members], y[~members])}
+    result = seepage.audit(model, **lists, attacks=["loss"], origin="declared")
+    assert result.verdict != "INVALID"
+    assert all(gate.status != "fail" for gate in result.gates)
 
 
 # References

@@ -100,6 +100,11 @@ def test_a_model_that_knows_neither_the_members_nor_the_task_shows_no_absence():
     assert any("trained weights were loaded" in reason for reason in result.reasons)
 
 
+def test_a_target_that_the_audit_trained_is_on_its_own_scale(trained):
+    scale = next(gate for gate in trained.gates if gate.name == "scale")
+    assert (scale.status, scale.detail) == ("pass", "this audit trained the model and asks it alike")
+
+
 def test_every_question_to_the_model_is_counted():
     for sure, at_most in ((4.0, 4 * N), (50.0, N)):  # one that knows its members is not asked on other scales
         memory = Memory(records(), coin(), sure)

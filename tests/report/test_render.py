@@ -4,9 +4,11 @@ from html.parser import HTMLParser
 import pytest
 
 from seepage.errors import InputError, StorageError
+from seepage.report import wording
 from seepage.report.numbers import decimal, p_value, percent, printable
 from seepage.report.render import html, markdown, write_report
 from tests.report.conftest import page_source
+from tests.report.example_results import leak
 
 KILOBYTE = 1000
 
@@ -193,3 +195,19 @@ def test_errors_say_what_to_do(leak, tmp_path):
         write_report(leak, tmp_path / "report.pdf")
     with pytest.raises(StorageError, match="cannot write the report"):
         write_report(leak, tmp_path / "missing" / "report.md")
+
+
+@pytest.mark.parametrize(
+    ("membership", "verdict", "says"),
+    [
+        ("drawn", "LEAK SHOWN", "drawn at random and no gate speaks against it, so"),
+        ("declared", "NO EVIDENCE", "declared random and no gate speaks against it, so"),
+        ("declared", "INVALID", "In a sound set-up"),
+    ],
+)
+def test_a_causal_claim_says_whose_word_it_rests_on(membership, verdict, says):
+    result = leak()
+    provenance = result.provenance.model_copy(update={"membership": membership})
+    about = {"claim": "causal", "verdict": verdict, "provenance": provenance}
+    assert says in wording.claim(result.model_copy(update=about))
+    assert "Nothing shows" in wording.claim(result.model_copy(update=about | {"claim": "association"}))

@@ -14,6 +14,8 @@ from seepage.models.recipe import Factory
 from seepage.models.target import TargetModel
 from seepage.signals.view import ScalarSignals, View
 
+TRAINED_HERE = "trained by this audit"  # what a target is that the user did not give
+
 
 @dataclass(frozen=True)
 class Training:
@@ -74,6 +76,11 @@ class Evidence:
         if self.records is not None:
             return self.records.ids
         return np.arange(len(self.labels)).astype(str) if self.ids is None else self.ids
+
+    @property
+    def is_trained_here(self) -> bool:
+        """Whether the audit itself trained the targets."""
+        return self.kind == TRAINED_HERE
 
     @property
     def correct(self) -> Bool[np.ndarray, "samples models"]:

@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from seepage.attacks import Attack
-from seepage.auditing.evidence import Evidence, Training
+from seepage.auditing.evidence import TRAINED_HERE, Evidence, Training
 from seepage.data import Membership, Pool
 from seepage.errors import InputError
 from seepage.execution import Executor
@@ -161,7 +161,7 @@ def evidence_from_pool(model, pool, membership, run: Run, access, model_outputs,
             target_models=targets,
             reference_models=reference_models,
             access=level,
-            kind="trained by this audit",
+            kind=TRAINED_HERE,
             n_queries=n_queries,
             live=[wrap_trained(collection.modules[at], level, n_queries) for at in live],
             training=training,

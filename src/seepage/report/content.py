@@ -448,7 +448,7 @@ def _documentation(result: AuditResult) -> list[tuple[str, str]]:
         ("What was tested", f"{target.kind}; fingerprint {target.fingerprint or 'not recorded'}"),
         ("Against what", f"{count(len(result.attacks))} membership inference attacks"),
         ("How far", f"{_scored(result.attacks[0])}{references}, {count(target.n_queries)} queries"),
-        ("Membership", f"{wording.MEMBERSHIP[provenance.membership]}. {wording.CLAIMS[result.claim]}"),
+        ("Membership", f"{wording.MEMBERSHIP[provenance.membership]}. {wording.claim(result)}"),
         ("Result", f"{result.verdict}. {wording.bound(result)}"),
         ("Test again", wording.RETEST),
         ("Decision, name, date", blank),

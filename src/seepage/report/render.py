@@ -119,7 +119,7 @@ def _page(result: AnyResult) -> tuple[str, dict[str, object]]:
         "verdict": wording.VERDICTS[result.verdict],
         "created": moment(result.provenance.created),
         "tone": TONES[result.verdict],
-        "claim": wording.CLAIMS[result.claim],
+        "claim": wording.claim(result),
         "bound": wording.bound(result),
         "in_persons": wording.in_persons(result),
         "key_figures": content.key_figures(result),

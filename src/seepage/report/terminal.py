@@ -53,7 +53,7 @@ def _parts(result: AuditResult, width: int) -> list:
         _text(verdict.does_not_mean, "dim"),
     ]
     if result.claim == "association":
-        parts.append(_text(wording.CLAIMS["association"], "dim"))
+        parts.append(_text(wording.claim(result), "dim"))
     parts += [_hanging("-", reason) for reason in result.reasons]
     open_gates = [gate for gate in result.gates if gate.status != "pass"]
     parts += [_heading(f"Gates: {count(len(result.gates) - len(open_gates))} of {count(len(result.gates))} passed")]

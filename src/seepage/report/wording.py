@@ -36,13 +36,6 @@ VERDICTS = {
     ),
 }
 
-CLAIMS = {
-    "causal": "Membership was drawn at random, or declared so and the sides look alike without the model, so a "
-    "difference between members and non-members comes from training.",
-    "association": "Nothing shows that membership was random, so a difference between members and non-members may lie "
-    "in the records themselves: an association, not proof that training caused it.",
-}
-
 MEMBERSHIP = {
     "drawn": "drawn at random by Seepage",
     "declared": "declared by the user",
@@ -123,6 +116,19 @@ def attacks_not_run(result: AuditResult) -> list[tuple[str, str]]:
         ("property inference", "what the model says about its training set as a whole"),
         ("poisoning-assisted inference", "what an attacker gains who can add training records"),
     ]
+
+
+def claim(result: AuditResult) -> str:
+    """Whether a difference between the sides comes from training, and why that may be said."""
+    if result.claim == "association":
+        return (
+            "Nothing shows that membership was random, so a difference between members and non-members may lie in the "
+            "records themselves: an association, not proof that training caused it."
+        )
+    why = f"Membership was {'drawn at' if result.provenance.membership == 'drawn' else 'declared'} random"
+    if result.verdict in ("INVALID", "INCONCLUSIVE"):
+        return f"{why}. In a sound set-up a difference between members and non-members would come from training."
+    return f"{why} and no gate speaks against it, so a difference between members and non-members comes from training."
 
 
 def bound(result: AuditResult) -> str:

@@ -36,10 +36,10 @@ def scale(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) -> Che
     but not so much.
     """
     name, question = "scale", "Is the model asked on the scale that it was trained on?"
+    if evidence.is_trained_here:
+        return passed(name, question, "this audit trained the model and asks it alike")
     if not evidence.live or evidence.records is None:
         return not_run(name, question, "there is no model to ask", "audit the model itself, with the records")
-    if evidence.training is not None and evidence.kind.startswith("trained"):
-        return passed(name, question, "this audit trained the model and asks it alike")
     members = rng.permutation(evidence.ordinary(rows))
     members = members[evidence.membership.targets[members, 0]][:MOST_RECORDS]
     labels, target = evidence.labels[members], evidence.live[0]

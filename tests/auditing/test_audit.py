@@ -31,7 +31,7 @@ class Memory:
 
     def __init__(self, pool, members, sure=4.0, n_classes=N_CLASSES):
         labels = zip(pool.batch(members), pool.labels[members], strict=True)
-        self.known = {record.tobytes(): label for record, label in labels}
+        self.known = {record.astype(np.float32).tobytes(): label for record, label in labels}
         self.rule = np.random.default_rng(7).normal(size=(pool.inputs.shape[1], n_classes))
         self.sure = sure
         self.n_asked = 0
@@ -106,7 +106,8 @@ def test_a_target_that_the_audit_trained_is_on_its_own_scale(trained):
 
 
 def test_every_question_to_the_model_is_counted():
-    for sure, at_most in ((4.0, 4 * N), (50.0, N)):  # one that knows its members is not asked on other scales
+    # 64 are asked twice again; one that knows its members is not asked on other scales.
+    for sure, at_most in ((4.0, 4 * N + 128), (50.0, N + 128)):
         memory = Memory(records(), coin(), sure)
         result = seepage.audit(TargetModel.wrap(memory, outputs="logits"), **lists(records(), coin()), attacks=["loss"])
         assert N <= result.target.n_queries == memory.n_asked <= at_most

@@ -103,9 +103,9 @@ def test_npy_stays_on_the_disk_and_is_never_written_back(tmp_path):
 
 
 def test_npy_of_another_dtype_is_converted_in_memory_and_a_memmap_of_it_refused(tmp_path):
-    np.save(tmp_path / "x.npy", np.ones((4, 3)))
-    assert Pool.from_file(tmp_path / "x.npy").inputs.dtype == np.float32
-    with pytest.raises(InputError, match="float32 or uint8"):
+    np.save(tmp_path / "x.npy", np.ones((4, 3), dtype=np.int64))
+    assert Pool.from_file(tmp_path / "x.npy").inputs.dtype == np.float64
+    with pytest.raises(InputError, match="float64 or uint8"):
         Pool(np.load(tmp_path / "x.npy", mmap_mode="r"))
 
 

@@ -316,13 +316,13 @@ def test_onnx_outputs_are_chosen_by_name(tmp_path):
     nodes = [("MatMul", ["x", "w"], ["y"]), ("Softmax", ["y"], ["p"]), ("ArgMax", ["p"], ["label"], {"axis": 1})]
     outputs = (("y", "FLOAT", ["n", 3]), ("p", "FLOAT", ["n", 3]), ("label", "INT64", ["n", 1]))
     path = write(tmp_path / "m", graph(nodes, outputs, [("w", WEIGHTS)]))
-    with pytest.raises(DataFileError, match="name one with output="):
+    with pytest.raises(DataFileError, match="name one with output_name="):
         load_model(path)
     with pytest.raises(DataFileError, match="there is no output 'q'"):
-        load_model(path, output="q")
-    logits = TargetModel.wrap(load_model(path, output="y")).logits(INPUTS)
-    probabilities = TargetModel.wrap(load_model(path, output="p"), outputs="probabilities").logits(INPUTS)
-    labels = TargetModel.wrap(load_model(path, output="label"), outputs="labels").labels(INPUTS)
+        load_model(path, output_name="q")
+    logits = TargetModel.wrap(load_model(path, output_name="y")).logits(INPUTS)
+    probabilities = TargetModel.wrap(load_model(path, output_name="p"), outputs="probabilities").logits(INPUTS)
+    labels = TargetModel.wrap(load_model(path, output_name="label"), outputs="labels").labels(INPUTS)
     np.testing.assert_allclose(np.diff(probabilities, axis=1), np.diff(logits, axis=1), atol=1e-5)
     np.testing.assert_array_equal(labels, logits.argmax(axis=1))
 

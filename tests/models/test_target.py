@@ -225,7 +225,7 @@ def test_a_memory_map_is_read_a_batch_at_a_time(tmp_path):
 def test_modules_are_fed_their_own_dtype():
     inputs, labels = records()
     double = TargetModel.wrap(build("mlp", (4,), 3).double())
-    assert double.logits(inputs).dtype == np.float32
+    assert double.logits(inputs).dtype == np.float64
     assert double.gradient_norm(inputs, labels).dtype == np.float64
     assert TargetModel.wrap(build("mlp", (4,), 3).bfloat16()).logits(inputs).shape == (50, 3)
     with pytest.raises(InputError, match="takes numbers"):
@@ -324,9 +324,9 @@ def test_estimators_answer_with_the_logarithms_of_their_probabilities():
         target = TargetModel.wrap(estimator)
         assert (target.kind, target.access) == ("estimator", Access.PROBABILITIES)
         logits = target.logits(inputs)
-        assert logits.dtype == np.float32
+        assert logits.dtype == np.float64
         expected = np.log(np.maximum(estimator.predict_proba(inputs), 1e-45))
-        np.testing.assert_allclose(logits, expected, rtol=1e-6)
+        np.testing.assert_allclose(logits, expected, rtol=1e-12)
         np.testing.assert_array_equal(target.labels(inputs), estimator.predict_proba(inputs).argmax(axis=1))
 
 
@@ -489,7 +489,7 @@ def test_declared_logits_that_are_probabilities_are_refused():
     TargetModel.wrap(softmax, outputs="probabilities").logits(inputs)
 
     sigmoid = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid())
-    with pytest.raises(InputError, match="ends in a sigmoid"):
+    with pytest.raises(InputError, match="if it ends in one"):
         TargetModel.wrap(sigmoid).logits(inputs)
     p = sigmoid(torch.tensor(inputs).float()).detach().double().numpy()
     logits = TargetModel.wrap(sigmoid, outputs="probabilities").logits(inputs)
@@ -534,7 +534,7 @@ def test_the_fingerprint_is_of_the_weights():
         ([[0.5, 0.5], [np.inf, 0.0]], "probabilities", "record 1 is not finite"),
         ([[0.5, 0.5], [1.1, -0.1]], "probabilities", r"record 1 has the probability (1\.1|-0\.1)"),
         ([[0.5, 0.5], [0.5, 0.4]], "probabilities", "record 1 miss a sum of 1 by 0.1"),
-        ([[0.5, 0.5], [0.9, 0.1]], "logits", "pass outputs='probabilities'"),
+        ([[0.5, 0.5], [0.9, 0.1]], "logits", "pass kind='probabilities'"),
         ([[1e300, 0.0]], "logits", "too large for float32"),
         ([["a", "b"]], "logits", "expected numbers"),
         ([[1.0], [1.0, 2.0]], "logits", "not an array of one shape"),

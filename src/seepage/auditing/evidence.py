@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float, Float32, Float64, Int64
 
 from seepage.data import Membership, Pool
 from seepage.models.access import Access
@@ -34,6 +34,7 @@ class Evidence:
     Attributes:
         logits: (samples, models, queries, classes) of targets and references.
         labels: (samples,).
+        probabilities: (models,), whose logits are the logarithms of probabilities that it answered; by default none.
         membership: columns and subsets; its columns are those of the targets and of the references.
         target_models, reference_models: which model of `logits` each column belongs to.
         records: the pool, or None where nothing but outputs was given.
@@ -47,7 +48,7 @@ class Evidence:
         architecture: what references are built with.
     """
 
-    logits: Float32[np.ndarray, "samples models queries classes"]
+    logits: Float[np.ndarray, "samples models queries classes"]
     labels: Int64[np.ndarray, " samples"]
     membership: Membership
     target_models: list[int]
@@ -65,10 +66,11 @@ class Evidence:
     n_parameters: int | None = None
     training: Training | None = None
     ids: np.ndarray | None = None
+    probabilities: Bool[np.ndarray, " models"] | None = None
     signals: ScalarSignals = field(init=False, repr=False)
 
     def __post_init__(self):
-        object.__setattr__(self, "signals", ScalarSignals(self.logits, self.labels))
+        object.__setattr__(self, "signals", ScalarSignals(self.logits, self.labels, self.probabilities))
 
     @property
     def names(self) -> np.ndarray:

@@ -12,10 +12,12 @@ from torch import nn
 from seepage.attacks import Attack
 from seepage.auditing.evidence import TRAINED_HERE, Evidence, Training
 from seepage.data import Membership, Pool
+from seepage.data.precision import check_float32
 from seepage.errors import InputError
 from seepage.execution import Executor
 from seepage.models.access import Access
 from seepage.models.held_out import HeldOut
+from seepage.models.outputs import passing
 from seepage.models.recipe import Recipe
 from seepage.models.target import TargetModel
 from seepage.signals.collect import Collection, collect
@@ -125,7 +127,12 @@ def evidence_from_pool(model, pool, membership, run: Run, access, model_outputs,
     target = None if model is None else _wrap(model, access, model_outputs, attacks)
     if target is not None:
         # Before any training: a target that cannot be audited should say so at once.
+        taker = f"the model ({target.name})"
+        if target.takes_float32:
+            check_float32(pool.inputs, pool.columns, taker=taker)
         answers = _ask(target, pool, run.queries)
+        if target.takes_float32:  # a callable shows it when it is asked
+            check_float32(pool.inputs, pool.columns, taker=taker)
         _check_labels(pool, answers.shape[-1])
         if run.recipe is not None and answers.shape[-1] != pool.n_classes:
             raise InputError(
@@ -170,6 +177,7 @@ def evidence_from_pool(model, pool, membership, run: Run, access, model_outputs,
     logits = answers if collection is None else np.concatenate([answers, collection.logits], axis=1)
     return Evidence(
         logits=logits,
+        probabilities=np.arange(logits.shape[1]) < target.gives_probabilities,
         membership=membership,
         target_models=[0],
         reference_models=list(range(1, logits.shape[1])),
@@ -188,7 +196,8 @@ def _wrap(model: Any, access: str | None, model_outputs: str | None, attacks: Ma
     if isinstance(model, TargetModel):
         refuse("a TargetModel, which has its own", access=access, model_outputs=model_outputs)
         return model
-    target = TargetModel.wrap(model, access=access, outputs=model_outputs)
+    say = passing("model_outputs", "--model-outputs")
+    target = TargetModel.wrap(model, access=access, outputs=model_outputs, say=say)
     if access is None:
         target.access = min(target.access, _level(None, attacks))
     return target

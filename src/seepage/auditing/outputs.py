@@ -44,15 +44,13 @@ def evidence_from_outputs(
     for name in ("labels", "membership"):
         if name not in arrays:
             raise InputError(f"outputs: the array '{name}' is missing")
-    values = np.asarray(arrays[kinds[0]])
+    values, as_logits = np.asarray(arrays[kinds[0]]), kinds[0] == "logits"
     if values.ndim != 3:
         raise InputError(f"outputs: '{kinds[0]}' must be (samples, models, classes), got shape {values.shape}")
     try:
-        logits = logits_from(values, "logits" if kinds[0] == "logits" else "probabilities")
+        logits = logits_from(values, "logits" if as_logits else "probabilities", say=_name)
     except InputError as error:
-        raise InputError(
-            f"outputs: the array named '{kinds[0]}' (the name, 'logits' or 'probs', says what it is): {error}"
-        ) from None
+        raise InputError(f"outputs: '{kinds[0]}': {error}") from None
     try:
         labels = labels_from(arrays["labels"], n_classes=logits.shape[-1])
     except InputError as error:
@@ -73,7 +71,7 @@ def evidence_from_outputs(
         population=population,
         origin=origin,
     )
-    given = Access.LOGITS if kinds[0] == "logits" else Access.PROBABILITIES
+    given = Access.LOGITS if as_logits else Access.PROBABILITIES
     if features is not None:  # whoever can read them has the weights
         given = Access.WEIGHTS
     return Evidence(
@@ -87,7 +85,12 @@ def evidence_from_outputs(
         n_queries=len(logits),
         features=features,
         ids=ids,
+        probabilities=np.full(logits.shape[1], not as_logits),
     )
+
+
+def _name(kind: str) -> str:
+    return f"name the array '{'logits' if kind == 'logits' else 'probs'}'"
 
 
 def _features(values: Any, n_samples: int) -> np.ndarray:

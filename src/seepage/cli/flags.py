@@ -24,6 +24,7 @@ def renamed(flags: dict, *, trains: bool) -> dict:
         values["model.file"] = values.pop("model")
     for flag, key in (
         ("model_outputs", "model.outputs"),
+        ("output_name", "model.output_name"),
         ("trust_code", "model.trust_code"),
         ("canaries", "canaries.n"),
         ("canary_kind", "canaries.kind"),

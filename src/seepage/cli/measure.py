@@ -35,6 +35,7 @@ def demo(out: Path, references: int, seed: int) -> None:
 @click.option(
     "--model-outputs", type=click.Choice(["logits", "probabilities", "labels"]), help="What the model returns."
 )
+@click.option("--output-name", help="Which output of an ONNX graph is read, where it has several.")
 @click.option("--origin", type=click.Choice(["declared", "unknown"]), help="declared: members were chosen at random.")
 @click.option("--references", type=click.IntRange(0), help="Reference models to train.  [default: 64]")
 @click.option("--every-model", is_flag=True, default=None, help="Each reference takes its turn as the target.")

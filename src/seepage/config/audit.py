@@ -189,6 +189,7 @@ class AuditConfig(Task):
                 options=self.model.options,
                 input_shape=input_shape,
                 n_classes=n_classes,
+                output_name=self.model.output_name,
                 trust_code=self.model.trust_code,
             )
         return audit(

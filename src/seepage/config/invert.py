@@ -200,7 +200,7 @@ class InvertConfig(Task):
             )
         loaded = load_model(
             self.model.file, architecture=self.model.architecture, options=self.model.options or None,
-            input_shape=tuple(pool.inputs.shape[1:]), n_classes=pool.n_classes, output=self.model.outputs,
+            input_shape=tuple(pool.inputs.shape[1:]), n_classes=pool.n_classes,
             trust_code=self.model.trust_code,
         )  # fmt: skip
         if not isinstance(loaded.model, nn.Module):

@@ -58,6 +58,7 @@ class ModelConfig(Section):
     architecture: str | None = Field(None, description="what safetensors or a state dict are the weights of")
     options: dict[str, Any] = Field({}, description="options of the architecture")
     outputs: Literal["logits", "probabilities", "labels"] | None = Field(None, description="what the model returns")
+    output_name: str | None = Field(None, description="which output of an ONNX graph is read, where it has several")
     trust_code: bool = Field(False, description="open files that run code, such as pickles")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from seepage.data.frames import pool_from_columns
-from seepage.data.pool import Pool
+from seepage.data.pool import KEPT, Pool
 from seepage.errors import DataFileError, InputError, MissingExtraError, unknown_name
 
 MAX_BYTES = 32 * 2**30
@@ -111,8 +111,8 @@ def _npy(
     inputs = _mapped(path)
     if isinstance(labels, (str, os.PathLike)):
         labels = np.array(_mapped(Path(labels)))
-    if inputs.dtype not in (np.float32, np.uint8):
-        _check_size(path, inputs.size * 4, max_bytes)
+    if inputs.dtype not in KEPT:
+        _check_size(path, inputs.size * 8, max_bytes)
         inputs = np.array(inputs)  # another dtype is converted, and so held in memory
     return Pool(inputs, labels, name=name or path.stem, n_classes=n_classes, scale=scale)
 

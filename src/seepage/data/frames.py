@@ -5,7 +5,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float
 
 from seepage.data.pool import Pool
 from seepage.errors import InputError, unknown_name
@@ -78,7 +78,7 @@ def encoded_columns(
 
 def encode(
     columns: Mapping[str, np.ndarray], *, categorical: Sequence[str] = (), standardise: bool = False
-) -> Float32[np.ndarray, "samples features"]:
+) -> Float[np.ndarray, "samples features"]:
     """One matrix of numbers: text columns and those in `categorical` one-hot, the others as they are.
 
     Args:
@@ -87,8 +87,8 @@ def encode(
         standardise: centre numeric columns and divide them by their standard deviation (a constant by 1).
 
     Returns:
-        The columns side by side; a categorical column takes one for each of its categories in sorted
-        order, and one more if entries are missing.
+        The columns side by side, in float64 if one is of numbers, which keep their values; a categorical column takes
+        one for each of its categories in sorted order, and one more if entries are missing.
 
     Raises:
         InputError: a numeric column has missing entries, or a column is neither numbers nor text.
@@ -107,7 +107,7 @@ def encode(
             parts.append(((numbers - numbers.mean()) / (numbers.std() or 1.0))[:, None])
         else:
             parts.append(numbers[:, None])
-    return np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
+    return np.concatenate(parts, axis=1)
 
 
 def _numbers(name: str, values: np.ndarray) -> np.ndarray | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seepage.data.pool import BLOCK_BYTES, Pool
+from seepage.data.pool import BLOCK_BYTES, Pool, kept_dtype
 from seepage.errors import InputError, StorageError
 
 
@@ -29,7 +29,7 @@ def pool_from_dataset(
     if n == 0:
         raise InputError("expected a dataset with at least one item, got none")
     first, label = _item(dataset[0])
-    dtype = np.dtype(np.uint8 if first.dtype in (np.uint8, np.bool_) else np.float32)
+    dtype = kept_dtype(first.dtype)
     shape = (n, *first.shape)
     labels = None if label is None else np.empty(n, dtype=np.int64)
 

@@ -9,26 +9,28 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
 
 from seepage.errors import InputError
 
 BLOCK_BYTES = 8 * 2**20
-LARGEST_EXACT_INT = 2**24  # above it float32 skips integers, and two different records could become the same
+KEPT = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
+LARGEST_EXACT_INT = 2**53  # above it float64 skips integers, and two different records could become the same
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Pool:
     """Samples with optional labels and groups.
 
-    `inputs` is kept as float32 or uint8. Images and binary records stay in one byte a value; what a model
-    gets is `batch()`, float32:
+    `inputs` is kept as uint8, float32 or float64. Images and binary records stay in one byte a value; what a model
+    gets is `batch()`, floats:
 
         batch(i) = scale * inputs[i]
 
-    so that uint8 images take `scale=1 / 255` and uint8 features take the default. Other numbers are
-    converted to float32 once. An `np.memmap` stays on the disk and must be float32 or uint8.
+    so that uint8 images take `scale=1 / 255` and uint8 features take the default. Floats keep the values that
+    were given, float64 those of float64, and so do whole numbers, as float64. An `np.memmap` stays on the disk and
+    must be of one of the three.
 
     Args:
         inputs: (samples, ...); images are (samples, channels, height, width).
@@ -91,9 +93,10 @@ class Pool:
         classes = "no labels" if self.labels is None else f"{self.n_classes} classes"
         return f"Pool({self.name!r}, {shape} {self.inputs.dtype}, {classes})"
 
-    def batch(self, indices: Any = slice(None)) -> Float32[np.ndarray, "batch ..."]:
-        """What a model gets for these records: `scale * inputs[indices]` as a new float32 array."""
-        batch = np.array(self.inputs[indices], dtype=np.float32)
+    def batch(self, indices: Any = slice(None)) -> Float[np.ndarray, "batch ..."]:
+        """What a model gets for these records: `scale * inputs[indices]` as a new array, float64 if the inputs are and
+        float32 if not."""
+        batch = np.array(self.inputs[indices], dtype=np.result_type(self.inputs.dtype, np.float32))
         if self.scale != 1.0:
             batch *= np.float32(self.scale)
         return batch
@@ -135,7 +138,8 @@ class Pool:
                 if (mine := getattr(self, what)) != (theirs := getattr(other, what)):
                     raise InputError(f"expected pools with the same {what}, got {mine} and {theirs}")
             mine, theirs = (self.inputs.shape[1:], self.inputs.dtype), (other.inputs.shape[1:], other.inputs.dtype)
-            if mine != theirs:
+            # Floats go together in the wider type, which holds both; bytes may have a scale that floats have not.
+            if mine[0] != theirs[0] or (mine[1] == np.uint8) != (theirs[1] == np.uint8):
                 raise InputError(f"expected records of the same shape and dtype, got {mine} and {theirs}")
             if (self.groups is None) != (other.groups is None):
                 raise InputError("expected groups in all pools or in none")
@@ -284,6 +288,8 @@ def overlap(a: Pool | ArrayLike, b: Pool | ArrayLike) -> Int64[np.ndarray, "pair
     stored_alike = a.inputs.dtype == b.inputs.dtype and a.scale == b.scale
     scales = (1.0, 1.0) if stored_alike else (a.scale, b.scale)
     dtype = a.inputs.dtype if stored_alike else np.dtype(np.float32)
+    if a.scale == b.scale == 1.0:  # values as they are: in the type that holds both
+        dtype = np.result_type(a.inputs.dtype, b.inputs.dtype)
     first: dict[bytes, int] = {}
     for place, digest in enumerate(_record_digests(b.inputs, dtype, scales[1])):
         first.setdefault(digest, place)
@@ -303,8 +309,8 @@ def _blocks(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 def _record_digests(inputs: np.ndarray, dtype: np.dtype | None = None, scale: float = 1.0) -> Iterator[bytes]:
     for _, block in _blocks(inputs):
         block = block.reshape(len(block), -1).astype(dtype or block.dtype, copy=False)
-        if block.dtype == np.float32:
-            block = block * np.float32(scale) + np.float32(0)  # -0 + 0 = 0: equal values get equal bytes
+        if block.dtype.kind == "f":
+            block = block * block.dtype.type(scale) + block.dtype.type(0)  # -0 + 0 = 0: equal values get equal bytes
         data, size = block.tobytes(), block[:1].nbytes
         for start in range(0, len(data), size):
             yield hashlib.blake2b(data[start : start + size], digest_size=16).digest()
@@ -312,9 +318,9 @@ def _record_digests(inputs: np.ndarray, dtype: np.dtype | None = None, scale: fl
 
 def _checked_inputs(inputs: ArrayLike) -> np.ndarray:
     if isinstance(inputs, np.memmap):
-        if inputs.dtype not in (np.float32, np.uint8):
+        if inputs.dtype not in KEPT:
             raise InputError(
-                f"expected memory-mapped inputs in float32 or uint8, got {inputs.dtype}: "
+                f"expected memory-mapped inputs in float32, float64 or uint8, got {inputs.dtype}: "
                 "save them with np.save(path, inputs.astype(np.float32))"
             )
         array = inputs
@@ -325,28 +331,33 @@ def _checked_inputs(inputs: ArrayLike) -> np.ndarray:
             raise InputError(f"expected inputs that make one array (samples, ...): {error}") from None
     if array.ndim < 2 or array.size == 0:
         raise InputError(f"expected inputs of shape (samples, ...) with at least one value each, got {array.shape}")
-    kind = array.dtype.kind
-    if kind not in "fbiu":
-        raise InputError(f"expected numbers as inputs, got dtype {array.dtype}: Pool.from_frame encodes text")
-    if kind == "b":
-        return array.astype(np.uint8)
-    if array.dtype == np.uint8:
-        return array
-    if kind in "iu" and max(abs(int(array.min())), abs(int(array.max()))) > LARGEST_EXACT_INT:
+    dtype = kept_dtype(array.dtype)
+    if dtype == np.uint8:
+        return array.astype(np.uint8, copy=False)
+    if array.dtype.kind in "iu" and max(abs(int(array.min())), abs(int(array.max()))) > LARGEST_EXACT_INT:
         raise InputError(
-            f"expected integers of at most {LARGEST_EXACT_INT} as inputs (models get float32), got "
-            f"{array.min()} to {array.max()}: rescale them first"
+            f"expected whole numbers of at most {LARGEST_EXACT_INT} as inputs (float64 holds no more), got "
+            f"{array.min()} to {array.max()}: leave ids out, or rescale them first"
         )
-    if array.dtype != np.float32:
-        with np.errstate(over="ignore"):
-            array = array.astype(np.float32)
+    array = array.astype(dtype, copy=False)
     for start, block in _blocks(array):
         finite = np.isfinite(block).reshape(len(block), -1).all(axis=1)
         if not finite.all():
-            raise InputError(
-                f"expected finite float32 inputs, got NaN or infinity in record {start + int(finite.argmin())}"
-            )
+            raise InputError(f"expected finite inputs, got NaN or infinity in record {start + int(finite.argmin())}")
     return array
+
+
+def kept_dtype(dtype: np.dtype) -> np.dtype:
+    """As what inputs of that dtype are kept: the first of `KEPT` that holds all their values.
+
+    Raises:
+        InputError: they are no numbers.
+    """
+    if dtype.kind not in "fbiu":
+        raise InputError(f"expected numbers as inputs, got dtype {dtype}: Pool.from_frame encodes text")
+    if dtype.kind == "b" or dtype == KEPT[0]:
+        return KEPT[0]
+    return KEPT[1] if dtype.kind == "f" and dtype.itemsize <= 4 else KEPT[2]
 
 
 def _checked_labels(labels: ArrayLike, n: int) -> np.ndarray:

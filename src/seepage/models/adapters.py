@@ -29,6 +29,7 @@ class Adapter(ABC):
         outputs: what `answer` returns: "logits", "probabilities" or "labels".
         n_classes: where the model says so itself.
         n_parameters: where it can be counted.
+        takes_float32: whether it computes on float32, whatever it is given.
     """
 
     kind: str
@@ -36,6 +37,7 @@ class Adapter(ABC):
     outputs: str
     n_classes: int | None = None
     n_parameters: int | None = None
+    takes_float32: bool = False
 
     @property
     def ceiling(self) -> Access:
@@ -123,7 +125,7 @@ class Predictor(Adapter):
 
 
 class Function(Adapter):
-    """A callable, inputs -> array."""
+    """A callable, inputs -> array. One that cannot compute on float64 is asked with float32 from then on."""
 
     kind = "callable"
 
@@ -132,7 +134,19 @@ class Function(Adapter):
         self._function = function
 
     def answer(self, batch: np.ndarray) -> Any:
-        return self._function(batch)
+        if batch.dtype != np.float64:
+            return self._function(batch)
+        if self.takes_float32:
+            return self._function(batch.astype(np.float32))
+        try:
+            return self._function(batch)
+        except Exception as error:  # a torch module inside, say
+            try:
+                answer = self._function(batch.astype(np.float32))
+            except Exception:
+                raise error from None
+            self.takes_float32 = True
+            return answer
 
 
 class LightGBM(Adapter):
@@ -145,8 +159,8 @@ class LightGBM(Adapter):
         self.name = "Booster"
         self._booster = booster
         text = booster.model_to_string(num_iteration=1)
-        objective = next((line[10:] for line in text.splitlines() if line.startswith("objective=")), "")
-        self._scale = lightgbm_scale(objective)
+        n_rounds = booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
+        self._scale = lightgbm_scale(text, n_rounds)
 
     def answer(self, batch: np.ndarray) -> np.ndarray:
         return self._scale * np.asarray(self._booster.predict(_rows(batch), raw_score=True))
@@ -182,25 +196,36 @@ class Sandboxed(Adapter):
         self.name = self.kind = kind
         self.outputs = outputs
         self._sandbox = sandbox
-        self._scale = lightgbm_scale(sandbox.facts["objective"]) if kind == "lightgbm" else 1.0
+        self._scale = lightgbm_scale(sandbox.facts["header"], sandbox.facts["rounds"]) if kind == "lightgbm" else 1.0
+        self.takes_float32 = sandbox.facts.get("dtype") in ("float32", "float16")
 
     def answer(self, batch: np.ndarray) -> np.ndarray:
         return self._scale * self._sandbox.predict(batch)
 
 
-def lightgbm_scale(objective: str) -> float:
-    """What a raw score is multiplied by to be a logit: the sigmoid's slope of a binary model.
+def lightgbm_scale(text: str, n_rounds: int) -> float:
+    """What a raw score is multiplied by to be a logit: the sigmoid's slope of a binary model, over the number of rounds
+    where a model averages its trees (`boosting="rf"`), whose raw scores are sums.
 
-    >>> lightgbm_scale("binary sigmoid:0.5"), lightgbm_scale("multiclass num_class:3")
-    (0.5, 1.0)
+    Args:
+        text: of the model, whose head says what it is.
+        n_rounds: boosting rounds that answer.
+
+    >>> lightgbm_scale("tree\nobjective=binary sigmoid:0.5\naverage_output", 10)
+    0.05
+    >>> lightgbm_scale("tree\nobjective=multiclass num_class:3", 10)
+    1.0
     """
+    head = text.partition("feature_names=")[0].splitlines()
+    objective = next((line[10:] for line in head if line.startswith("objective=")), "")
     name, *settings = objective.split() or [""]
     if name not in ("binary", "multiclass"):
         raise InputError(
             f"this LightGBM model was trained for '{name or 'an unknown objective'}', expected 'binary' or "
             "'multiclass': wrap a callable and declare its outputs"
         )
-    return next((float(entry[8:]) for entry in settings if entry.startswith("sigmoid:")), 1.0)
+    slope = next((float(entry[8:]) for entry in settings if entry.startswith("sigmoid:")), 1.0)
+    return slope / n_rounds if "average_output" in head else slope
 
 
 def _rows(batch: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from seepage.data import Pool
+from seepage.data.precision import check_float32
 from seepage.errors import InputError
 from seepage.models.recipe import Augmentation, Recipe
 
@@ -23,10 +24,16 @@ class Records:
 
     @classmethod
     def of(cls, pool: Pool, device: torch.device | str = "cpu") -> "Records":
-        """The pool's records as tensors on `device`; bytes stay bytes."""
+        """The pool's records as tensors on `device`; bytes stay bytes, floats become float32.
+
+        Raises:
+            InputError: no labels, or records that float32 cannot hold.
+        """
         if pool.labels is None:
             raise InputError(f"training needs labels, and the pool '{pool.name}' has none")
-        inputs, labels = np.ascontiguousarray(pool.inputs), np.asarray(pool.labels)
+        check_float32(pool.inputs, pool.columns, taker="training")
+        dtype = np.uint8 if pool.inputs.dtype == np.uint8 else np.float32
+        inputs, labels = np.ascontiguousarray(pool.inputs, dtype=dtype), np.asarray(pool.labels)
         inputs = inputs if inputs.flags.writeable else inputs.copy()
         return cls(torch.from_numpy(inputs).to(device), torch.from_numpy(labels).to(device), pool.n_classes, pool.scale)
 

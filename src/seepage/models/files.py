@@ -87,7 +87,7 @@ def load_model(
     options: Mapping[str, Any] | None = None,
     input_shape: tuple[int, ...] | None = None,
     n_classes: int | None = None,
-    output: str | None = None,
+    output_name: str | None = None,
     trust_code: bool = False,
     max_bytes: int = MAX_FILE_BYTES,
     memory_bytes: int = MEMORY_BYTES,
@@ -102,7 +102,7 @@ def load_model(
         architecture: a registered name, or a callable `(input_shape, n_classes, **options)` of yours.
         options: of the architecture.
         input_shape: of one record.
-        output: which output of an ONNX graph to read, where several could be meant.
+        output_name: which output of an ONNX graph to read, where several could be meant.
         trust_code: also open files that may run code: pickle, joblib, whole torch modules, TorchScript.
         max_bytes: larger files are refused.
         memory_bytes, batch_time_s: limits of the child process.
@@ -137,7 +137,7 @@ def load_model(
             raise MissingExtraError(package, extra, f"reading {path}")
         try:
             limits = {"memory_bytes": memory_bytes, "batch_time_s": batch_time_s}
-            return LoadedModel(Sandbox(kind, path, output=output, **limits), kind, _sha256(path))
+            return LoadedModel(Sandbox(kind, path, output_name=output_name, **limits), kind, _sha256(path))
         except SandboxError as error:
             raise DataFileError(f"{path} could not be opened as {kind}: {error}") from error
     if kind == "torchscript":

@@ -42,6 +42,7 @@ class Module(Adapter):
         floating = (tensor.dtype for tensor in tensors if tensor.is_floating_point())
         self._dtype = next(floating, torch.float32)
         self.name, self.outputs, self.module = type(module).__name__, outputs, module
+        self.takes_float32 = self._dtype != torch.float64
         self.n_parameters = sum(parameter.numel() for parameter in module.parameters())
 
     @property
@@ -136,8 +137,9 @@ class Module(Adapter):
     def _inputs(self, batch: np.ndarray) -> Tensor:
         if batch.dtype.kind not in "fiub":
             raise InputError(f"a torch module takes numbers, got inputs of dtype {batch.dtype}")
-        # astype copies, so a read-only memory map is neither written through nor warned about.
-        return torch.from_numpy(batch.astype(np.float32)).to(self._device, self._dtype)
+        # A copy, so that a read-only memory map is neither written through nor warned about.
+        floats = np.array(batch, dtype=np.result_type(batch.dtype, np.float32))
+        return torch.from_numpy(floats).to(self._device, self._dtype)
 
     def _tensor(self, output: object) -> Tensor:
         if not isinstance(output, Tensor):

@@ -1,7 +1,9 @@
-"""From what a model answered to float32 logits: one check for live models, files and arrays computed elsewhere."""
+"""From what a model answered to logits: one check for live models, files and arrays computed elsewhere."""
+
+from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
 
 from seepage.errors import InputError, unknown_name
@@ -11,13 +13,33 @@ OUTPUT_KINDS = ("logits", "probabilities", "labels")
 # Half-precision softmax over a hundred classes, and probabilities rounded to three digits, sum to one within this.
 SUM_TOLERANCE = 1e-2
 
+# Exporters that compute in float32 make a zero -1e-7; a score that is no probability is further below.
+NEGATIVE_TOLERANCE = 1e-5
+
 # A float32 softmax is closer to one than this; logits that come so close in every row are probabilities in disguise.
 DISGUISE_TOLERANCE = 1e-5
+
+# With fewer answers than this, "all between 0 and 1" says little.
+SIGMOID_EVIDENCE = 8
 
 # What a probability of zero is read as, as in the LiRA code: about the smallest positive float32.
 SMALLEST_PROBABILITY = 1e-45
 
 BLOCK_VALUES = 1 << 22  # values converted at once, so that float64 copies stay small
+
+Say = Callable[[str], str]  # how the caller says what its outputs are: kind -> advice
+
+
+def passing(argument: str, flag: str | None = None) -> Say:
+    """Advice to say the kind of outputs by that argument.
+
+    >>> passing("model_outputs", "--model-outputs")("logits")
+    "pass model_outputs='logits' (--model-outputs logits)"
+    """
+    return lambda kind: f"pass {argument}='{kind}'" + (f" ({flag} {kind})" if flag else "")
+
+
+KIND, OUTPUTS = passing("kind"), passing("outputs")
 
 
 def output_kind(kind: str) -> str:
@@ -34,11 +56,13 @@ def logits_from(
     n_classes: int | None = None,
     tolerance: float = SUM_TOLERANCE,
     first_record: int = 0,
-) -> Float32[np.ndarray, "samples *models classes"]:
-    """Checked logits, up to a constant a row: the logits themselves, or log max(p, 1e-45) taken in float64.
+    say: Say = KIND,
+) -> Float[np.ndarray, "samples *models classes"]:
+    """Checked logits, up to a constant a row: the logits themselves, or log max(p, 1e-45) in float64.
 
-    A last axis of one (or a plain vector) is a binary model's single output: the logit z of class 1 becomes (0, z),
-    its probability p becomes (log(1 - p), log p).
+    Logits keep the precision in which they came, float32 or float64. A last axis of one (or a plain vector) is a
+    binary model's single output: the logit z of class 1 becomes (0, z), its probability p becomes (log(1 - p), log p).
+    Probabilities just below 0 or above 1, as exporters round them, are read as 0 and 1.
 
     Args:
         outputs: (samples, ..., classes), or (samples,) for a binary model.
@@ -46,16 +70,18 @@ def logits_from(
         n_classes: how many classes there must be.
         tolerance: how far a row of probabilities may be from summing to one.
         first_record: number of the first row, for messages about a part of a larger array.
+        say: how the caller declares the kind, for advice.
 
     Raises:
         InputError: a value is not finite, a probability is negative or does not sum to one, every row of the
-            declared logits is a probability vector, or the shape is wrong. The first bad record is named.
+            declared logits is a probability vector (or one in per cent), or the shape is wrong. The first bad record is
+            named.
 
     >>> logits_from(np.array([[0.5, 0.5], [1.0, 0.0]]), "probabilities").round(2).tolist()
-    [[-0.6899999976158142, -0.6899999976158142], [0.0, -103.62000274658203]]
+    [[-0.69, -0.69], [0.0, -103.62]]
     """
     if output_kind(kind) == "labels":
-        raise InputError("labels have no logits: pass kind='logits' or kind='probabilities'")
+        raise InputError(f"labels have no logits: {say('logits')} or {say('probabilities')}")
     outputs = _numeric(outputs)
     if outputs.ndim == 0 or outputs.shape[0] == 0:
         raise InputError(f"expected outputs of shape (samples, ..., classes), got an empty array {outputs.shape}")
@@ -66,28 +92,56 @@ def logits_from(
     if n_classes is not None and classes != n_classes:
         raise InputError(f"expected outputs for {n_classes} classes, got {classes}: output shape {outputs.shape}")
 
-    logits = np.empty((*outputs.shape[:-1], classes), dtype=np.float32)
-    disguised = kind == "logits" and not binary and logits[..., 0].size > 1
+    dtype = np.result_type(outputs.dtype, np.float32) if kind == "logits" else np.dtype(np.float64)
+    logits = np.empty((*outputs.shape[:-1], classes), dtype=dtype)
+    total = None if kind != "logits" or binary or logits[..., 0].size < 2 else _total(outputs[:1])
     step = max(1, BLOCK_VALUES // max(1, outputs[0].size))
     for start in range(0, len(outputs), step):
         block = np.asarray(outputs[start : start + step], dtype=np.float64)
         _check_finite(block, first_record + start)
-        disguised = disguised and are_probabilities(block, tolerance=DISGUISE_TOLERANCE)
+        if total is not None and _total(block) != total:
+            total = None
         if kind == "probabilities":
             block = np.concatenate([1 - block, block], axis=-1) if binary else block
-            _check_probabilities(block, tolerance, first_record + start)
-            block = np.log(np.maximum(block, SMALLEST_PROBABILITY))
+            _check_probabilities(block, tolerance, first_record + start, say)
+            block = np.log(np.clip(block, SMALLEST_PROBABILITY, 1))
         elif binary:
             block = np.concatenate([np.zeros_like(block), block], axis=-1)
         if np.abs(block).max() > np.finfo(np.float32).max:
             raise InputError("an output is too large for float32: pass logits, not exponentials of them")
         logits[start : start + step] = block
-    if disguised:
+    if total is not None:
+        disguise = "is a probability vector" if total == 1 else "sums to 100, as per cent do"
+        divide = "" if total == 1 else "divide each by 100 and "
         raise InputError(
-            "the outputs were declared as logits, but every row is a probability vector: "
-            "pass outputs='probabilities', or return the scores before softmax"
+            f"the outputs were declared as logits, but every row {disguise}: {divide}{say('probabilities')}, or "
+            "return the scores before softmax"
         )
     return logits
+
+
+def undeclared_sigmoid(outputs: np.ndarray, say: Say) -> None:
+    """Refuse outputs that nobody declared, that would be read as logits and look like the answers of sigmoids.
+
+    Args:
+        outputs: (samples, classes), or one value a record.
+        say: how the caller declares the kind.
+
+    Raises:
+        InputError: all values lie between 0 and 1.
+    """
+    if outputs.min() < -NEGATIVE_TOLERANCE or outputs.max() > 1 + NEGATIVE_TOLERANCE:
+        return
+    if outputs.size == len(outputs):
+        raise InputError(
+            "every single output lies between 0 and 1, as a sigmoid's do: "
+            f"{say('probabilities')} if it ends in one, {say('logits')} if it does not"
+        )
+    raise InputError(
+        "every output lies between 0 and 1 and the rows do not sum to one, as those of one sigmoid for each class do: "
+        f"return the scores before the sigmoid, or divide each row by its sum ({say('probabilities')}); "
+        f"{say('logits')} if they are scores before softmax"
+    )
 
 
 def labels_from(
@@ -121,9 +175,18 @@ def labels_from(
     return labels
 
 
-def are_probabilities(outputs: np.ndarray, *, tolerance: float = SUM_TOLERANCE) -> bool:
-    """Whether every row of the last axis is a probability vector."""
-    return bool(np.all(outputs >= 0) and np.all(np.abs(outputs.sum(axis=-1, dtype=np.float64) - 1) <= tolerance))
+def _rounding(block: np.ndarray) -> float:
+    """What rounding to two or three decimals takes at most twice over; 0 for numbers that have more of them."""
+    return next((10.0**-d for d in (2, 3) if np.abs(block - block.round(d)).max() < 1e-7), 0.0)
+
+
+def _total(block: np.ndarray) -> int | None:
+    """What every row sums to where no value is negative and it is one, as of probabilities, or 100, as of per cent."""
+    sums = block.sum(axis=-1)
+    total = next((whole for whole in (1, 100) if abs(sums.flat[0] - whole) <= DISGUISE_TOLERANCE * whole), None)
+    if total is None or block.min() < -NEGATIVE_TOLERANCE or np.abs(sums - total).max() > DISGUISE_TOLERANCE * total:
+        return None
+    return total
 
 
 def _numeric(outputs: ArrayLike) -> np.ndarray:
@@ -149,22 +212,26 @@ def _check_finite(block: np.ndarray, first_record: int) -> None:
         )
 
 
-def _check_probabilities(block: np.ndarray, tolerance: float, first_record: int) -> None:
-    # The lower edge is exact: a negative probability is a mistake however small, rounding never makes one.
-    bad = (block < 0) | (block > 1 + tolerance)
+def _check_probabilities(block: np.ndarray, tolerance: float, first_record: int, say: Say) -> None:
+    bad = (block < -NEGATIVE_TOLERANCE) | (block > 1 + tolerance)
     if bad.any():
         row = _first(bad)
         value = block[row][bad[row]].flat[0]
+        per_cent = not (block < 0).any() and np.abs(block.sum(axis=-1) - 100).max() <= 100 * tolerance
         raise InputError(
             f"record {first_record + row} has the probability {value:.6g}, expected 0 to 1: "
-            "pass outputs='logits' if these are scores before softmax"
+            + ("divide by 100" if per_cent else f"{say('logits')} if these are scores before softmax")
         )
     sums = block.sum(axis=-1)
     bad = np.abs(sums - 1) > tolerance
     if bad.any():
+        # A list of the likeliest classes has zeros for the rest, and rounding adds up over the classes.
+        bad &= (sums > 1) | (block.min(axis=-1) > 0)
+        bad &= np.abs(sums - 1) > 0.5 * block.shape[-1] * _rounding(block)
+    if bad.any():
         row = _first(bad)
         worst = np.max(np.abs(sums[row] - 1))
         raise InputError(
-            f"the probabilities of record {first_record + row} miss a sum of 1 by {worst:.3g}: "
-            "pass one probability for every class, or divide each row by its sum if they were rounded"
+            f"the probabilities of record {first_record + row} miss a sum of 1 by {worst:.3g}: give one for every "
+            "class, and divide each row by its sum if they were rounded or are those of one sigmoid for each class"
         )

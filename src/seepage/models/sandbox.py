@@ -69,7 +69,7 @@ class Sandbox:
     Args:
         engine: "onnx" or "lightgbm".
         path: the model file. Only its bytes are read: an ONNX file cannot reach other files.
-        output: which output of an ONNX graph to return; needed where several could be meant.
+        output_name: which output of an ONNX graph to return; needed where several could be meant.
         memory_bytes: address space that the child may take, beside four times the file.
         batch_time_s: processor time for one batch; its answer is waited for four times as long.
 
@@ -82,7 +82,7 @@ class Sandbox:
         engine: str,
         path: Path | str,
         *,
-        output: str | None = None,
+        output_name: str | None = None,
         memory_bytes: int = MEMORY_BYTES,
         batch_time_s: float = BATCH_TIME_S,
     ):
@@ -102,7 +102,7 @@ class Sandbox:
         settings = {
             "engine": engine,
             "file": str(Path(path).resolve()),
-            "output": output,
+            "output": output_name,
             "memory_bytes": memory_bytes + 4 * Path(path).stat().st_size,
             "opening_time_s": math.ceil(max(batch_time_s, OPENING_TIME_S)),
             "batch_time_s": math.ceil(batch_time_s),
@@ -223,14 +223,18 @@ def _open_onnx(content: bytes, output: str | None):
         scores = [name for name, kind in outputs.items() if kind in dtypes]
         if len(scores) != 1:
             raise ValueError(
-                f"expected one output that is a tensor of floats, the outputs are {outputs}: name one with output=..., "
-                "and export scikit-learn models with options={'zipmap': False}"
+                f"expected one output that is a tensor of floats, the outputs are {outputs}: name one with "
+                "output_name= (--output-name), and export scikit-learn models with options={'zipmap': False}"
             )
         output = scores[0]
     elif output not in outputs:
         raise ValueError(f"there is no output '{output}', the outputs are {list(outputs)}")
     fixed = graph_input.shape[0] if graph_input.shape else None
-    facts = {"input_shape": [n if isinstance(n, int) else None for n in graph_input.shape], "output": output}
+    facts = {
+        "input_shape": [n if isinstance(n, int) else None for n in graph_input.shape],
+        "dtype": np.dtype(dtype).name,
+        "output": output,
+    }
 
     def run(inputs: np.ndarray) -> np.ndarray:
         inputs = inputs.astype(dtype)
@@ -251,8 +255,8 @@ def _open_lightgbm(content: bytes, output: str | None):
 
     text = content.decode()
     booster = lightgbm.Booster(model_str=text)
-    objective = next((line[10:] for line in text.splitlines() if line.startswith("objective=")), "")
-    facts = {"objective": objective, "n_features": booster.num_feature()}
+    head = text.partition("feature_names=")[0]
+    facts = {"header": head[:10_000], "rounds": booster.current_iteration(), "n_features": booster.num_feature()}
     return lambda inputs: booster.predict(inputs.reshape(len(inputs), -1), raw_score=True, num_threads=1), facts
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float, Float32, Float64, Int64
 from numpy.typing import ArrayLike
 from torch import nn
 
@@ -14,13 +14,18 @@ from seepage.models.access import Access, AccessError
 from seepage.models.adapters import Adapter, Estimator, Function, LightGBM, Predictor, Sandboxed, XGBoost
 from seepage.models.files import LoadedModel
 from seepage.models.module import Module
-from seepage.models.outputs import labels_from, logits_from, output_kind
+from seepage.models.outputs import (
+    OUTPUTS,
+    SIGMOID_EVIDENCE,
+    Say,
+    labels_from,
+    logits_from,
+    output_kind,
+    undeclared_sigmoid,
+)
 from seepage.models.sandbox import SandboxError
 
 BATCH_SIZE = 256
-
-# With fewer answers than this, "all between 0 and 1" says little about a single output.
-SIGMOID_EVIDENCE = 8
 
 # What a model raises when its inputs do not suit it; anything else is not the inputs' fault and passes through.
 MODEL_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, SandboxError)
@@ -51,11 +56,12 @@ with access='probabilities' if the attacker you have in mind would have it
         n_classes: int | None,
         batch_size: int = BATCH_SIZE,
         declared: bool = True,
+        say: Say = OUTPUTS,
         trusted: bool = False,
         file_sha256: str | None = None,
     ):
         self._adapter = adapter
-        self._declared = declared
+        self._declared, self._say = declared, say
         self._file_sha256 = file_sha256
         self._batch_size = batch_size
         self.access = access
@@ -73,6 +79,7 @@ with access='probabilities' if the attacker you have in mind would have it
         n_classes: int | None = None,
         batch_size: int = BATCH_SIZE,
         device: torch.device | str | None = None,
+        say: Say = OUTPUTS,
     ) -> "TargetModel":
         """The model behind an access level.
 
@@ -84,6 +91,7 @@ with access='probabilities' if the attacker you have in mind would have it
             n_classes: checked against every answer; by default what the first answer has.
             batch_size: records a call.
             device: answer from a copy of the module on that device. The module itself is never moved.
+            say: how the caller's user says what `outputs` is, for advice.
 
         Raises:
             InputError: the model is of no known kind, or cannot give what is asked of it.
@@ -95,7 +103,7 @@ with access='probabilities' if the attacker you have in mind would have it
         if n_classes is not None and n_classes < 2:
             raise InputError(f"expected at least 2 classes, got {n_classes}")
         loaded = model if isinstance(model, LoadedModel) else LoadedModel(model, "", "")
-        adapter = _adapt(loaded, outputs, n_classes, device)
+        adapter = _adapt(loaded, outputs, n_classes, device, say)
         if device is not None and not isinstance(adapter, Module):
             raise InputError(f"only a torch module can be put on a device, {adapter.name} is none")
         if None not in (n_classes, adapter.n_classes) and adapter.n_classes != n_classes:
@@ -112,6 +120,7 @@ with access='probabilities' if the attacker you have in mind would have it
             n_classes=n_classes or adapter.n_classes,
             batch_size=batch_size,
             declared=outputs is not None,
+            say=say,
             trusted=loaded.trusted,
             file_sha256=loaded.sha256 or None,
         )
@@ -137,6 +146,16 @@ with access='probabilities' if the attacker you have in mind would have it
         return self._adapter.n_parameters
 
     @property
+    def gives_probabilities(self) -> bool:
+        """Whether its answers are probabilities, whose logarithms `logits` gives."""
+        return self._adapter.outputs == "probabilities"
+
+    @property
+    def takes_float32(self) -> bool:
+        """Whether it computes on float32, whatever it is given; of a callable that is known after the first answer."""
+        return self._adapter.takes_float32
+
+    @property
     def fingerprint(self) -> str | None:
         """SHA-256 of the weights, or else of the file; None where there is neither."""
         return self._adapter.fingerprint() or self._file_sha256
@@ -156,11 +175,12 @@ with access='probabilities' if the attacker you have in mind would have it
         self._need(Access.WEIGHTS, "module")
         return self._adapter.module
 
-    def logits(self, inputs: Any) -> Float32[np.ndarray, "samples classes"]:
+    def logits(self, inputs: Any) -> Float[np.ndarray, "samples classes"]:
         """Log-odds up to a constant a record: the logits, or, below access 'logits', the logarithms of probabilities.
 
-        A probability of zero counts as 1e-45. Where a module gives logits but the attacker only sees probabilities,
-        they are log-softmax(logits), which do not saturate.
+        Logits come in the model's own precision, float32 or float64, all else in float64. A probability of zero counts
+        as 1e-45. Where a module gives logits but the attacker only sees probabilities, they are log-softmax(logits),
+        which do not saturate.
 
         Args:
             inputs: (samples, ...), an array or a memory map.
@@ -174,7 +194,7 @@ with access='probabilities' if the attacker you have in mind would have it
         if self._adapter.outputs == "logits" and self.access < Access.LOGITS:
             wide = logits.astype(np.float64)
             wide -= wide.max(axis=1, keepdims=True)
-            logits = (wide - np.log(np.exp(wide).sum(axis=1, keepdims=True))).astype(np.float32)
+            logits = wide - np.log(np.exp(wide).sum(axis=1, keepdims=True))
         return logits
 
     def labels(self, inputs: Any) -> Int64[np.ndarray, "samples"]:
@@ -268,13 +288,10 @@ with access='probabilities' if the attacker you have in mind would have it
         if raw.ndim > 2:
             raise InputError(f"expected outputs of shape (samples, classes) from {self.name}, got {raw.shape}")
         kind = self._adapter.outputs
-        logits = logits_from(raw, kind, n_classes=self.n_classes, first_record=first_record)
-        single = kind == "logits" and raw.size == n_records
-        if single and not self._declared and n_records >= SIGMOID_EVIDENCE and raw.min() >= 0 and raw.max() <= 1:
-            raise InputError(
-                f"every single output of {self.name} lies between 0 and 1: pass outputs='probabilities' if it ends "
-                "in a sigmoid, outputs='logits' if it does not"
-            )
+        logits = logits_from(raw, kind, n_classes=self.n_classes, first_record=first_record, say=self._say)
+        if kind == "logits" and not self._declared and n_records >= SIGMOID_EVIDENCE:
+            undeclared_sigmoid(raw, self._say)
+            self._declared = True  # seen once is enough: an attack's questions about one record may all lie there
         self.n_classes = logits.shape[1]
         return logits
 
@@ -295,7 +312,7 @@ with access='probabilities' if the attacker you have in mind would have it
         )
 
 
-def _adapt(loaded: LoadedModel, outputs: str | None, n_classes: int | None, device: Any) -> Adapter:
+def _adapt(loaded: LoadedModel, outputs: str | None, n_classes: int | None, device: Any, say: Say) -> Adapter:
     model = loaded.model
     if isinstance(model, nn.Module):
         return Module(model, outputs or "logits", device)
@@ -320,7 +337,7 @@ def _adapt(loaded: LoadedModel, outputs: str | None, n_classes: int | None, devi
             "predict, a booster, a loaded model file, or a callable, inputs -> array"
         )
     if outputs is None:
-        raise InputError("say what the callable returns: outputs='logits', 'probabilities' or 'labels'")
+        raise InputError(f"say what the callable returns: {say('logits')}, 'probabilities' or 'labels'")
     return Function(model, outputs)
 
 

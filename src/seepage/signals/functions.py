@@ -61,7 +61,7 @@ def log_softmax(logits: Float[np.ndarray, "*outputs classes"]) -> Float64[np.nda
     return wide - np.log(np.exp(wide).sum(axis=-1, keepdims=True))
 
 
-def _of_outputs(statistic: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+def of_outputs(statistic: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
     """Lift a statistic of float64 columns (classes, outputs) to whole arrays (samples, ..., classes).
 
     Classes come first inside because sums over a short last axis leave the vector units idle.
@@ -119,7 +119,7 @@ def _scaled_logit(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return logits[labels, outputs] - top - np.log(others.sum(axis=0))
 
 
-@_of_outputs
+@of_outputs
 def scaled_logit(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """phi = log(p_y / (1 - p_y)) = l_y - logsumexp_{j != y} l_j, the log-odds of the true label.
 
@@ -132,19 +132,19 @@ def scaled_logit(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return _scaled_logit(logits, labels)
 
 
-@_of_outputs
+@of_outputs
 def loss(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Cross-entropy in nats, -log p_y = log(1 + exp(-phi)); a loss of 1e-200 keeps its digits."""
     return softplus(-_scaled_logit(logits, labels))
 
 
-@_of_outputs
+@of_outputs
 def confidence(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Probability of the true label, p_y."""
     return expit(_scaled_logit(logits, labels))
 
 
-@_of_outputs
+@of_outputs
 def hinge(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Margin of the true label, l_y - max_{j != y} l_j; the same for logits and log-probabilities."""
     outputs = np.arange(labels.size)
@@ -153,7 +153,7 @@ def hinge(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return logits[labels, outputs] - others.max(axis=0)
 
 
-@_of_outputs
+@of_outputs
 def entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Shannon entropy in nats, -sum_j p_j log p_j; `labels` play no part.
 
@@ -169,7 +169,7 @@ def entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.log1p(rest) - (weights * below).sum(axis=0) / (1.0 + rest)
 
 
-@_of_outputs
+@of_outputs
 def modified_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Entropy that knows the label: -(1 - p_y) log p_y - sum_{j != y} p_j log(1 - p_j), in nats.
 
@@ -191,13 +191,13 @@ def modified_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return terms.sum(axis=0)
 
 
-@_of_outputs
+@of_outputs
 def correct(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """1.0 where the predicted label is the true one, else 0.0; a tie goes to the lowest class, as in argmax."""
     return (logits.argmax(axis=0) == labels).astype(np.float64)
 
 
-@_of_outputs
+@of_outputs
 def taylor_softmax(
     logits: np.ndarray, labels: np.ndarray, n: int = 4, m: float = 0.6, temperature: float = 2.0
 ) -> np.ndarray:

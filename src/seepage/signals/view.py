@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Float64, Int
 
 from seepage.errors import InputError, unknown_name
 from seepage.signals.functions import SIGNALS, log_softmax
+from seepage.signals.probabilities import OF_PROBABILITIES
 
 if TYPE_CHECKING:  # an attack's view must not wait for torch
     from seepage.data import Pool
@@ -25,24 +26,37 @@ class ScalarSignals(Mapping[str, np.ndarray]):
     Args:
         logits: float (samples, models, queries, classes), in memory or memory-mapped.
         labels: (samples,).
+        probabilities: (models,), whose logits are the logarithms of answers that are probabilities; by default none.
     """
 
     def __init__(
         self,
         logits: Float[np.ndarray, "samples models queries classes"],
         labels: Int[np.ndarray, " samples"],
+        probabilities: Bool[np.ndarray, " models"] | None = None,
     ):
         if logits.ndim != 4:
             raise InputError(f"expected logits (samples, models, queries, classes): got shape {logits.shape}")
         self.n_classes = logits.shape[-1]
         self.logits = logits
         self._labels = labels
+        self._probabilities = np.zeros(logits.shape[1], dtype=bool) if probabilities is None else probabilities
         self._values: dict[str, np.ndarray] = {}
 
     def __getitem__(self, name: str) -> Float64[np.ndarray, "samples models queries"]:
         if name not in self._values:
-            self._values[name] = SIGNALS[name](self.logits, self._labels)
+            self._values[name] = self._computed(name)
         return self._values[name]
+
+    def _computed(self, name: str) -> np.ndarray:
+        forms = (SIGNALS[name], OF_PROBABILITIES.get(name, SIGNALS[name]))
+        given = self._probabilities
+        if forms[0] is forms[1] or given.all() or not given.any():
+            return forms[int(given.all())](self.logits, self._labels)
+        values = np.empty(self.logits.shape[:3])
+        for form, models in zip(forms, (~given, given), strict=True):
+            values[:, models] = form(self.logits[:, models], self._labels)
+        return values
 
     def __iter__(self) -> Iterator[str]:
         return iter(SIGNALS)

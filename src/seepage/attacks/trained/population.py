@@ -44,7 +44,7 @@ def in_order(view: View, rows: np.ndarray) -> Int64[np.ndarray, " rows"]:
 def inputs_of(view: View, *, by: Int64[np.ndarray, " known"] | None) -> Inputs:
     """Records as a model gets them; standardised by the mean and deviation of those rows, for images a channel's."""
     if by is None:
-        return view.records.batch
+        return lambda rows: view.records.batch(rows).astype(np.float32)
     known = view.records.batch(by).astype(np.float64)
     axes = (0, 2, 3) if known.ndim == 4 else (0,)
     mean, deviation = known.mean(axis=axes, keepdims=True), known.std(axis=axes, keepdims=True)

@@ -16,6 +16,7 @@ from seepage.auditing.gates.controls import null_model, positive_control
 from seepage.auditing.gates.neighbours import near_copies
 from seepage.auditing.gates.records import copies, overlap, randomised, sample_size
 from seepage.auditing.gates.references import own_columns, reference_accuracy, reference_balance
+from seepage.auditing.gates.repeats import own_answers
 from seepage.auditing.gates.scale import scale
 from seepage.auditing.gates.scores import degenerate, direction
 from seepage.auditing.settings import Settings
@@ -31,6 +32,7 @@ __all__ = [
     "near_copies",
     "null_model",
     "overlap",
+    "own_answers",
     "own_columns",
     "positive_control",
     "randomised",
@@ -54,7 +56,7 @@ def run_gates(
 ) -> list[Check]:
     """Every gate, each with a random generator of its own, so that adding one does not change another."""
     rows = scored.rows
-    for_blind, for_copies, for_balance, for_columns, for_task, for_scale = rng.spawn(6)
+    for_blind, for_copies, for_balance, for_columns, for_task, for_scale, for_answers = rng.spawn(7)
     return [
         overlap(evidence, n_twins, n_repeats),
         randomised(evidence),
@@ -63,6 +65,7 @@ def run_gates(
         sample_size(scored.members, settings),
         degenerate(scored, evidence),
         knows_the_task(evidence, rows, for_task),
+        own_answers(evidence, rows, for_answers),
         scale(evidence, rows, for_scale),
         direction(scored, evidence),
         reference_balance(evidence, rows, for_balance),

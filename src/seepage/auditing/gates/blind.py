@@ -107,7 +107,7 @@ def _features(
         words = HashingVectorizer(n_features=1 << 14, alternate_sign=False).transform(records)
         parts = [TruncatedSVD(min(MOST_COMPONENTS, len(records) - 1), random_state=seed).fit_transform(words)]
     else:
-        flat = np.nan_to_num(records.reshape(len(records), -1)).astype(np.float32)
+        flat = np.nan_to_num(records.reshape(len(records), -1))
         parts = [flat]
         if flat.shape[1] > MOST_COMPONENTS:
             reduce = PCA(min(MOST_COMPONENTS, len(flat) // 2), svd_solver="randomized", random_state=seed)

@@ -146,12 +146,13 @@ def _other_scales(inputs: np.ndarray) -> Mapping[str, Callable[[np.ndarray], np.
         ways["rows and columns exchanged"] = lambda x: (
             np.swapaxes(x, -1, -2) if x.shape[1] <= 4 else np.swapaxes(x, 1, 2)
         )
-    return {how: _float32(change) for how, change in ways.items()}
+    return {how: _kept(change) for how, change in ways.items()}
 
 
 def _times(factor: float) -> Callable[[np.ndarray], np.ndarray]:
     return lambda x: x * factor
 
 
-def _float32(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda x: np.ascontiguousarray(change(x), dtype=np.float32)
+def _kept(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    """The change, in the dtype of the records."""
+    return lambda x: np.ascontiguousarray(change(x), dtype=x.dtype)

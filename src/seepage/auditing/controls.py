@@ -72,8 +72,9 @@ def _null(evidence: Evidence, run: Run, rng: np.random.Generator) -> Evidence:
     made, live = _train(evidence, run, members, "null-model", held_out)
     logits = evidence.logits.copy()
     logits[:, evidence.target_models[0]] = made.logits[:, 0]
-    target, *_ = evidence.target_models
-    given = None if evidence.probabilities is None else evidence.probabilities & (np.arange(logits.shape[1]) != target)
+    target, reference = evidence.target_models[0], evidence.reference_models[0]
+    given = evidence.probabilities.copy()
+    given[target] = given[reference]  # it was trained as the references were
     return replace(evidence, logits=logits, probabilities=given, target_models=[target], live=live)
 
 
@@ -97,7 +98,7 @@ def _overfitted(evidence: Evidence, run: Run, rows: np.ndarray, rng: np.random.G
         evidence,
         logits=np.concatenate([made.logits, evidence.logits[:, evidence.reference_models]], axis=1),
         membership=replace(evidence.membership, targets=few[:, None], turns=False),
-        probabilities=None,  # models that were trained here
+        probabilities=evidence.probabilities[[evidence.reference_models[0], *evidence.reference_models]],
         target_models=[0],
         reference_models=list(range(1, 1 + len(evidence.reference_models))),
         live=live,

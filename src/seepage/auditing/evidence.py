@@ -70,6 +70,8 @@ class Evidence:
     signals: ScalarSignals = field(init=False, repr=False)
 
     def __post_init__(self):
+        if self.probabilities is None:
+            object.__setattr__(self, "probabilities", np.zeros(self.logits.shape[1], dtype=bool))
         object.__setattr__(self, "signals", ScalarSignals(self.logits, self.labels, self.probabilities))
 
     @property

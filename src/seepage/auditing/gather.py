@@ -157,6 +157,8 @@ def evidence_from_pool(model, pool, membership, run: Run, access, model_outputs,
     training = None
     if collection is not None:
         training = Training(run.recipe.describe(), collection.plan, collection.seconds, columns.shape[1])
+    wrapper = None if run.recipe is None else run.recipe.wrapper
+    trained_give = wrapper is not None and wrapper.gives_probabilities
     if model is None:
         n = len(membership.targets.T)
         targets = list(range(n))
@@ -164,6 +166,7 @@ def evidence_from_pool(model, pool, membership, run: Run, access, model_outputs,
         n_queries = len(pool) * collection.logits.shape[2]
         return Evidence(
             logits=collection.logits,
+            probabilities=np.full(collection.logits.shape[1], trained_give),
             membership=membership,
             target_models=targets,
             reference_models=reference_models,
@@ -177,7 +180,7 @@ def evidence_from_pool(model, pool, membership, run: Run, access, model_outputs,
     logits = answers if collection is None else np.concatenate([answers, collection.logits], axis=1)
     return Evidence(
         logits=logits,
-        probabilities=np.arange(logits.shape[1]) < target.gives_probabilities,
+        probabilities=np.array([target.gives_probabilities] + [trained_give] * (logits.shape[1] - 1)),
         membership=membership,
         target_models=[0],
         reference_models=list(range(1, logits.shape[1])),

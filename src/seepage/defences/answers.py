@@ -60,6 +60,7 @@ class PureWrapped(Wrapped):
     def __init__(self, module: nn.Module, defence: PureAnswers):
         super().__init__(module)
         self.defence = defence
+        self.gives_probabilities = defence.gives_probabilities
 
     def forward(self, x: Tensor) -> Tensor:
         return self.defence.answer(self.module(x))

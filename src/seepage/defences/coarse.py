@@ -22,7 +22,7 @@ class Rounding(PureAnswers):
         o = log max(round(p 10^d) / 10^d, 1e-45)
 
     Of classes that round alike the first counts as the label, so that a label can change. The rounded values are not
-    made to sum to one; a softmax of the answer does so.
+    made to sum to one: an attacker reads what was answered.
 
     Options:
         decimals: d.
@@ -32,6 +32,7 @@ class Rounding(PureAnswers):
 
     decimals: int = 2
 
+    gives_probabilities = True
     grid: ClassVar[tuple[dict[str, Any], ...]] = ({"decimals": 1}, {"decimals": 2}, {"decimals": 3}, {"decimals": 5})
     title = "Rounded probabilities"
     source = MITIGATION
@@ -49,8 +50,8 @@ class TopK(PureAnswers):
     """The probabilities of the k largest classes alone.
 
     "share": the others get what is left in equal parts, (1 - sum of the k) / (classes - k), as whoever reads such an
-    answer may fill in. "zero": they get none (1e-45), and a softmax of the answer makes the k sum to one. Of equal
-    classes the first are kept; the label stays.
+    answer may fill in. "zero": they get none (1e-45), and the answer sums to less than one. Of equal classes the first
+    are kept; the label stays.
 
     Options:
         k: how many.
@@ -63,6 +64,7 @@ class TopK(PureAnswers):
     k: int = 3
     rest: str = "share"
 
+    gives_probabilities = True
     grid: ClassVar[tuple[dict[str, Any], ...]] = ({"k": 1}, {"k": 2}, {"k": 3}, {"k": 5})
     title = "Top-k answers"
     source = MITIGATION
@@ -95,6 +97,7 @@ class LabelOnly(PureAnswers):
         1610.05820), mitigation strategies, with k = 1.
     """
 
+    gives_probabilities = True
     title = "Labels only"
     source = MITIGATION
 

@@ -44,6 +44,11 @@ class Adapter(ABC):
         """The most that this model can give."""
         return {"labels": Access.LABEL, "probabilities": Access.PROBABILITIES, "logits": Access.LOGITS}[self.outputs]
 
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether it tells probabilities themselves, not scores from which they follow."""
+        return self.outputs == "probabilities"
+
     @abstractmethod
     def answer(self, batch: np.ndarray) -> Any:
         """The model's outputs for one batch, unchecked."""

@@ -51,6 +51,10 @@ class Module(Adapter):
             return Access.LOGITS
         return Access.LABEL if self.outputs == "labels" else Access.WEIGHTS
 
+    @property
+    def gives_probabilities(self) -> bool:
+        return super().gives_probabilities or (isinstance(self.module, Wrapped) and self.module.gives_probabilities)
+
     @contextmanager
     def asked(self) -> Iterator[None]:
         """Eval mode and no gradients; afterwards every submodule is in the mode that it was in."""

@@ -176,7 +176,7 @@ def labels_from(
 
 
 def _rounding(block: np.ndarray) -> float:
-    """What rounding to two or three decimals takes at most twice over; 0 for numbers that have more of them."""
+    """The last digit of numbers that have two or three decimals; 0 for any other."""
     return next((10.0**-d for d in (2, 3) if np.abs(block - block.round(d)).max() < 1e-7), 0.0)
 
 

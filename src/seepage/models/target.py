@@ -148,7 +148,7 @@ with access='probabilities' if the attacker you have in mind would have it
     @property
     def gives_probabilities(self) -> bool:
         """Whether its answers are probabilities, whose logarithms `logits` gives."""
-        return self._adapter.outputs == "probabilities"
+        return self._adapter.gives_probabilities
 
     @property
     def takes_float32(self) -> bool:

@@ -25,9 +25,11 @@ class Wrapped(nn.Module):
 
     Attributes:
         keeps_label: the largest answer is always the module's own, so that whoever asks for labels may ask the module.
+        gives_probabilities: as its wrapper's.
     """
 
     keeps_label: bool = False
+    gives_probabilities: bool = False
 
     def __init__(self, module: nn.Module):
         super().__init__()
@@ -40,9 +42,12 @@ class Wrapper(ABC):
 
     Attributes:
         uses: which held-out records fitting needs, of "validation" and "population".
+        gives_probabilities: the answers are the logarithms of probabilities, each as the attacker is told it, whatever
+            they sum to.
     """
 
     uses: ClassVar[frozenset[str]] = frozenset()
+    gives_probabilities: ClassVar[bool] = False
 
     @abstractmethod
     def around(self, module: nn.Module, input_shape: tuple[int, ...], n_classes: int) -> Wrapped:

@@ -101,7 +101,11 @@ def difference(
 def _features(
     records: np.ndarray | Sequence[str], seen: Traits, rng: np.random.Generator
 ) -> Float64[np.ndarray, "records features"]:
-    """Values (or their principal components and what these leave over), and traits."""
+    """Values (or their principal components and what these leave over), and traits.
+
+    Each column is centred and brought to -1 to 1: trees look at float32, which holds neither a time in seconds nor
+    values beyond 1e38.
+    """
     seed = int(rng.integers(2**31))
     if isinstance(records[0], str):
         words = HashingVectorizer(n_features=1 << 14, alternate_sign=False).transform(records)
@@ -114,7 +118,10 @@ def _features(
             flat = StandardScaler().fit_transform(flat)
             parts = [reduce.fit_transform(flat)]
             parts.append(np.log1p(((flat - reduce.inverse_transform(parts[0])) ** 2).sum(axis=1, keepdims=True)))
-    return np.hstack([*parts, seen.values]).astype(np.float64)
+    features = np.hstack([*parts, seen.values]).astype(np.float64)
+    features -= features.mean(axis=0)
+    largest = np.abs(features).max(axis=0)
+    return features / np.where(largest > 0, largest, 1)
 
 
 def _classifiers(

@@ -126,7 +126,7 @@ def _other_scales(inputs: np.ndarray) -> Mapping[str, Callable[[np.ndarray], np.
     mean, spread = inputs.mean(axis=0), inputs.std(axis=0)
     low, high = inputs.min(axis=0), inputs.max(axis=0)
     spread, width = np.where(spread > 0, spread, 1), np.where(high > low, high - low, 1)
-    total, whole = np.float32(inputs.mean()), np.float32(inputs.std() or 1)
+    total, whole = inputs.mean(), inputs.std() or 1
     ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         **{f"values divided by {factor}": _times(1 / factor) for factor in (255, 16, 100, 1000)},
         **{f"values times {factor}": _times(factor) for factor in (255, 16, 100, 1000)},

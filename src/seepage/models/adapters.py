@@ -185,7 +185,10 @@ class XGBoost(Adapter):
         self._booster = booster
         objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
         if objective not in ("binary:logistic", "binary:logitraw", "multi:softprob", "multi:softmax"):
-            raise InputError(f"this XGBoost model was trained for '{objective}', expected a classification objective")
+            raise InputError(
+                f"this XGBoost model was trained for '{objective}', expected a classification objective that gives "
+                "probabilities: wrap a callable and declare its outputs"
+            )
 
     def answer(self, batch: np.ndarray) -> np.ndarray:
         return self._booster.inplace_predict(_rows(batch), predict_type="margin")

@@ -233,5 +233,6 @@ def _check_probabilities(block: np.ndarray, tolerance: float, first_record: int,
         worst = np.max(np.abs(sums[row] - 1))
         raise InputError(
             f"the probabilities of record {first_record + row} miss a sum of 1 by {worst:.3g}: give one for every "
-            "class, and divide each row by its sum if they were rounded or are those of one sigmoid for each class"
+            "class; if they were rounded, or are those of one sigmoid for each class, divide each row by its sum (a "
+            "callable around the model can)"
         )

@@ -136,7 +136,9 @@ class Line:
 
     def _model(self, key: str, recipe: Recipe) -> nn.Module:
         module = recipe.skeleton(self.world.image_shape, self.world.n_classes)
-        module.load_state_dict({name: torch.from_numpy(values) for name, values in self._store.read(key).items()})
+        module.load_state_dict(
+            {name: torch.from_numpy(values) for name, values in self._store.read(key).arrays.items()}
+        )
         return module.eval()
 
     # Priors
@@ -191,8 +193,9 @@ class Line:
     def images(self, seed: int, target: str, attack: str) -> tuple[Tensor, np.ndarray, dict[str, float]]:
         """All reconstructions, their labels, and what one of them cost on average."""
         keys = [self._images_key(seed, target, attack, label) for label in self.world.attacked]
-        made = np.concatenate([self._store.read(key)["images"] for key in keys])
-        spent = [self._store.about(key) for key in keys]
+        found = [self._store.read(key) for key in keys]
+        made = np.concatenate([one.arrays["images"] for one in found])
+        spent = [one.about for one in found]
         cost = {name: float(np.mean([one[name] for one in spent])) for name in spent[0]}
         return torch.from_numpy(made), np.repeat(self.world.attacked, self.per_class), cost
 
@@ -216,7 +219,7 @@ class Line:
 
     def baselines(self, seed: int, target: str, kind: str) -> dict[str, Tensor]:
         """Images that no attack made, one for each label that `images` has."""
-        arrays = self._store.read(self._baselines_key(seed, target, kind))
+        arrays = self._store.read(self._baselines_key(seed, target, kind)).arrays
         return {name: torch.from_numpy(arrays[name]) for name in BASELINES}
 
     # Keys

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from seepage.errors import DataFileError, StorageError, TrainingError
+from seepage.writing import make_folder, whole_file
 
 AVERAGE = 0.999  # decay of the moving average of the generator's weights
 CHECKPOINT_STEPS = 500
@@ -86,7 +87,7 @@ class Duel(ABC):
             for place, state in optimiser.state_dict()["state"].items():
                 tensors |= {f"adam.{name}.{place}.{key}": value for key, value in state.items()}
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
         except OSError as error:
             raise StorageError(f"cannot write to the folder {path.parent}: {error.strerror}") from None
         write_tensors(path, tensors, {"settings": self._described(), "steps_done": self.steps_done})
@@ -168,16 +169,11 @@ def finite(network: nn.Module) -> None:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """One safetensors file, whole or not at all."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     try:
-        with open(part, "wb") as file:
+        with whole_file(path) as file:
             file.write(safetensors.torch.save(content, metadata={"about": json.dumps(about)}))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise StorageError(f"cannot write {path}: {error.strerror}") from None
 
 

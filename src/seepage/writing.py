@@ -1,17 +1,26 @@
-"""Files that are written whole or not at all, in folders that are their owner's alone."""
+"""Files that are written whole or not at all, in folders that are their owner's alone, and known again when read."""
 
+import hashlib
+import json
 import os
 import re
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import numpy as np
 
 OLD_S = 3600.0  # a part that nothing was written to for so long has no writer any more
 _PART = re.compile(r".+\.[\w-]+-\d+-[0-9a-f]{8}\.part")
+
+
+class DamagedFile(UserWarning):
+    """A file of a run is not what was written; it is made again."""
 
 
 @contextmanager
@@ -80,3 +89,17 @@ def sweep(folder: str | os.PathLike) -> None:
                 part.unlink()
         except OSError:
             continue  # another process was faster, or it is somebody else's
+
+
+def payload_digest(key: str, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of all that a file holds: key, what was said about it, names, dtypes, shapes and bytes."""
+    shapes = [[name, str(arrays[name].dtype), list(arrays[name].shape)] for name in sorted(arrays)]
+    found = hashlib.sha256(json.dumps([key, dict(about), shapes], sort_keys=True).encode())
+    for name, _, _ in shapes:
+        found.update(np.ascontiguousarray(arrays[name]))
+    return found.hexdigest()
+
+
+def warn_damaged(message: str) -> None:
+    # Explicitly: one line, without a place in this package's code, and as often as it happens.
+    warnings.warn_explicit(message, DamagedFile, filename="seepage", lineno=0)

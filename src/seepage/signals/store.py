@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import re
-import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -27,14 +26,12 @@ from pydantic import ValidationError
 
 from seepage.errors import StorageError
 from seepage.signals.manifest import SCHEMA, Manifest
-from seepage.writing import make_folder, sweep, whole_file
+from seepage.writing import DamagedFile, make_folder, payload_digest, sweep, warn_damaged, whole_file
+
+__all__ = ["Content", "DamagedFile", "Like", "RunFolder", "digest", "n_units", "run_status"]
 
 # What arrays must be: by name the dtype and the shape, None where any length will do.
 Like = Mapping[str, tuple[str, tuple[int | None, ...]]]
-
-
-class DamagedFile(UserWarning):
-    """A file of a run is not what was written; it is made again."""
 
 
 class Content(NamedTuple):
@@ -47,11 +44,6 @@ class Content(NamedTuple):
 def digest(value: Any) -> str:
     """SHA-256 of a JSON value in canonical form, in hexadecimal."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def warn_damaged(message: str) -> None:
-    # Explicitly: one line, without a place in this package's code, and as often as it happens.
-    warnings.warn_explicit(message, DamagedFile, filename="seepage", lineno=0)
 
 
 class RunFolder:
@@ -167,7 +159,7 @@ class RunFolder:
 
     def _write(self, path: Path, key: str, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
         arrays = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
-        written = {"key": key, "about": dict(about), "sha256": _payload_digest(key, about, arrays)}
+        written = {"key": key, "about": dict(about), "sha256": payload_digest(key, about, arrays)}
         # One entry, because the order of several would differ from file to file.
         self._write_bytes(path, safetensors.numpy.save(arrays, metadata={"seepage": json.dumps(written)}))
 
@@ -183,15 +175,6 @@ class RunFolder:
             raise StorageError(
                 f"cannot write {path}: {error.strerror}; everything committed before is kept, {advice}"
             ) from None
-
-
-def _payload_digest(key: str, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 of all that a file holds: key, what was said about it, names, dtypes, shapes and bytes."""
-    shapes = [[name, str(arrays[name].dtype), list(arrays[name].shape)] for name in sorted(arrays)]
-    found = hashlib.sha256(json.dumps([key, dict(about), shapes], sort_keys=True).encode())
-    for name, _, _ in shapes:
-        found.update(np.ascontiguousarray(arrays[name]))
-    return found.hexdigest()
 
 
 def _read(path: Path, key: str) -> Content:
@@ -238,7 +221,7 @@ def _content(path: Path, key: str) -> Content:
         raise _Damaged("it has no checksum, as files of other versions")
     if written.get("key") != key:
         raise _Damaged("it belongs in another place: its key is another one")
-    if written["sha256"] != _payload_digest(key, written["about"], arrays):
+    if written["sha256"] != payload_digest(key, written["about"], arrays):
         raise _Damaged("its content does not have the checksum that was written with it")
     return Content(arrays, written["about"])
 

@@ -204,9 +204,10 @@ def test_a_replay_gives_the_same_numbers_where_the_planner_would_choose_otherwis
         ({"recipe": Recipe(RECIPE.model, epochs=3, batch_size=64)}, "'models' trained other models"),
         ({"rng": 1}, "cannot be replayed to the same numbers: seed 0 there, 1 here: replay the result"),
         ({"engine": "single"}, "engine= does not go with replay="),
+        ({"shelf": "shelf"}, "shelf= does not go with replay="),
         ({"recipe": None, "references": None}, "replay= needs a recipe="),
     ],
-    ids=["models", "records", "recipe", "seed", "engine", "no recipe"],
+    ids=["models", "records", "recipe", "seed", "engine", "shelf", "no recipe"],
 )
 def test_a_result_of_another_audit_cannot_be_replayed(there, tmp_path, monkeypatch, change, said):
     monkeypatch.setattr(collecting.TrainUnit, "__call__", None)  # nothing is trained

@@ -408,6 +408,13 @@ def test_a_damaged_model_on_the_shelf_is_named_and_trained_again(tmp_path, worke
     assert [file.read_bytes() for file in files] == before
 
 
+def test_a_model_on_the_shelf_of_another_version_is_trained_again(tmp_path, monkeypatch):
+    run(folder=tmp_path / "one", engine="single", shelf=tmp_path / "shelf", columns=COLUMNS[:, :1])
+    monkeypatch.setattr(seepage, "__version__", "99")
+    with pytest.warns(DamagedFile, match="written for other version"):
+        run(folder=tmp_path / "two", engine="single", shelf=tmp_path / "shelf", columns=COLUMNS[:, :1])
+
+
 def test_a_unit_of_another_shape_with_a_checksum_of_its_own_is_made_again(tmp_path):
     first = run(folder=tmp_path, engine="single")
     key = manifest(tmp_path)["units"][3]["key"]

@@ -136,7 +136,7 @@ def audit(
             f"audit: origin must be one of {', '.join(ORIGINS)}, got '{origin}': only the audit itself draws"
         )
     if replay is not None:
-        refuse("replay=, which brings its own", engine=engine)
+        refuse("replay=", engine=engine, shelf=shelf)  # models on a shelf may have been trained by another plan
         if recipe is None:
             raise InputError("audit: replay= needs a recipe=: nothing else trains models")
         replay = Replay.of(replay, seed=root_seed)

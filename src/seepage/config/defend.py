@@ -12,7 +12,7 @@ from pydantic import Field
 from seepage.config.parts import DataConfig, RecipeConfig, check_architecture
 from seepage.config.reading import Task
 from seepage.errors import DataFileError, InputError, StorageError
-from seepage.writing import make_folder, whole_file
+from seepage.writing import make_folder, sweep, whole_file
 
 MODEL, MEMBERSHIP, CONFIG, SUMMARY = "model.safetensors", "membership.npz", "defended.yaml", "summary.json"
 
@@ -69,6 +69,7 @@ class DefendConfig(Task):
         members[rng.choice(left, max(1, round(self.members * len(left))), replace=False)] = True
         try:
             make_folder(self.out)
+            sweep(self.out)
         except OSError as error:
             raise StorageError(f"cannot write to the folder {self.out}: {error.strerror}") from None
         with Progress(console=Console(stderr=True), disable=not progress, transient=True) as bar:

@@ -102,14 +102,15 @@ class TrainUnit:
             return train_models(self.recipe, self.records, members, seeds, **how)
         shelf, bare = RunFolder(self.shelf), replace(self.recipe, wrapper=None)
         like = _like(bare, self.pool)
-        weights = {model: shelf.find(_shelf_key(self.keys[model]), like) for model in models}
+        made_by = {"version": seepage.__version__}
+        weights = {model: shelf.find(_shelf_key(self.keys[model]), like, made_by) for model in models}
         weights = {model: None if found is None else found.arrays for model, found in weights.items()}
         new = [place for place, model in enumerate(models) if weights[model] is None]
         if new:
             made = train_models(bare, self.records, [members[p] for p in new], [seeds[p] for p in new], **how)
             for place, module in zip(new, made, strict=True):
                 weights[models[place]] = _weights(module)
-                shelf.write(_shelf_key(self.keys[models[place]]), weights[models[place]], {})
+                shelf.write(_shelf_key(self.keys[models[place]]), weights[models[place]], made_by)
         modules = [_rebuilt(bare, self.pool, weights[model]).to(self.device) for model in models]
         return wrapped(self.recipe, modules, self.records, members, seeds, self.held_out)
 
@@ -187,6 +188,7 @@ def collect(
         executor: where units run; by default in this process or in local processes, as planned.
         device: "cpu" or "cuda"; by default the GPU where there is one.
         replay: a plan to follow instead of timing this machine; `workers` may still be others, the bits are the same.
+            Models that a shelf has are taken from there, whatever their plan was.
         progress: show a bar with the time left.
 
     Raises:

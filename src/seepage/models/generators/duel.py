@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from seepage.errors import DataFileError, StorageError, TrainingError
-from seepage.writing import make_folder, payload_digest, warn_damaged, whole_file
+from seepage.writing import make_folder, payload_digest, sweep, warn_damaged, whole_file
 
 AVERAGE = 0.999  # decay of the moving average of the generator's weights
 CHECKPOINT_STEPS = 500
@@ -68,6 +68,8 @@ class Duel(ABC):
             StorageError: the folder cannot be written, or holds the training of another generator.
         """
         checkpoint = None if folder is None else Path(folder) / "training.safetensors"
+        if checkpoint is not None:
+            sweep(checkpoint.parent)
         if checkpoint is not None and checkpoint.exists():
             try:
                 self.restore(checkpoint)

@@ -412,7 +412,7 @@ def test_a_broken_manifest_is_told(there):
     worked("audit", "config.yaml")
     Path("configured/run/models/manifest.json").write_text("{")
     for arguments in (("status", "configured"), ("audit", "config.yaml")):
-        assert "manifest.json is not readable" in told(*arguments)
+        assert "manifest.json is no manifest of a run" in told(*arguments)
 
 
 def test_a_full_disk_is_told_and_what_is_finished_is_kept(there, monkeypatch):

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 
 from seepage.errors import InputError, MissingExtraError, SeepageError, StorageError, TrainingError
 from seepage.execution import Inline, Processes
-from seepage.execution.local import ATTEMPTS, _Worker
+from seepage.execution.local import ATTEMPTS, _Worker, worker_environment
 
 
 def nothing(position, fraction):
@@ -178,6 +179,44 @@ def test_workers_have_one_thread():
     assert run(Processes(1), lambda unit, report: [os.environ[name] for name in names], [0]) == {0: ["1"] * 3}
 
 
+def test_workers_are_told_no_secret_of_their_parent(monkeypatch):
+    secrets = ("AWS_SECRET_ACCESS_KEY", "DATABASE_URL", "GITHUB_TOKEN", "OMPANY_PASSWORD", "MY_PATH", "PYTHO")
+    needed = ("CUDA_VISIBLE_DEVICES", "TORCH_HOME", "SEEPAGE_OWN", "LC_TIME", "OPENBLAS_CORETYPE")
+    for name in (*secrets, *needed):
+        monkeypatch.setenv(name, f"value of {name}")
+    there = run(Processes(1), lambda unit, report: dict(os.environ), [0])[0]
+    assert not [name for name in secrets if name in there]
+    assert {name: there[name] for name in needed} == {name: f"value of {name}" for name in needed}
+    assert there["PATH"] == os.environ["PATH"]
+    assert there["OMP_NUM_THREADS"] == "1"
+
+
+def test_a_recipe_s_own_variables_are_passed_on_by_name():
+    parent = {"HF_TOKEN": "1", "MY_ONE": "2", "MY_TWO": "3", "OTHER": "4", "PATH": "/bin"}
+    there = worker_environment(parent | {"SEEPAGE_INHERIT": "HF_TOKEN, MY_*"})
+    assert {name: there[name] for name in parent if name in there} == {
+        "HF_TOKEN": "1", "MY_ONE": "2", "MY_TWO": "3", "PATH": "/bin"
+    }  # fmt: skip
+    assert parent.keys() <= worker_environment(parent | {"SEEPAGE_INHERIT": "*"}).keys()
+
+
+class SeepageWarning(UserWarning):
+    pass
+
+
+SeepageWarning.__module__ = "seepage.tests"
+
+
+def test_a_warning_of_this_package_reaches_the_parent():
+    def task(unit, report, kind=SeepageWarning):
+        warnings.warn("to whom it concerns", kind, stacklevel=1)
+        warnings.warn("for the log alone", UserWarning, stacklevel=1)
+
+    with pytest.warns(SeepageWarning, match="to whom it concerns") as heard:
+        run(Processes(1), task, [0])
+    assert len(heard) == 1
+
+
 def test_abandoning_a_map_ends_its_workers():
     results = Processes(2).map(square, [{"n": n} for n in range(4)], nothing)
     _, value = next(results)
@@ -249,6 +288,35 @@ def test_a_script_needs_no_main_guard_and_runs_once(tmp_path):
     )
     out, err = process.communicate(timeout=PATIENCE_S)
     assert (out, err) == ("started\n[8, 15, 22]\n", "")
+
+
+WITH_RECORDS = """
+    import os, pathlib, sys, time
+    from seepage.execution import Processes
+
+    folder, records = pathlib.Path(sys.argv[1]), b"the records" * 100_000
+
+    def task(unit, report):
+        (folder / f"seen-{unit}").write_text(str(len(records)))
+        time.sleep(3600)
+
+    list(Processes(2).map(task, [0, 1], lambda p, f: None))
+"""
+
+
+def test_nothing_of_the_records_is_left_of_a_killed_parent(tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    process = script(tmp_path, WITH_RECORDS)
+    try:
+        wait_until(lambda: all((tmp_path / f"seen-{n}").exists() for n in (0, 1)) or process.poll() is not None)
+        assert list((tmp_path / "temporary").iterdir()) == []  # not even while it runs
+        process.kill()
+        process.communicate(timeout=PATIENCE_S)
+        assert list((tmp_path / "temporary").iterdir()) == []
+    finally:
+        process.kill()
+        process.communicate()
 
 
 SLEEPERS = """

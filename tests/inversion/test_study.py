@@ -19,6 +19,7 @@ from seepage.models.architectures import CNN
 from seepage.models.train import train
 from seepage.report.inversion_result import InversionResult
 from seepage.report.reading import load_result
+from seepage.writing import DamagedFile
 from tests.inversion.drawn import JUDGE, PRIORS, RECIPE, bars
 
 QUICK = {"recipe": RECIPE, "judge": JUDGE, "priors": PRIORS, "budget": Budget(8, 1, 40), "random": 8, "workers": 0}
@@ -127,7 +128,18 @@ def test_a_stopped_study_goes_on_class_by_class(tmp_path, monkeypatch):
     (tmp_path / "parts" / "run" / "units" / lost).unlink()
     monkeypatch.setattr("seepage.inversion.line.train_models", None)
     study(tmp_path / "parts", fisher=False)
-    np.testing.assert_allclose(images(tmp_path / "parts")[lost], images(tmp_path / "whole")[lost], atol=1e-4)
+    np.testing.assert_array_equal(images(tmp_path / "parts")[lost], images(tmp_path / "whole")[lost])
+    # One is damaged: so is that.
+    path, kept = tmp_path / "parts" / "run" / "units" / lost, digest(tmp_path / "parts")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.warns(DamagedFile, match=f"{lost} cannot be used"):
+        study(tmp_path / "parts", fisher=False)
+    np.testing.assert_array_equal(images(tmp_path / "parts")[lost], images(tmp_path / "whole")[lost])
+    assert {k: v for k, v in digest(tmp_path / "parts").items() if k != lost} == {
+        k: v for k, v in kept.items() if k != lost
+    }
     assert again.targets[0].attacks[0].accuracy == whole.targets[0].attacks[0].accuracy
 
 

@@ -10,6 +10,7 @@ from seepage import Pool
 from seepage.errors import DataFileError, InputError, StorageError
 from seepage.models.generators import Generator, train_gan
 from seepage.models.generators import gan as code
+from seepage.writing import DamagedFile
 
 
 def rng(seed=0):
@@ -131,6 +132,33 @@ def test_a_killed_training_goes_on_to_the_same_generator(tmp_path, monkeypatch, 
     assert same(weights(train_gan(digits(), **given, rng=rng(), folder=tmp_path, report=seen.append)), whole)
     assert not seen
     assert [path.name for path in tmp_path.iterdir()] == ["training.safetensors"]
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "no checksum"])
+def test_a_damaged_state_is_named_and_the_training_begins_again(tmp_path, how):
+    given = {"n_steps": 3, "batch_size": 8, "width": 4, "folder": tmp_path}
+    whole, path = weights(train_gan(digits(), **given, rng=rng())), tmp_path / "training.safetensors"
+    content = bytearray(path.read_bytes())
+    if how == "flipped":
+        content[-5] ^= 1
+    elif how == "cut":
+        del content[-5:]
+    else:
+        content[content.index(b"sha256")] ^= 1
+    path.write_bytes(content)
+    with pytest.warns(DamagedFile, match="training.safetensors .*: it is made again from the first step"):
+        assert same(weights(train_gan(digits(), **given, rng=rng())), whole)
+    assert same(weights(train_gan(digits(), **given, rng=rng())), whole)
+
+
+def test_a_damaged_generator_is_refused(tmp_path):
+    made = train_gan(digits(), n_steps=1, batch_size=8, width=4, rng=rng())
+    made.save(tmp_path / "g.safetensors")
+    content = bytearray((tmp_path / "g.safetensors").read_bytes())
+    content[-5] ^= 1
+    (tmp_path / "g.safetensors").write_bytes(content)
+    with pytest.raises(DataFileError, match="is damaged: it does not have the checksum of its content"):
+        type(made).load(tmp_path / "g.safetensors")
 
 
 @pytest.mark.parametrize("change", [{"n_steps": 3}, {"width": 5}, {"batch_size": 4}, {"rng": rng(7)}])

@@ -6,10 +6,12 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
 import time
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +28,7 @@ from seepage.models.batches import Records
 from seepage.models.engines import Single
 from seepage.signals.collect import collect, seed_of, training_keys
 from seepage.signals.queries import QUERIES
-from seepage.signals.store import RunFolder
+from seepage.signals.store import DamagedFile, RunFolder
 
 RNG = np.random.default_rng(0)
 POOL = Pool(RNG.normal(size=(60, 6)).astype(np.float32), RNG.integers(0, 3, 60))
@@ -344,14 +346,206 @@ def test_unit_keys_depend_on_engine_queries_weights_and_version_too(tmp_path, mo
     assert keys("again") == found[0]
 
 
-def test_a_damaged_unit_is_named_and_made_anew_once_deleted(tmp_path):
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def swap(one, other):
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+
+
+DAMAGE = {
+    "swapped": lambda one, other: swap(one, other),
+    "flipped": lambda one, other: flip(one),
+    "cut": lambda one, other: one.write_bytes(one.read_bytes()[:40]),
+    "zeroed": lambda one, other: one.write_bytes(bytes(one.stat().st_size)),
+    "another's": lambda one, other: one.write_bytes(other.read_bytes()),
+    "gone": lambda one, other: one.unlink(),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+@pytest.mark.parametrize("what", ["units", "weights"])
+def test_what_is_damaged_is_named_and_made_again(tmp_path, what, how):
+    first = run(folder=tmp_path, engine="single", live=(1, 4))
+    before, whole_weights = units(tmp_path), weights_of(first)
+    files = sorted((tmp_path / what).glob("*.safetensors"))[:2]
+    DAMAGE[how](*files)
+    n_damaged = {"swapped": 2, "gone": 0}.get(how, 1)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        again = run(folder=tmp_path, engine="single", live=(1, 4))
+    assert [warning.category for warning in said] == [DamagedFile] * n_damaged
+    assert all("it is made again" in str(w.message) and str(tmp_path / what) in str(w.message) for w in said)
+    assert again.n_resumed == 6 - max(1, n_damaged)
+    assert sum(when != before[name] for name, when in units(tmp_path).items()) == max(1, n_damaged)
+    assert sha(again.logits) == sha(first.logits)
+    assert weights_of(again) == whole_weights
+    assert run(folder=tmp_path, engine="single", live=(1, 4)).n_resumed == 6
+
+
+def weights_of(found):
+    return {model: {k: v.tolist() for k, v in module.state_dict().items()} for model, module in found.modules.items()}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_damaged_model_on_the_shelf_is_named_and_trained_again(tmp_path, workers):
+    shelf = tmp_path / "shelf"
+    options = {"engine": "single", "shelf": shelf, "workers": workers}
+    first = run(folder=tmp_path / "one", **options)
+    files = sorted((shelf / "units").iterdir())
+    assert len(files) == 6
+    before = [file.read_bytes() for file in files]
+    flip(files[2])
+    with pytest.warns(DamagedFile, match=f"{files[2].name} cannot be used") as said:
+        again = run(folder=tmp_path / "two", **options)
+    assert len(said) == 1
+    assert sha(again.logits) == sha(first.logits)
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_a_model_on_the_shelf_of_another_version_is_trained_again(tmp_path, monkeypatch):
+    run(folder=tmp_path / "one", engine="single", shelf=tmp_path / "shelf", columns=COLUMNS[:, :1])
+    monkeypatch.setattr(seepage, "__version__", "99")
+    with pytest.warns(DamagedFile, match="written for other version"):
+        run(folder=tmp_path / "two", engine="single", shelf=tmp_path / "shelf", columns=COLUMNS[:, :1])
+
+
+def test_a_unit_of_another_shape_with_a_checksum_of_its_own_is_made_again(tmp_path):
     first = run(folder=tmp_path, engine="single")
-    path = tmp_path / "units" / sorted(units(tmp_path))[0]
-    path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(StorageError, match=f"{path.name} cannot be read .*delete it and run again"):
+    key = manifest(tmp_path)["units"][3]["key"]
+    good = RunFolder(tmp_path).read(key)
+    for logits, models in (
+        (good.arrays["logits"][..., :2], [3]),
+        (good.arrays["logits"][:, :59], [3]),
+        (good.arrays["logits"].astype(np.float64), [3]),
+        (good.arrays["logits"], [2]),
+    ):
+        RunFolder(tmp_path).write(key, {"logits": logits}, {**good.about, "models": models})
+        with pytest.warns(DamagedFile, match=key):
+            again = run(folder=tmp_path, engine="single")
+        assert again.n_resumed == 5
+        assert sha(again.logits) == sha(first.logits)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content["units"].pop(),
+        lambda content: content["units"].append({"key": "0" * 32, "models": [6]}),
+        lambda content: content["units"][0].update(key="0" * 32),
+        lambda content: content["plan"].update(chunk=2),
+        lambda content: content["plan"].update(engine="stacked"),
+        lambda content: content["units"].__setitem__(slice(0, 2), [{"key": "0" * 32, "models": [0, 1]}]),
+        lambda content: [
+            unit.update(key=other["key"]) for unit, other in zip(content["units"], manifest_keys(content), strict=True)
+        ],
+    ],
+    ids=["too few", "too many", "key", "chunk", "engine", "together", "turned"],
+)
+def test_a_manifest_whose_units_do_not_follow_from_its_plan_is_refused(tmp_path, change):
+    run(folder=tmp_path, engine="single")
+    content = manifest(tmp_path)
+    change(content)
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    before = units(tmp_path)
+    with pytest.raises(StorageError, match=r"was changed: its units are not those .*Choose another folder, or delete"):
         run(folder=tmp_path, engine="single")
-    path.unlink()
-    assert sha(run(folder=tmp_path, engine="single").logits) == sha(first.logits)
+    assert units(tmp_path) == before
+
+
+def manifest_keys(content):
+    """The units with their keys the other way round."""
+    return [dict(unit) for unit in reversed(content["units"])]
+
+
+def test_a_plan_for_a_device_that_is_not_here_is_refused(tmp_path, monkeypatch):
+    run(folder=tmp_path, engine="single")
+    content = manifest(tmp_path)
+    content["plan"]["device"] = "cuda"
+    keys = training_keys(RECIPE, POOL, COLUMNS, 3)
+    content["units"] = collecting._units(keys, collecting.Plan(**content["plan"]), content["identity"])
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="'cuda', and there is none here: choose another folder"):
+        run(folder=tmp_path, engine="single")
+
+
+def test_answers_that_are_not_there_after_all_are_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(collecting.TrainUnit, "__call__", lambda self, unit, report: {})
+    with pytest.raises(StorageError, match=r"answers of 6 of 6 models are not there .*check that disk"):
+        run(folder=tmp_path, engine="single")
+
+
+def test_several_at_once_in_one_folder_all_succeed(tmp_path):
+    (tmp_path / "script.py").write_text(textwrap.dedent(KILLED))
+    np.savez(tmp_path / "data.npz", inputs=POOL.inputs, labels=POOL.labels, columns=COLUMNS)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "script.py", "shared", "data.npz", "0", "harmless"]
+    drivers = [
+        subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    said = [driver.communicate(timeout=300)[1] for driver in drivers]
+    assert [(driver.returncode, text) for driver, text in zip(drivers, said, strict=True)] == [(0, "")] * 3
+    assert len(units(tmp_path / "shared")) == 6
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_parts_of_killed_writers_are_swept_when_they_are_old(tmp_path):
+    run(folder=tmp_path, engine="single")
+    old, young = (f"{'0' * 32}.safetensors.there-{pid}-0123abcd.part" for pid in (1, 2))
+    for folder in ("", "units"):
+        for name in (old, young, "mine.part"):
+            (tmp_path / folder / name).write_text("half")
+            if name != young:
+                os.utime(tmp_path / folder / name, (0, 0))
+    run(folder=tmp_path, engine="single")
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.part")}
+    assert left == {young, "mine.part", f"units/{young}", "units/mine.part"}
+
+
+def test_a_run_s_files_are_its_owner_s_alone(tmp_path):
+    run(folder=tmp_path / "above" / "run", engine="single", live=(0,))
+    for path in (tmp_path / "above", *(tmp_path / "above").rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_a_replayed_plan_gives_the_same_bits_where_the_planner_would_choose_otherwise(tmp_path, monkeypatch):
+    slow = {"n": 0}
+
+    def the_larger_the_slower(training):
+        slow["n"] += 1
+        return 1e-3 * slow["n"] ** 3
+
+    first = run(engine=None, workers=None)
+    monkeypatch.setattr("seepage.models.plan._seconds_per_step", the_larger_the_slower)
+    other = run(engine=None, workers=None)
+    assert (first.plan.engine, first.plan.chunk) != (other.plan.engine, other.plan.chunk)
+    monkeypatch.setattr(collecting, "plan", None)  # nothing is timed
+    for workers in (None, 0, 2):
+        again = run(engine=None, workers=workers, replay=first.plan, folder=tmp_path / str(workers))
+        assert sha(again.logits) == sha(first.logits)
+        assert sha(run(engine=None, workers=0, replay=other.plan).logits) == sha(other.logits)
+    with pytest.raises(StorageError, match=r"another plan than the one to replay.*or leave replay out"):
+        run(engine=None, replay=other.plan, folder=tmp_path / "None")
+    run(engine=None, replay=first.plan, folder=tmp_path / "None")
+
+
+def test_a_plan_that_does_not_suit_is_refused(monkeypatch):
+    plan = run(engine="stacked").plan
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match=r"trains 6 models at a time .* does not suit 2 models .*leave replay out"):
+        run(engine=None, replay=plan, columns=COLUMNS[:, :2])
+    with pytest.raises(InputError, match=r"by the engine 'procedure'.* does not suit 6 models"):
+        run(engine=None, replay=replace(plan, engine="procedure"))
+    with pytest.raises(InputError, match=r"'cuda', and there is none here: leave replay out"):
+        run(engine=None, replay=replace(plan, device="cuda"))
+    with pytest.raises(InputError, match="replay brings engine and device: leave them out"):
+        run(engine="single", replay=plan)
 
 
 def test_a_full_disk_stops_a_run_that_can_go_on(tmp_path, monkeypatch):
@@ -359,7 +553,7 @@ def test_a_full_disk_stops_a_run_that_can_go_on(tmp_path, monkeypatch):
 
     def until_full(source, target):
         replaced.append(target)
-        if len(replaced) > 3:  # the manifest and two units
+        if len(replaced) > 2:  # two units
             raise OSError(28, os.strerror(28))
         replace_file(source, target)
 
@@ -415,4 +609,6 @@ def test_a_resumed_run_counts_what_its_units_took_before(tmp_path):
     kept = units(tmp_path)
     again = run(folder=tmp_path, engine="single", workers=1)
     assert again.n_resumed == len(kept) == 6
-    assert again.seconds > sum(RunFolder(tmp_path).about(unit.removesuffix(".safetensors"))["seconds"] for unit in kept)
+    assert again.seconds > sum(
+        RunFolder(tmp_path).read(unit.removesuffix(".safetensors")).about["seconds"] for unit in kept
+    )

@@ -17,6 +17,7 @@ from seepage.auditing.evidence import Evidence
 from seepage.auditing.findings import Scored, measure, score
 from seepage.auditing.gather import DEFAULT_REFERENCES, Arrays, Run, evidence_from_pool, pool_from_lists, refuse
 from seepage.auditing.outputs import evidence_from_outputs
+from seepage.auditing.replay import Replay
 from seepage.auditing.settings import Settings
 from seepage.auditing.verdict import claim_of, decide, lower_bound, smallest_leak
 from seepage.data import Membership, Pool
@@ -26,6 +27,7 @@ from seepage.models.access import Access
 from seepage.models.recipe import Recipe
 from seepage.report import result as report
 from seepage.signals.queries import queries as query_set
+from seepage.writing import make_folder, sweep, whole_file
 
 ORIGINS = ("declared", "unknown")
 VALIDATION = 0.1  # share of the records, where a membership is drawn for a recipe that chooses by some
@@ -58,6 +60,7 @@ def audit(
     engine: str | None = None,
     workers: int | None = None,
     executor: Executor | None = None,
+    replay: str | os.PathLike | None = None,
     progress: bool = False,
     command: str | None = None,
     config: Mapping[str, Any] | None = None,
@@ -99,13 +102,17 @@ def audit(
         keep_weights: keep the reference models' weights in `out`.
         shelf: a folder of trained models that audits share: those whose recipes differ in the wrapper alone train once.
         engine, workers, executor: fix how models are trained instead of letting the planner choose.
+        replay: a `result.json`, or its folder, of the same audit on another machine: models are trained as they were
+            there, not as this machine's timing would have them, so that the numbers are the same to the last bit.
         progress: show progress bars.
         command: what reproduces this audit, for the report.
         config: the configuration that it came from, recorded as it is.
         rng: a seed or a generator; one root seed is drawn from it and recorded.
 
     Raises:
-        InputError: the arguments do not fit together, or arrays have wrong shapes or values.
+        InputError: the arguments do not fit together, or arrays have wrong shapes or values; the result to replay
+            is of another audit.
+        DataFileError: there is no result to replay.
         StorageError: `out` cannot be written or holds another run.
         TrainingError: a training failed.
 
@@ -128,9 +135,14 @@ def audit(
         raise InputError(
             f"audit: origin must be one of {', '.join(ORIGINS)}, got '{origin}': only the audit itself draws"
         )
+    if replay is not None:
+        refuse("replay=", engine=engine, shelf=shelf)  # models on a shelf may have been trained by another plan
+        if recipe is None:
+            raise InputError("audit: replay= needs a recipe=: nothing else trains models")
+        replay = Replay.of(replay, seed=root_seed)
     folder = None if out is None else _writable(Path(out))
     shelf = None if shelf is None else Path(shelf)
-    run = Run(recipe, root_seed, queries, folder, keep_weights, engine, workers, executor, progress, shelf)
+    run = Run(recipe, root_seed, queries, folder, keep_weights, engine, workers, executor, progress, shelf, replay)
     if outputs is not None:
         lists = {"members": members, "nonmembers": nonmembers, "population": population, "known": known or None}
         refuse("outputs", model=model, pool=pool, membership=membership, recipe=recipe, layer=layer, **lists)
@@ -196,7 +208,7 @@ def audit(
         groups=tables.group_slices(scored, evidence, measure_rng),
         prior=settings.prior,
         target=tables.target(evidence, rows, settings, target_rng),
-        training=tables.training(evidence, rows, settings),
+        training=tables.training(evidence, rows, settings, run.plans),
         provenance=tables.provenance(evidence, settings, root_seed, started, command, asked, queries, config),
     )
     if folder is not None:
@@ -215,7 +227,8 @@ def _check_access(attacks: Mapping[str, Attack], access: Access | str | None) ->
 def _writable(folder: Path) -> Path:
     """The folder, made before anything is computed for it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
+        sweep(folder)
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:
@@ -238,20 +251,17 @@ def _check_sides(members: np.ndarray, n_twins: int, n_repeats: int) -> None:
 def _write(folder: Path, result: report.AuditResult, scored: Scored, evidence: Evidence) -> None:
     """`result.json`, `report.html`, `scores.npz`, `together.npz` and `rows.npy` in the audit's folder."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         one = scored.members.shape[1] == 1
         files = {"scores": {**scored.scores, "membership": scored.members}, "together": per_record(scored)}
         for name, arrays in files.items():
-            part = folder / f"{name}.npz.part"
-            with open(part, "wb") as file:
+            with whole_file(folder / f"{name}.npz") as file:
                 np.savez_compressed(file, **{key: array[:, 0] if one else array for key, array in arrays.items()})
-            os.replace(part, folder / f"{name}.npz")
-        np.save(folder / "rows.npy", scored.rows)
+        with whole_file(folder / "rows.npy") as file:
+            np.save(file, scored.rows)
         result.save(folder / "result.json")
         result.report(folder / "report.html")
     except OSError as error:
-        for left in folder.glob("*.part"):
-            left.unlink(missing_ok=True)
         raise StorageError(
             f"cannot write the result to {folder}: {error.strerror or error}; finished trainings are kept, free some "
             "space and run the same command again"

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from seepage.attacks import Attack
 from seepage.auditing.evidence import TRAINED_HERE, Evidence, Training
+from seepage.auditing.replay import Replay, recorded
 from seepage.data import Membership, Pool
 from seepage.data.precision import check_float32
 from seepage.errors import InputError
@@ -20,8 +21,10 @@ from seepage.models.held_out import HeldOut
 from seepage.models.outputs import passing
 from seepage.models.recipe import Recipe
 from seepage.models.target import TargetModel
-from seepage.signals.collect import Collection, collect
+from seepage.report.result import RunPlan
+from seepage.signals.collect import Collection, collect, training_keys
 from seepage.signals.queries import queries as query_set
+from seepage.signals.store import digest
 
 Arrays = tuple[Any, Any]
 DEFAULT_REFERENCES = 64
@@ -41,6 +44,8 @@ class Run:
     executor: Executor | None
     progress: bool
     shelf: Path | None = None
+    replay: Replay | None = None
+    plans: dict[str, RunPlan] = field(default_factory=dict)  # of each run that was trained, for the result
 
     def train(
         self,
@@ -51,7 +56,11 @@ class Run:
         recipe: Recipe | None = None,
         live: Sequence[int] = (),
     ) -> Collection:
-        return collect(
+        replay = None
+        if self.replay is not None:
+            keys = training_keys(recipe or self.recipe, pool, columns, self.root_seed, held_out)
+            replay = self.replay.plan(name, len(keys), digest(keys))
+        made = collect(
             recipe or self.recipe,
             pool,
             columns,
@@ -65,9 +74,12 @@ class Run:
             engine=self.engine,
             workers=self.workers,
             executor=self.executor,
+            replay=replay,
             progress=self.progress,
             title=f"training {name}",
         )
+        self.plans[name] = recorded(made.plan, columns.shape[1], made.trainings)
+        return made
 
 
 def refuse(instead: str, **given: Any) -> None:

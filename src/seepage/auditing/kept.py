@@ -13,6 +13,7 @@ from seepage.attacks import Attack
 from seepage.attacks.objects import identity
 from seepage.auditing.evidence import Evidence
 from seepage.signals.store import RunFolder, digest
+from seepage.writing import sweep
 
 
 class Done(NamedTuple):
@@ -31,6 +32,8 @@ class Kept:
 
     def __init__(self, folder: Path, attacks: Mapping[str, Attack], evidence: Evidence, rows: np.ndarray, seed: int):
         self._folder = RunFolder(folder / "run" / "scores")
+        sweep(self._folder.path / "units")
+        self._like = {"scores": ("float64", (len(rows),))}
         self._identities = {name: identity(attack) for name, attack in attacks.items()}
         arrays = [evidence.logits, evidence.labels, rows, evidence.features, evidence.gradient_norm]
         self._rest = [
@@ -44,11 +47,12 @@ class Kept:
         ]
 
     def read(self, name: str, target: int) -> Done | None:
+        """What was kept of an attack; None where there is nothing, or a damaged file, which a warning names."""
         key = self._key(name, target)
-        if key is None or not self._folder.has(key):
+        found = key and self._folder.find(key, self._like, {"attack": name, "target": target})
+        if not found:
             return None
-        about = self._folder.about(key)
-        return Done(self._folder.read(key)["scores"], about["seconds"], about["n_asked"])
+        return Done(found.arrays["scores"], found.about["seconds"], found.about["n_asked"])
 
     def write(self, name: str, target: int, done: Done) -> None:
         key = self._key(name, target)

@@ -182,7 +182,7 @@ def _mean(each: np.ndarray, confidence: float, most: float | None) -> report.Est
     return report.Estimate(value=mean, low=max(0.0, mean - half), high=high, n=len(each))
 
 
-def training(evidence: Evidence, rows: np.ndarray, settings: Settings) -> report.Training | None:
+def training(evidence: Evidence, rows: np.ndarray, settings: Settings, plans: dict) -> report.Training | None:
     if evidence.training is None:
         return None
     plan, rows = evidence.training.plan, evidence.ordinary(rows)
@@ -198,6 +198,7 @@ def training(evidence: Evidence, rows: np.ndarray, settings: Settings) -> report
         single_step_s=plan.single_step_s,
         seconds=evidence.training.seconds,
         recipe=evidence.training.recipe,
+        plans=plans,
         train_accuracy=_accuracy(correct, members, settings.confidence),
         test_accuracy=_accuracy(correct, ~members, settings.confidence),
     )

@@ -54,6 +54,7 @@ def demo(out: Path, references: int, seed: int) -> None:
 @click.option("--alpha", type=float, help="Chance of a false alarm over all attacks.  [default: 0.05]")
 @click.option("--prior", type=float, help="Share of members among the records asked about.  [default: 0.5]")
 @click.option("--workers", type=click.IntRange(0), help="Processes that train.  [default: planned]")
+@click.option("--replay", type=click.Path(path_type=Path), help="Train as RESULT did (a result.json or its folder).")
 @click.option("--seed", type=click.IntRange(0), help="Everything random derives from it.  [default: 0]")
 @click.option("--show-values", is_flag=True, default=None, help="Put the exposed records' values into the report.")
 @click.option("--trust-code", is_flag=True, default=None, help="Open model files that can run code.")

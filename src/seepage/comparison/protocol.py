@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from seepage.models.recipe import Recipe
 from seepage.report.comparison_result import AttackInfo, Family
 from seepage.report.result import AuditResult
 from seepage.signals.store import digest
+from seepage.writing import whole_file
 
 # By what they see: the answers' values, those beside references, their order alone. What sees the label alone is in
 # `label_only`. Left out: confidence, which orders records as the loss does, and networks (nasr), which are trained
@@ -198,10 +198,9 @@ class Attackers:
             command=self.command,
             rng=seed,
         )
-        part = note.with_name(f"{note.name}.part")
         try:
-            part.write_text(json.dumps({"asked": asked, "result": _sha256(saved)}, indent=1))
-            os.replace(part, note)
+            with whole_file(note, encoding="utf-8") as file:
+                file.write(json.dumps({"asked": asked, "result": _sha256(saved)}, indent=1))
         except OSError as error:
             raise StorageError(f"cannot write {note}: {error.strerror}") from None
         return AuditResult.load(saved)  # as a resumed comparison reads it

@@ -25,6 +25,7 @@ from seepage.errors import InputError, StorageError
 from seepage.models.recipe import Recipe
 from seepage.report import comparison_result as report
 from seepage.report.result import Provenance
+from seepage.writing import make_folder, sweep
 
 
 def compare(
@@ -114,7 +115,8 @@ def compare(
     settings = settings if rate in settings.rates else changed(settings, rates=(*settings.rates, rate))
     attackers = Attackers(chosen, queries, access, controls, settings, engine, workers, progress, command, out / SHELF)
     try:
-        (out / TUNING).mkdir(parents=True, exist_ok=True)
+        make_folder(out / TUNING)
+        sweep(out)
     except OSError as error:
         raise StorageError(f"cannot write to {out}: {error.strerror}") from None
 

@@ -44,6 +44,7 @@ class AuditConfig(Task):
     show_values: bool = False
     engine: Literal["stacked", "single"] | None = None
     workers: int | None = Field(None, ge=0)
+    replay: Path | None = Field(None, description="a result of the same audit, whose plan is followed, not timed")
     keep_weights: bool = False
     seed: int = Field(0, ge=0)
     out: Path = Path("audit")
@@ -111,6 +112,7 @@ class AuditConfig(Task):
             "keep_weights": self.keep_weights,
             "engine": self.engine,
             "workers": self.workers,
+            "replay": self.replay,
             "progress": progress,
             "command": command,
             "config": self.model_dump(mode="json"),

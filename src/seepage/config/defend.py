@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from pydantic import Field
 from seepage.config.parts import DataConfig, RecipeConfig, check_architecture
 from seepage.config.reading import Task
 from seepage.errors import DataFileError, InputError, StorageError
+from seepage.writing import make_folder, sweep, whole_file
 
 MODEL, MEMBERSHIP, CONFIG, SUMMARY = "model.safetensors", "membership.npz", "defended.yaml", "summary.json"
 
@@ -68,7 +68,8 @@ class DefendConfig(Task):
         members = np.zeros(len(pool), dtype=bool)
         members[rng.choice(left, max(1, round(self.members * len(left))), replace=False)] = True
         try:
-            self.out.mkdir(parents=True, exist_ok=True)
+            make_folder(self.out)
+            sweep(self.out)
         except OSError as error:
             raise StorageError(f"cannot write to the folder {self.out}: {error.strerror}") from None
         with Progress(console=Console(stderr=True), disable=not progress, transient=True) as bar:
@@ -87,10 +88,10 @@ class DefendConfig(Task):
         subsets = {"members": members, "validation": membership.validation, "population": membership.population}
         try:
             for name, data in content.items():
-                part = self.out / f"{name}.part"
-                part.write_bytes(data)
-                os.replace(part, self.out / name)
-            np.savez_compressed(self.out / MEMBERSHIP, **subsets)
+                with whole_file(self.out / name) as file:
+                    file.write(data)
+            with whole_file(self.out / MEMBERSHIP) as file:
+                np.savez_compressed(file, **subsets)
         except OSError as error:
             raise StorageError(f"cannot write to {self.out}: {error.strerror}") from None
         return summary

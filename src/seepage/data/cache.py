@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import json
 import os
+import secrets
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ from typing import IO
 import numpy as np
 
 from seepage.errors import DataFileError, StorageError
+from seepage.writing import whole_file
 
 CHUNK_BYTES = 2**20
 MAX_UNPACKED_BYTES = 4 * 2**30  # several times the largest file known here; a bomb is far above
@@ -88,10 +90,8 @@ class Folder:
         names = [f"parsed-{key[:16]}-{k}.npy" for k in range(len(arrays))]
         try:
             for name, array in zip(names, arrays, strict=True):
-                part = self.path / f".{name}.{os.getpid()}.part"
-                with open(part, "wb") as file:
+                with whole_file(self.path / name, private=False) as file:
                     np.save(file, array, allow_pickle=False)
-                os.replace(part, self.path / name)
             self._write(index, [json.dumps(names).encode()])
         except (OSError, StorageError):
             pass  # no room to keep it: the arrays are still right
@@ -133,7 +133,7 @@ class Folder:
         pooch.get_logger().setLevel("WARNING")
         reasons = []
         for url in original.urls:
-            part = f".{os.getpid()}.part.{path.name}"
+            part = f".{os.getpid()}-{secrets.token_hex(4)}.part.{path.name}"
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with _ProgressBar(path.name) as bar:
@@ -153,17 +153,13 @@ class Folder:
 
     def _write(self, path: Path, chunks: Iterable[bytes]) -> None:
         """Write a file in one atomic step."""
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open(part, "wb") as file:
+            with whole_file(path, private=False) as file:
                 for chunk in chunks:
                     file.write(chunk)
-            os.replace(part, path)
         except OSError as error:
             raise StorageError(f"{path} cannot be written: {error.strerror or error}") from None
-        finally:
-            part.unlink(missing_ok=True)
 
 
 def cache_folder(cache: str | os.PathLike | None = None) -> Path:

@@ -9,6 +9,7 @@ import numpy as np
 
 from seepage.data.pool import BLOCK_BYTES, Pool, kept_dtype
 from seepage.errors import InputError, StorageError
+from seepage.writing import whole_file
 
 
 def pool_from_dataset(
@@ -71,15 +72,12 @@ def _mapped(path: Path, rows: Callable[[int, int], np.ndarray], shape: tuple[int
     Written in order rather than into a map: a full disk is then an error here, not a killed process.
     """
     step = max(1, BLOCK_BYTES // max(1, dtype.itemsize * int(np.prod(shape[1:]))))
-    part = path.with_name(path.name + ".part")
     try:
-        with open(part, "wb") as file:
+        with whole_file(path) as file:
             header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
             for start in range(0, shape[0], step):
                 file.write(rows(start, min(start + step, shape[0])).tobytes())
-        os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise StorageError(f"the pool's inputs cannot be written to {path}: {error.strerror}") from None
     return np.load(path, mmap_mode="c", allow_pickle=False)

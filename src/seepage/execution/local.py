@@ -4,6 +4,9 @@ Each worker is a fresh interpreter (`python -m seepage.execution.worker`), so a 
 `__main__` guard and nothing is forked under a running thread pool. A worker that dies takes only its
 unit with it: the unit is tried again, three times in all, in a new worker. A parent that dies takes its
 workers with it, because they watch the pipe that it holds open.
+
+The task, with all records in it, is handed over in a file that has no name: nothing is left of it when its last
+reader ends, however that happens. Workers share its pages in memory.
 """
 
 import base64
@@ -15,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import cloudpickle
@@ -37,19 +41,39 @@ WORKER_ENVIRONMENT = {
 }
 
 
+# What a worker takes from its parent: where things are, the language, and what numerical libraries read. Passwords,
+# tokens and all else stay out. Names that end in * stand for all that begin so.
+INHERITED = (
+    "PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TEMP", "TMP", "TZ", "LANG", "LANGUAGE", "LC_*", "XDG_CACHE_HOME",
+    "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_*", "PYTHON*", "VIRTUAL_ENV", "CONDA_PREFIX",
+    "CUDA*", "CUBLAS*", "CUDNN*", "NVIDIA*", "HIP*", "ROCR*", "TORCH*", "PYTORCH*",
+    "OMP_*", "GOMP_*", "KMP_*", "MKL_*", "OPENBLAS_*", "BLIS_*", "VECLIB_*", "NUMEXPR_*", "MALLOC_*", "SEEPAGE_*",
+    "SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT", "APPDATA", "LOCALAPPDATA", "USERPROFILE",
+)  # fmt: skip
+# Names, separated by commas, of what a recipe of one's own needs besides.
+ALSO_INHERITED = "SEEPAGE_INHERIT"
+
+
+def worker_environment(parent: Mapping[str, str]) -> dict[str, str]:
+    """The environment variables of a worker, from those of its parent."""
+    patterns = (*INHERITED, *(name.strip() for name in parent.get(ALSO_INHERITED, "").split(",")))
+    names, beginnings = set(patterns), tuple(p[:-1] for p in patterns if p.endswith("*"))
+    kept = {name: value for name, value in parent.items() if name in names or name.startswith(beginnings)}
+    return kept | WORKER_ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+
+
 class _Worker:
-    def __init__(self, name: int, task_file: str, inbox: queue.Queue):
-        environment = os.environ | WORKER_ENVIRONMENT
-        environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    def __init__(self, name: int, task: int, inbox: queue.Queue):
         self.name = name
         self.position: int | None = None
         self.log = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - lives as long as the worker
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "seepage.execution.worker", task_file],
+            [sys.executable, "-P", "-m", "seepage.execution.worker", str(task)],
+            pass_fds=[task],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
-            env=environment,
+            env=worker_environment(os.environ),
             start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends its workers
             text=True,
         )
@@ -98,13 +122,13 @@ class Processes:
         waiting = list(reversed(range(len(units))))
         attempts = [0] * len(units)
         inbox: queue.Queue = queue.Queue()
-        with tempfile.NamedTemporaryFile(suffix=".task") as task_file:
+        with tempfile.TemporaryFile() as task_file:
             cloudpickle.dump(task, task_file)
             task_file.flush()
             busy: set[_Worker] = set()
 
             def start() -> None:
-                worker = _Worker(len(busy), task_file.name, inbox)
+                worker = _Worker(len(busy), task_file.fileno(), inbox)
                 busy.add(worker)
                 hand_out(worker)
 
@@ -127,6 +151,8 @@ class Processes:
                         worker.position = None
                         if waiting:
                             hand_out(worker)
+                    elif message["kind"] == "warning":
+                        warnings.warn_explicit(_unpickled(message["pickle"]), None, filename="seepage", lineno=0)
                     elif message["kind"] == "error":
                         raise _error(message)
                     elif worker.position is not None and worker in busy:
@@ -148,7 +174,11 @@ class Processes:
 
 def _error(message: dict) -> SeepageError:
     if message["pickle"]:
-        return pickle.loads(base64.b64decode(message["pickle"]))
+        return _unpickled(message["pickle"])
     if message["no_space"]:
         return StorageError(f"the disk is full: {message['text']}; finished units are kept, free some space and go on")
     return TrainingError(f"a training failed: {message['text']}\n{message['traceback']}")
+
+
+def _unpickled(text: str) -> Any:
+    return pickle.loads(base64.b64decode(text))

@@ -136,7 +136,9 @@ class Line:
 
     def _model(self, key: str, recipe: Recipe) -> nn.Module:
         module = recipe.skeleton(self.world.image_shape, self.world.n_classes)
-        module.load_state_dict({name: torch.from_numpy(values) for name, values in self._store.read(key).items()})
+        module.load_state_dict(
+            {name: torch.from_numpy(values) for name, values in self._store.read(key).arrays.items()}
+        )
         return module.eval()
 
     # Priors
@@ -158,11 +160,17 @@ class Line:
     # Images
 
     def make_images(self, seed: int, target: str, attack: str, report: Report) -> None:
-        """Reconstructions of every class that is not there yet, some classes at a time."""
-        todo = [c for c in self.world.attacked if not self._store.has(self._images_key(seed, target, attack, c))]
-        if not todo:
-            return
+        """Reconstructions of every class that is not there yet, some classes at a time.
+
+        The last bits of an image depend on what it is made beside: one that is lost is made beside the same again.
+        """
         inversion, budget = self.attacks[attack], self.budgets[attack]
+        keys = {label: self._images_key(seed, target, attack, label) for label in self.world.attacked}
+        lost = {label for label, key in keys.items() if not self._store.has(key)}
+        size = max(1, TRIES_AT_ONCE // (self.per_class * budget.restarts))
+        batches = [classes for classes in _batches(self.world.attacked, size) if lost.intersection(classes)]
+        if not batches:
+            return
         prior = self.prior(seed, target, inversion.prior)
         oracle = Oracle(self.target(seed, target), inversion.access, self.device)
         learning = 0.2
@@ -170,11 +178,11 @@ class Line:
             oracle, prior, self._public, seed=_seed(self._images_key(seed, target, attack, -1)),
             report=lambda fraction: report(learning * fraction),
         )  # fmt: skip
-        batches = list(_batches(todo, max(1, TRIES_AT_ONCE // (self.per_class * budget.restarts))))
         for place, classes in enumerate(batches):
-            keys = [self._images_key(seed, target, attack, label) for label in classes]
             labels = torch.tensor(classes, device=self.device).repeat_interleave(self.per_class)
-            rngs = [np.random.default_rng([_seed(key), draw]) for key in keys for draw in range(self.per_class)]
+            rngs = [
+                np.random.default_rng([_seed(keys[label]), draw]) for label in classes for draw in range(self.per_class)
+            ]
 
             def part(fraction: float, place=place) -> None:
                 report(learning + (1 - learning) * (place + fraction) / len(batches))
@@ -185,14 +193,16 @@ class Line:
                 "queries": (oracle.n_queries - before) / len(labels),
                 "seconds": (time.perf_counter() - started) / len(labels),
             }
-            for key, made in zip(keys, images.split(self.per_class), strict=True):
-                self._store.write(key, {"images": made.cpu().numpy()}, spent)
+            for label, made in zip(classes, images.split(self.per_class), strict=True):
+                if label in lost:
+                    self._store.write(keys[label], {"images": made.cpu().numpy()}, spent)
 
     def images(self, seed: int, target: str, attack: str) -> tuple[Tensor, np.ndarray, dict[str, float]]:
         """All reconstructions, their labels, and what one of them cost on average."""
         keys = [self._images_key(seed, target, attack, label) for label in self.world.attacked]
-        made = np.concatenate([self._store.read(key)["images"] for key in keys])
-        spent = [self._store.about(key) for key in keys]
+        found = [self._store.read(key) for key in keys]
+        made = np.concatenate([one.arrays["images"] for one in found])
+        spent = [one.about for one in found]
         cost = {name: float(np.mean([one[name] for one in spent])) for name in spent[0]}
         return torch.from_numpy(made), np.repeat(self.world.attacked, self.per_class), cost
 
@@ -216,7 +226,7 @@ class Line:
 
     def baselines(self, seed: int, target: str, kind: str) -> dict[str, Tensor]:
         """Images that no attack made, one for each label that `images` has."""
-        arrays = self._store.read(self._baselines_key(seed, target, kind))
+        arrays = self._store.read(self._baselines_key(seed, target, kind)).arrays
         return {name: torch.from_numpy(arrays[name]) for name in BASELINES}
 
     # Keys

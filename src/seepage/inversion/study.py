@@ -40,6 +40,7 @@ from seepage.report import inversion_result as report
 from seepage.report.result import Provenance
 from seepage.signals.progress import Watch
 from seepage.signals.store import RunFolder
+from seepage.writing import make_folder, sweep
 
 EQUAL = Budget()
 WAVES = ("models", "priors", "images")
@@ -148,10 +149,11 @@ def invert(
         priors, generator, per_class, random, out.absolute() / "run", device,
     )  # fmt: skip
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
+        sweep(out)
     except OSError as error:
         raise StorageError(f"cannot write to {out}: {error.strerror}") from None
-    RunFolder(line.folder)
+    sweep(RunFolder(line.folder).path / "units")
     _make(line, seeds, n_cores() if workers is None and device == "cpu" else workers or 0, progress)
 
     draws = np.random.default_rng([root_seed, 8])

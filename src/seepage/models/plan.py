@@ -4,9 +4,11 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from seepage.errors import InputError, unknown_name
 from seepage.models.batches import Records
@@ -18,6 +20,8 @@ from seepage.models.recipe import Recipe
 WORTH_A_WORKER_S = 5.0
 _TIMED_S = 0.2
 _WARM_UP_STEPS = 2
+# More than anybody has: a plan that is read from a file and says more is not one of ours.
+MOST_MODELS, MOST_WORKERS = 1_000_000, 10_000
 
 
 @dataclass(frozen=True)
@@ -33,13 +37,27 @@ class Plan:
             could not run (`why` says so) or was not timed.
     """
 
-    engine: str
-    chunk: int
-    workers: int
-    device: str
-    stacked_step_s: float | None
-    single_step_s: float | None
-    why: str
+    engine: Literal["stacked", "single", "procedure"]
+    chunk: Annotated[int, Field(ge=1, le=MOST_MODELS)]
+    workers: Annotated[int, Field(ge=0, le=MOST_WORKERS)]
+    device: Literal["cpu", "cuda"]
+    stacked_step_s: Annotated[float, Field(ge=0)] | None
+    single_step_s: Annotated[float, Field(ge=0)] | None
+    why: Annotated[str, Field(max_length=1000)]
+
+    def check(self, recipe: Recipe, n_models: int, otherwise: str) -> None:
+        """That this machine can follow the plan, which was made elsewhere, for `n_models` models of `recipe`.
+
+        Raises:
+            InputError: it cannot; `otherwise` says what to do then.
+        """
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise InputError(f"the plan trains on the device 'cuda', and there is none here: {otherwise}")
+        if (self.engine == "procedure") != (recipe.procedure is not None) or self.chunk > n_models:
+            raise InputError(
+                f"the plan trains {self.chunk} models at a time by the engine '{self.engine}', which does not suit "
+                f"{n_models} models of this recipe: {otherwise}"
+            )
 
 
 def n_cores() -> int:

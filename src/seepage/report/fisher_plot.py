@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from seepage.errors import InputError, StorageError
 from seepage.report.inversion_result import FisherCurve
 from seepage.report.plots import LEAD, NORMAL, PALETTE, PAPER, SMALL, SOFT, WIDTH, _axes, _rate_ticks, _short, _title
+from seepage.writing import whole_file
 
 LEAK = PALETTE["leak"][0]
 PANEL, BELOW = 1.75, 0.75  # inches: of a panel, and of the names of layers below it
@@ -81,11 +82,9 @@ def write_fisher(curves: Sequence[FisherCurve], path: str | os.PathLike) -> Path
     text = StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "fisher"}):
         fisher_figure(curves).savefig(text, format="svg", metadata={"Date": None})
-    part = path.with_name(f"{path.name}.part")
     try:
-        part.write_text(text.getvalue())
-        os.replace(part, path)
+        with whole_file(path, encoding="utf-8") as file:
+            file.write(text.getvalue())
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise StorageError(f"cannot write {path}: {error.strerror}") from None
     return path

@@ -16,6 +16,7 @@ from seepage.report.plots import PALETTE
 from seepage.report.result import AuditResult
 from seepage.report.svg import inline_svg
 from seepage.report.trust_result import TrustResult
+from seepage.writing import whole_file
 
 _PERCENT = re.compile(r"(?<=\d) %")  # never parted from its number at the end of a line
 TONES = {"LEAK SHOWN": "leak", "NO EVIDENCE": "none", "INCONCLUSIVE": "unsure", "INVALID": "void"}
@@ -43,12 +44,10 @@ def write_report(result: AnyResult, path: str | os.PathLike) -> Path:
     if suffix not in writers:
         raise InputError(f"a report is written as .html or .md, not '{path.name}': for the numbers use result.save()")
     text = writers[suffix](result)
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
+        with whole_file(path, encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise StorageError(f"cannot write the report {path}: {error.strerror or error}") from error
     return path
 

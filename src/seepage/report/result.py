@@ -151,6 +151,17 @@ class Control(Part):
     auc: Estimate
 
 
+class RunPlan(Part):
+    """How the models of one run were trained: with the same version and seed, all that another machine must know."""
+
+    engine: Literal["stacked", "single", "procedure"]
+    chunk: int = Field(ge=1, description="models trained together; it decides the last bits")
+    workers: int = Field(ge=0)
+    device: Literal["cpu", "cuda"]
+    n_models: int = Field(ge=1)
+    trainings: str = Field(description="SHA-256 of what the models follow from: recipe, records, memberships, seed")
+
+
 class Training(Part):
     """How the reference models were trained, and what they reach."""
 
@@ -162,6 +173,7 @@ class Training(Part):
     single_step_s: float | None
     seconds: float
     recipe: dict[str, object]
+    plans: dict[str, RunPlan] = Field({}, description="of each run by its name, the controls' too: what replay follows")
     train_accuracy: Estimate
     test_accuracy: Estimate
 

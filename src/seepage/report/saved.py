@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from seepage.errors import DataFileError, StorageError
+from seepage.writing import whole_file
 
 
 class Part(BaseModel):
@@ -29,9 +30,8 @@ class Saved(Part):
     def save(self, path: str | os.PathLike) -> Path:
         """Write the JSON to `path` in one atomic step."""
         path = Path(path)
-        part = path.with_name(path.name + ".part")
-        part.write_text(self.to_json())
-        os.replace(part, path)
+        with whole_file(path, encoding="utf-8") as file:
+            file.write(self.to_json())
         return path
 
     @classmethod

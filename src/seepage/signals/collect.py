@@ -27,17 +27,18 @@ from torch import nn
 
 import seepage
 from seepage.data import Pool
-from seepage.errors import InputError
+from seepage.errors import InputError, StorageError
 from seepage.execution import Executor, Inline, Processes
 from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
-from seepage.models.plan import Plan, one_thread, plan
+from seepage.models.plan import Plan, n_cores, one_thread, plan
 from seepage.models.recipe import Recipe
 from seepage.models.train import train_models, wrapped
+from seepage.signals.manifest import Manifest
 from seepage.signals.progress import Watch
 from seepage.signals.queries import Query
 from seepage.signals.queries import queries as query_set
-from seepage.signals.store import RunFolder, digest
+from seepage.signals.store import Like, RunFolder, digest
 
 _EVALUATION_BATCH = 1024
 # Above this the collected logits stay in a memory-mapped file.
@@ -53,6 +54,7 @@ class Collection:
     plan: Plan
     seconds: float  # of all trainings: those of this call, and what resumed ones took in theirs
     n_resumed: int
+    trainings: str  # digest of all that the models follow from: recipe, pool, memberships, seed
     modules: dict[int, nn.Module] = field(default_factory=dict)  # those that were asked for (`live`)
 
 
@@ -88,8 +90,7 @@ class TrainUnit:
         seconds = time.perf_counter() - start
         for model, module in zip(models, modules, strict=True):
             if model in self.kept:
-                weights = {name: tensor.cpu().numpy() for name, tensor in module.state_dict().items()}
-                folder.write_weights(model, weights)
+                folder.write_weights(unit["key"], model, _weights(module))
         folder.write(unit["key"], {"logits": logits}, {"models": models, "seconds": seconds})
         return {"seconds": seconds}
 
@@ -100,14 +101,17 @@ class TrainUnit:
         if self.shelf is None:
             return train_models(self.recipe, self.records, members, seeds, **how)
         shelf, bare = RunFolder(self.shelf), replace(self.recipe, wrapper=None)
-        new = [place for place, model in enumerate(models) if not shelf.has(self.keys[model])]
+        like = _like(bare, self.pool)
+        made_by = {"version": seepage.__version__}
+        weights = {model: shelf.find(_shelf_key(self.keys[model]), like, made_by) for model in models}
+        weights = {model: None if found is None else found.arrays for model, found in weights.items()}
+        new = [place for place, model in enumerate(models) if weights[model] is None]
         if new:
             made = train_models(bare, self.records, [members[p] for p in new], [seeds[p] for p in new], **how)
             for place, module in zip(new, made, strict=True):
-                weights = {name: tensor.cpu().numpy() for name, tensor in module.state_dict().items()}
-                shelf.write(self.keys[models[place]], weights, {})
-        modules = [_rebuilt(bare, self.pool, shelf.read(self.keys[model])) for model in models]
-        modules = [module.to(self.device) for module in modules]
+                weights[models[place]] = _weights(module)
+                shelf.write(_shelf_key(self.keys[models[place]]), weights[models[place]], made_by)
+        modules = [_rebuilt(bare, self.pool, weights[model]).to(self.device) for model in models]
         return wrapped(self.recipe, modules, self.records, members, seeds, self.held_out)
 
 
@@ -143,6 +147,10 @@ def seed_of(key: str) -> int:
     return int(key[:15], 16)
 
 
+def _shelf_key(training_key: str) -> str:
+    return training_key[:32]
+
+
 def collect(
     recipe: Recipe,
     pool: Pool,
@@ -159,6 +167,7 @@ def collect(
     workers: int | None = None,
     executor: Executor | None = None,
     device: str | None = None,
+    replay: Plan | None = None,
     progress: bool = False,
     title: str = "training",
 ) -> Collection:
@@ -178,11 +187,13 @@ def collect(
         engine, workers: fix a part of the plan instead of timing it.
         executor: where units run; by default in this process or in local processes, as planned.
         device: "cpu" or "cuda"; by default the GPU where there is one.
+        replay: a plan to follow instead of timing this machine; `workers` may still be others, the bits are the same.
+            Models that a shelf has are taken from there, whatever their plan was.
         progress: show a bar with the time left.
 
     Raises:
         InputError: columns that are not the pool's, queries that its records do not allow, or a recipe with a
-            callable of one's own and no `version`, in a lasting folder.
+            callable of one's own and no `version`, in a lasting folder; a plan that cannot be replayed here.
         StorageError: the folder holds another run, or cannot be written.
         TrainingError: a training diverged or a worker died three times.
     """
@@ -199,6 +210,11 @@ def collect(
         )
     for query in query_set(queries):
         query(pool.inputs[:1])  # records that cannot be asked so are refused before anything is trained
+    if replay is not None:
+        if engine is not None or device not in (None, replay.device):
+            raise InputError("collect: replay brings engine and device: leave them out")
+        replay.check(recipe, columns.shape[1], "leave replay out, or replay a result of this very audit")
+        device = replay.device
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     start = time.perf_counter()
     with ExitStack() as stack:
@@ -214,30 +230,54 @@ def collect(
             "weights kept": True if keep_weights else sorted(live),
             "version": seepage.__version__,
         }
-        manifest = folder.manifest()
-        if manifest is None:
+        chosen = replay
+        if chosen is None and folder.manifest() is None:
             members = [np.flatnonzero(column) for column in columns.T]
             chosen = plan(recipe, Records.of(pool, device), members, held_out=held_out, engine=engine, workers=workers)
-            manifest = {"plan": asdict(chosen), "units": _units(keys, chosen, identity)}
-        manifest = folder.start(identity, {k: manifest[k] for k in ("plan", "units")})
-        chosen, units = Plan(**manifest["plan"]), manifest["units"]
-        if workers is not None:
-            chosen = replace(chosen, workers=workers)
+        rest = {} if chosen is None else {"plan": asdict(chosen), "units": _units(keys, chosen, identity)}
+        manifest = folder.start(identity, rest)
+        chosen, units = manifest.plan, _units(keys, manifest.plan, identity)
+        _check_units(folder, manifest, units, replay)
+        chosen.check(recipe, len(keys), f"choose another folder than {folder.path}")
+        chosen = replace(chosen, workers=min(chosen.workers, n_cores()) if workers is None else workers)
+        kept = frozenset(range(len(keys)) if keep_weights else live)
         task = TrainUnit(
             recipe, pool, columns, tuple(map(seed_of, keys)), held_out,
             None if shelf is None else Path(shelf).absolute(), tuple(keys), chosen.engine, chosen.device, queries,
-            folder.path.absolute(), frozenset(range(len(keys)) if keep_weights else live),
+            folder.path.absolute(), kept,
         )  # fmt: skip
-        missing = [unit for unit in units if not folder.has(unit["key"])]
-        before = sum(folder.about(unit["key"])["seconds"] for unit in units if unit not in missing)
+        gathered = Gathered(folder, len(pool), len(keys), len(query_set(queries)))
+        like = _like(recipe, pool) if kept else {}
+        took = {unit["key"]: gathered.take(unit) if _has_weights(folder, unit, kept, like) else None for unit in units}
+        missing = [unit for unit in units if took[unit["key"]] is None]
+        before = sum(seconds for seconds in took.values() if seconds is not None)
         executor = executor or (Processes(chosen.workers) if chosen.workers > 1 and len(missing) > 1 else Inline())
         with Watch(title, units, missing, show=progress) as watch:
             for position, _ in executor.map(task, missing, watch.update):
                 watch.done(position)
-        logits = _gather(folder, units, len(pool), len(keys))
-        modules = {model: _rebuilt(recipe, pool, folder.read_weights(model)) for model in live}
+        for unit in missing:
+            gathered.take(unit)
+        logits = gathered.logits()
+        unit_of = {model: unit["key"] for unit in units for model in unit["models"]}
+        modules = {model: _rebuilt(recipe, pool, folder.read_weights(unit_of[model], model)) for model in live}
     seconds = time.perf_counter() - start + before / max(1, chosen.workers)
-    return Collection(logits, columns, chosen, seconds, len(units) - len(missing), modules)
+    return Collection(logits, columns, chosen, seconds, len(units) - len(missing), digest(keys), modules)
+
+
+def _weights(module: nn.Module) -> dict[str, np.ndarray]:
+    return {name: tensor.cpu().numpy() for name, tensor in module.state_dict().items()}
+
+
+def _like(recipe: Recipe, pool: Pool) -> Like:
+    """What the weights of a trained model must be."""
+    weights = _weights(recipe.skeleton(tuple(pool.inputs.shape[1:]), pool.n_classes))
+    return {name: (str(values.dtype), values.shape) for name, values in weights.items()}
+
+
+def _has_weights(folder: RunFolder, unit: dict[str, Any], kept: frozenset[int], like: Like) -> bool:
+    """Whether the weights that are kept of a finished unit are there too."""
+    wanted = kept.intersection(unit["models"])
+    return all(folder.find_weights(unit["key"], model, like) is not None for model in sorted(wanted))
 
 
 def _rebuilt(recipe: Recipe, pool: Pool, weights: dict[str, np.ndarray]) -> nn.Module:
@@ -255,16 +295,62 @@ def _units(keys: Sequence[str], plan: Plan, identity: dict[str, Any]) -> list[di
     return units
 
 
-def _gather(folder: RunFolder, units: list[dict], n_samples: int, n_models: int) -> np.ndarray:
-    logits = None
-    for unit in units:
-        part = folder.read(unit["key"])["logits"]  # (models of the unit, samples, queries, classes)
-        if logits is None:
-            shape = (n_samples, n_models, *part.shape[2:])
-            if 4 * np.prod(shape, dtype=np.int64) > _IN_MEMORY_BYTES:
-                with tempfile.TemporaryFile(dir=folder.path) as file:  # the map outlives it
-                    logits = np.memmap(file, dtype=np.float32, shape=shape)
-            else:
-                logits = np.empty(shape, dtype=np.float32)
-        logits[:, unit["models"]] = part.swapaxes(0, 1)
-    return logits
+def _check_units(folder: RunFolder, manifest: Manifest, units: list[dict], replay: Plan | None) -> None:
+    """That the manifest's units are those that follow from what is trained and how."""
+    if [unit.model_dump() for unit in manifest.units] != units:
+        raise StorageError(
+            f"the manifest in {folder.path} was changed: its units are not those that its plan and this run give. "
+            "Choose another folder, or delete this one to start again"
+        )
+    plans = [(one.engine, one.chunk, one.device) for one in (manifest.plan, replay) if one is not None]
+    if len(set(plans)) > 1:
+        raise StorageError(
+            f"{folder.path} holds a run that was started with another plan than the one to replay. "
+            "Choose another folder, or leave replay out"
+        )
+
+
+class Gathered:
+    """The answers of all models, put together unit by unit as they are found sound."""
+
+    def __init__(self, folder: RunFolder, n_samples: int, n_models: int, n_queries: int):
+        self._folder, self._n_samples, self._n_queries = folder, n_samples, n_queries
+        self._logits: np.ndarray | None = None  # (samples, models, queries, classes)
+        self._is_there = np.zeros(n_models, dtype=bool)
+
+    def take(self, unit: dict[str, Any]) -> float | None:
+        """Take a unit's answers; the seconds that they took, or None where the file is missing or damaged."""
+        models = unit["models"]
+        n_classes = None if self._logits is None else self._logits.shape[3]
+        like = {"logits": ("float32", (len(models), self._n_samples, self._n_queries, n_classes))}
+        found = self._folder.find(unit["key"], like, {"models": models})
+        if found is None:
+            return None
+        part = found.arrays["logits"]
+        if self._logits is None:
+            self._logits = self._empty(part.shape[3])
+        self._logits[:, models] = part.swapaxes(0, 1)
+        self._is_there[models] = True
+        return found.about["seconds"]
+
+    def _empty(self, n_classes: int) -> np.ndarray:
+        shape = (self._n_samples, len(self._is_there), self._n_queries, n_classes)
+        if 4 * np.prod(shape, dtype=np.int64) <= _IN_MEMORY_BYTES:
+            return np.full(shape, np.nan, dtype=np.float32)
+        with tempfile.TemporaryFile(dir=self._folder.path) as file:  # the map outlives it
+            logits = np.memmap(file, dtype=np.float32, shape=shape)
+        logits[:] = np.nan
+        return logits
+
+    def logits(self) -> Float32[np.ndarray, "samples models queries classes"]:
+        """The answers of all models.
+
+        Raises:
+            StorageError: some are not there.
+        """
+        if not self._is_there.all():
+            raise StorageError(
+                f"answers of {int((~self._is_there).sum())} of {len(self._is_there)} models are not there although "
+                f"they were just written to {self._folder.path}: check that disk, then run the same command again"
+            )
+        return self._logits

@@ -4,25 +4,41 @@
     FOLDER/units/KEY.safetensors   the signals of one unit, committed by an atomic rename
     FOLDER/weights/N.safetensors   the weights of model N, where they are kept
 
-A unit's file exists or it does not: nothing else has to be believed after a run was killed. Several
-processes, or machines on a shared disk, may write into the same folder.
+Nothing that lies there is believed unseen. Each file carries its key and the SHA-256 of what it holds in its own
+metadata; one that is damaged, or that belongs elsewhere, is named in a warning and counts as missing, so it is made
+again. Several processes, or machines on a shared disk, may write into the same folder.
 """
 
 import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors
 import safetensors.numpy
+from pydantic import ValidationError
 
 from seepage.errors import StorageError
+from seepage.signals.manifest import SCHEMA, Manifest
+from seepage.writing import DamagedFile, make_folder, payload_digest, sweep, warn_damaged, whole_file
 
-SCHEMA = "seepage.run/1"
+__all__ = ["Content", "DamagedFile", "Like", "RunFolder", "digest", "n_units", "run_status"]
+
+# What arrays must be: by name the dtype and the shape, None where any length will do.
+Like = Mapping[str, tuple[str, tuple[int | None, ...]]]
+
+
+class Content(NamedTuple):
+    """What a file holds."""
+
+    arrays: dict[str, np.ndarray]
+    about: dict[str, Any]
 
 
 def digest(value: Any) -> str:
@@ -40,7 +56,7 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
         try:
-            (self.path / "units").mkdir(parents=True, exist_ok=True)
+            make_folder(self.path / "units")
         except OSError as error:
             raise StorageError(f"cannot write to the run folder {self.path}: {error.strerror}") from None
 
@@ -48,103 +64,198 @@ class RunFolder:
     def _manifest(self) -> Path:
         return self.path / "manifest.json"
 
-    def manifest(self) -> dict[str, Any] | None:
+    def manifest(self) -> Manifest | None:
+        """What was frozen at the first start.
+
+        Raises:
+            StorageError: it cannot be read, or is no manifest.
+        """
         try:
-            return json.loads(self._manifest.read_text())
+            return Manifest.model_validate_json(self._manifest.read_bytes())
         except FileNotFoundError:
             return None
-        except ValueError:
-            raise StorageError(f"{self._manifest} is not readable as JSON: delete the folder and start again") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            why = f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"[:300]
+            raise StorageError(
+                f"{self._manifest} is no manifest of a run ({why}): delete the folder {self.path} and start again, "
+                "or choose another one"
+            ) from None
+        except OSError as error:
+            raise StorageError(f"cannot read {self._manifest}: {error.strerror}; make it readable") from None
 
-    def start(self, identity: Mapping[str, Any], rest: Mapping[str, Any]) -> dict[str, Any]:
-        """Freeze the manifest, or return the one that is there if it is of this very run."""
+    def start(self, identity: Mapping[str, Any], rest: Mapping[str, Any]) -> Manifest:
+        """Freeze the manifest, or return the one that is there if it is of this very run.
+
+        Args:
+            identity: what the run is, as JSON values.
+            rest: `plan` and `units`; empty where a manifest is known to be there.
+        """
+        sweep(self.path)
+        for name in ("units", "weights"):
+            sweep(self.path / name)
+        if rest and self.manifest() is None:
+            content = json.dumps({"schema": SCHEMA, "identity": dict(identity), **rest}, indent=1)
+            with suppress(FileExistsError):  # another process has started the same run: its plan is this one's too
+                self._write_bytes(self._manifest, content.encode(), new=True)
         there = self.manifest()
         if there is None:
-            manifest = {"schema": SCHEMA, "identity": dict(identity), **rest}
-            self.write_bytes(self._manifest, json.dumps(manifest, indent=1).encode())
-            return manifest
-        if there.get("identity") != identity:
-            old = there.get("identity", {})
-            changed = [name for name in identity if old.get(name) != identity[name]]
+            raise StorageError(f"{self._manifest} is gone while the run starts: run the same command again")
+        if there.identity != identity:
+            changed = [name for name in identity if there.identity.get(name) != identity[name]]
+            differ = f"its {', '.join(changed)} differ" if changed else "it has more to its identity"
             raise StorageError(
-                f"{self.path} holds another run: its {', '.join(changed)} differ from what was asked for. "
+                f"{self.path} holds another run: {differ} from what was asked for. "
                 "Choose another folder, or delete this one to start again"
             )
         return there
 
+    # Units
+
     def _unit(self, key: str) -> Path:
+        if not re.fullmatch(r"[0-9a-f]{32}", key):
+            raise StorageError(f"{key!r:.80} is no key of a unit: expected 32 hexadecimal digits")
         return self.path / "units" / f"{key}.safetensors"
 
     def has(self, key: str) -> bool:
-        return self._unit(key).exists()
+        """Whether a unit's file is there and sound; one that is not is named in a warning."""
+        return self.find(key) is not None
+
+    def find(self, key: str, like: Like | None = None, about: Mapping[str, Any] | None = None) -> Content | None:
+        """A unit, or None where there is none or a damaged one, which is named in a warning.
+
+        Args:
+            like: what its arrays must be.
+            about: what must have been said about it.
+        """
+        return _find(self._unit(key), key, like, about or {})
+
+    def read(self, key: str) -> Content:
+        """A unit that must be there.
+
+        Raises:
+            StorageError: it is not, or is damaged.
+        """
+        return _read(self._unit(key), key)
 
     def write(self, key: str, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
-        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        self.write_bytes(self._unit(key), safetensors.numpy.save(arrays, metadata={"about": json.dumps(about)}))
+        self._write(self._unit(key), key, arrays, about)
 
-    def write_weights(self, model: int, weights: Mapping[str, np.ndarray]) -> None:
-        path = self.path / "weights" / f"{model}.safetensors"
-        self.write_bytes(path, safetensors.numpy.save(dict(weights)))
+    # Weights
 
-    def read(self, key: str) -> dict[str, np.ndarray]:
+    def _weights(self, unit: str, model: int) -> tuple[Path, str]:
+        return self.path / "weights" / f"{model}.safetensors", f"{unit}/{model}"
+
+    def find_weights(self, unit: str, model: int, like: Like) -> dict[str, np.ndarray] | None:
+        """The weights of a model of a unit, or None, as `find`."""
+        found = _find(*self._weights(unit, model), like, {})
+        return None if found is None else found.arrays
+
+    def read_weights(self, unit: str, model: int) -> dict[str, np.ndarray]:
+        return _read(*self._weights(unit, model)).arrays
+
+    def write_weights(self, unit: str, model: int, weights: Mapping[str, np.ndarray]) -> None:
+        self._write(*self._weights(unit, model), weights, {})
+
+    def _write(self, path: Path, key: str, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+        arrays = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
+        written = {"key": key, "about": dict(about), "sha256": payload_digest(key, about, arrays)}
+        # One entry, because the order of several would differ from file to file.
+        self._write_bytes(path, safetensors.numpy.save(arrays, metadata={"seepage": json.dumps(written)}))
+
+    def _write_bytes(self, path: Path, content: bytes, *, new: bool = False) -> None:
         try:
-            return safetensors.numpy.load_file(self._unit(key))
-        except (OSError, safetensors.SafetensorError) as error:
-            raise self._unreadable(key, error) from None
-
-    def _unreadable(self, key: str, error: Exception) -> StorageError:
-        return StorageError(
-            f"the unit {self._unit(key)} cannot be read ({error}): delete it and run again, it is made anew"
-        )
-
-    def about(self, key: str) -> dict[str, Any]:
-        """What was said about a unit when it was written."""
-        try:
-            with safetensors.safe_open(self._unit(key), framework="numpy") as file:
-                return json.loads(file.metadata()["about"])
-        except (OSError, safetensors.SafetensorError) as error:
-            raise self._unreadable(key, error) from None
-
-    def read_weights(self, model: int) -> dict[str, np.ndarray]:
-        path = self.path / "weights" / f"{model}.safetensors"
-        try:
-            return safetensors.numpy.load_file(path)
-        except (OSError, safetensors.SafetensorError) as error:
-            raise StorageError(
-                f"the weights {path} cannot be read ({error}): delete the folder {self.path} and run again"
-            ) from None
-
-    def write_bytes(self, path: Path, content: bytes) -> None:
-        """Write a file whole or not at all."""
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
-            path.parent.mkdir(exist_ok=True)
-            with open(part, "wb") as file:
+            make_folder(path.parent)
+            with whole_file(path, new=new) as file:
                 file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
+        except FileExistsError:
+            raise
         except OSError as error:
-            part.unlink(missing_ok=True)
             advice = "free some space and run the same command again" if error.errno == errno.ENOSPC else "check it"
             raise StorageError(
                 f"cannot write {path}: {error.strerror}; everything committed before is kept, {advice}"
             ) from None
 
 
+def _read(path: Path, key: str) -> Content:
+    try:
+        return _content(path, key)
+    except (OSError, _Damaged) as error:
+        raise StorageError(
+            f"{path} cannot be used ({error}): run the same command again, and it is made anew"
+        ) from None
+
+
+def _find(path: Path, key: str, like: Like | None, about: Mapping[str, Any]) -> Content | None:
+    try:
+        found = _content(path, key)
+        if like is not None:
+            _compare({name: (str(array.dtype), array.shape) for name, array in found.arrays.items()}, like)
+        if differ := [name for name in about if found.about.get(name) != about[name]]:
+            raise _Damaged(f"it was written for other {', '.join(differ)}")
+        return found
+    except FileNotFoundError:
+        return None
+    except (OSError, _Damaged) as error:
+        warn_damaged(f"{path} cannot be used ({error}): it is made again")
+        return None
+
+
+class _Damaged(Exception):
+    """What is wrong with a file."""
+
+
+def _content(path: Path, key: str) -> Content:
+    """The arrays of a file and what was said about them, once its key and checksum are found right."""
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            written = json.loads((file.metadata() or {}).get("seepage", "{}"))
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # whatever the reader makes of bytes that are not its own
+        raise _Damaged(
+            f"not sound safetensors: {str(error).splitlines()[0][:200] if str(error) else error!r}"
+        ) from None
+    if not isinstance(written, dict) or not isinstance(written.get("about"), dict) or "sha256" not in written:
+        raise _Damaged("it has no checksum, as files of other versions")
+    if written.get("key") != key:
+        raise _Damaged("it belongs in another place: its key is another one")
+    if written["sha256"] != payload_digest(key, written["about"], arrays):
+        raise _Damaged("its content does not have the checksum that was written with it")
+    return Content(arrays, written["about"])
+
+
+def _compare(found: Like, like: Like) -> None:
+    def fits(shape: tuple, wanted: tuple) -> bool:
+        return len(shape) == len(wanted) and all(w in (None, n) for n, w in zip(shape, wanted, strict=True))
+
+    if found.keys() != like.keys():
+        raise _Damaged(f"it holds the arrays {', '.join(sorted(found))[:80]}, expected {', '.join(sorted(like))[:80]}")
+    for name, (dtype, shape) in like.items():
+        if found[name][0] != dtype or not fits(found[name][1], shape):
+            raise _Damaged(f"'{name}' is {found[name][0]} of shape {found[name][1]}, expected {dtype} of {shape}")
+
+
 def run_status(folder: str | os.PathLike) -> list[dict[str, Any]]:
-    """How far the parts of an audit, or of the audits of a comparison, in `folder` are: name, engine, models, done."""
+    """How far the parts of an audit, or of the audits of a comparison, in `folder` are: name, engine, models, done.
+
+    Raises:
+        StorageError: a manifest is not what was written.
+    """
     rows, folder = [], Path(folder)
     of_audits = [*folder.glob("run/*/manifest.json"), *folder.glob("*/*/run/*/manifest.json")]
     for manifest in sorted(of_audits):
         run = RunFolder(manifest.parent)
         content = run.manifest()
+        if content is None:
+            continue
         rows.append(
             {
                 "name": "/".join(part for part in manifest.parent.relative_to(folder).parts if part != "run"),
-                "engine": content["plan"]["engine"],
-                "models": sum(len(unit["models"]) for unit in content["units"]),
-                "done": sum(len(unit["models"]) for unit in content["units"] if run.has(unit["key"])),
+                "engine": content.plan.engine,
+                "models": sum(len(unit.models) for unit in content.units),
+                "done": sum(len(unit.models) for unit in content.units if run.has(unit.key)),
             }
         )
     return rows

@@ -13,6 +13,7 @@ import numpy as np
 from seepage.data import Pool
 from seepage.errors import InputError, StorageError
 from seepage.synthesis.synthesise import Synthetic
+from seepage.writing import whole_file
 
 LABEL = "label"
 
@@ -36,7 +37,8 @@ def save(release: Synthetic, path: str | os.PathLike) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         writers[path.suffix](release, path)
-        path.with_name(path.name + ".json").write_text(json.dumps(told, indent=1))
+        with whole_file(path.with_name(path.name + ".json"), private=False, encoding="utf-8") as file:
+            file.write(json.dumps(told, indent=1))
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from None
 
@@ -44,20 +46,16 @@ def save(release: Synthetic, path: str | os.PathLike) -> None:
 def _write_npz(release: Synthetic, path: Path) -> None:
     pool = release.pool
     arrays = {"inputs": pool.inputs} | ({} if pool.labels is None else {"labels": pool.labels})
-    part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
+    with whole_file(path, private=False) as file:
         np.savez_compressed(file, **arrays)
-    os.replace(part, path)
 
 
 def _write_csv(release: Synthetic, path: Path) -> None:
     header, rows = table(release.pool, release.whole)
-    part = path.with_name(path.name + ".part")
-    with open(part, "w", newline="", encoding="utf-8") as file:
+    with whole_file(path, private=False, newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(rows)
-    os.replace(part, path)
 
 
 def table(pool: Pool, whole: np.ndarray) -> tuple[list[str], list[list[str]]]:

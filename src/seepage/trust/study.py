@@ -29,6 +29,7 @@ from seepage.trust import findings, measures, rays
 from seepage.trust.threats import fit_threats
 from seepage.trust.variants import VARIANTS, Features, Held, Network, answer_as, recipes
 from seepage.trust.world import SHARES, Choices, Sampler, World, make_world
+from seepage.writing import make_folder, sweep
 
 TARGET, SHADOW = 0, 1
 
@@ -76,7 +77,8 @@ def study(
     split_rng, set_rng, *variant_rngs = map(np.random.default_rng, np.random.SeedSequence(root_seed).spawn(2 + 6))
     trainings = recipes(recipe, smoothing=choices.smoothing, weight_decay=choices.weight_decay)
     try:
-        (out / "run").mkdir(parents=True, exist_ok=True)
+        make_folder(out / "run")
+        sweep(out)
     except OSError as error:
         raise StorageError(f"cannot write to {out}: {error.strerror}") from None
     world = make_world(pool, choices, generator, out, progress, split_rng=split_rng, set_rng=set_rng)

@@ -20,6 +20,7 @@ from seepage.models.generators import train_gan
 from seepage.models.images import Images, as_images
 from seepage.trust import nonmembers
 from seepage.trust.nonmembers import Nonmembers, Standard
+from seepage.writing import make_folder
 
 SHARES = {
     "target train": (0.30, "trains the target; its members"),
@@ -186,5 +187,5 @@ def _near(
 
 
 def _folder(path: Path) -> Path:
-    path.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     return path

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from seepage.errors import DataFileError, StorageError, TrainingError
+from seepage.writing import make_folder, payload_digest, sweep, warn_damaged, whole_file
 
 AVERAGE = 0.999  # decay of the moving average of the generator's weights
 CHECKPOINT_STEPS = 500
@@ -67,8 +68,13 @@ class Duel(ABC):
             StorageError: the folder cannot be written, or holds the training of another generator.
         """
         checkpoint = None if folder is None else Path(folder) / "training.safetensors"
+        if checkpoint is not None:
+            sweep(checkpoint.parent)
         if checkpoint is not None and checkpoint.exists():
-            self.restore(checkpoint)
+            try:
+                self.restore(checkpoint)
+            except DataFileError as error:
+                warn_damaged(f"{error}: it is made again from the first step")
         while self.steps_done < n_steps:
             self.step()
             if checkpoint is not None and self.steps_done % every == 0:
@@ -86,14 +92,19 @@ class Duel(ABC):
             for place, state in optimiser.state_dict()["state"].items():
                 tensors |= {f"adam.{name}.{place}.{key}": value for key, value in state.items()}
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
         except OSError as error:
             raise StorageError(f"cannot write to the folder {path.parent}: {error.strerror}") from None
         write_tensors(path, tensors, {"settings": self._described(), "steps_done": self.steps_done})
 
     def restore(self, path: Path) -> None:
-        """Go on from what `keep` wrote."""
-        tensors, about = read_tensors(path)
+        """Go on from what `keep` wrote.
+
+        Raises:
+            DataFileError: the file is damaged, or has no checksum; nothing is changed then.
+            StorageError: it is of another training.
+        """
+        tensors, about = read_tensors(path, unchecked=False)
         if about.get("settings") != self._described():
             raise StorageError(
                 f"{path.parent} holds the training of another generator (other data or target, seed, steps, batch "
@@ -168,28 +179,37 @@ def finite(network: nn.Module) -> None:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """One safetensors file, whole or not at all."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    about = {**about, "sha256": _digest(about, content)}
     try:
-        with open(part, "wb") as file:
+        with whole_file(path) as file:
             file.write(safetensors.torch.save(content, metadata={"about": json.dumps(about)}))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise StorageError(f"cannot write {path}: {error.strerror}") from None
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `write_tensors` wrote.
+def _digest(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    return payload_digest("", about, {name: value.numpy() for name, value in tensors.items()})
+
+
+def read_tensors(path: Path, *, unchecked: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What `write_tensors` wrote, unless its content is not what the checksum in it says.
+
+    Args:
+        unchecked: take a file of an older version, which has no checksum.
 
     Raises:
-        DataFileError: the file is missing or no safetensors.
+        DataFileError: the file is missing, damaged or no safetensors.
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 - not a mapping
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise DataFileError(f"{path} cannot be read as safetensors: {error}") from None
+    wanted = about.pop("sha256", None) if isinstance(about, dict) else None
+    if wanted is None and unchecked:
+        return tensors, about
+    if wanted is None or wanted != _digest(about, tensors):
+        raise DataFileError(f"{path} is damaged: it does not have the checksum of its content")
+    return tensors, about

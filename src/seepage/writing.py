@@ -1,0 +1,105 @@
+"""Files that are written whole or not at all, in folders that are their owner's alone, and known again when read."""
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import socket
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+OLD_S = 3600.0  # a part that nothing was written to for so long has no writer any more
+_PART = re.compile(r".+\.[\w-]+-\d+-[0-9a-f]{8}\.part")
+
+
+class DamagedFile(UserWarning):
+    """A file of a run is not what was written; it is made again."""
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike, *, private: bool = True, new: bool = False, **text: str) -> Iterator[IO]:
+    """A file to write to, which takes its name when the block ends and vanishes when that fails.
+
+    Several processes or machines may write the same file at once: each writes a part of its own, and the last that
+    ends is what stays.
+
+    Args:
+        path: its name; the folder must be there.
+        private: only its owner may read it (mode 0600); otherwise whoever the umask allows.
+        new: leave a file that is there as it is.
+        text: `encoding` and `newline` of a text file; bytes without.
+
+    Raises:
+        FileExistsError: with `new`, the file is there.
+        OSError: it cannot be written.
+    """
+    path = Path(path)
+    host = re.sub(r"[^\w-]", "-", socket.gethostname(), flags=re.ASCII)[:40] or "host"
+    part = path.with_name(f"{path.name}.{host}-{os.getpid()}-{secrets.token_hex(4)}.part")
+    mode = 0o600 if private else 0o666
+    try:
+        # "x": a file or a link that stands there already is never written through.
+        with open(part, "x" if text else "xb", opener=lambda name, flags: os.open(name, flags, mode), **text) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if new:
+            _name_new(part, path)
+        else:
+            os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _name_new(part: Path, path: Path) -> None:
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if path.exists():
+            raise FileExistsError(error.errno, "it is there", str(path)) from None
+        os.replace(part, path)  # a file system without hard links
+
+
+def make_folder(path: str | os.PathLike) -> None:
+    """Make a folder, and those above it that are missing, for their owner alone (mode 0700); others stay as they are.
+
+    Raises:
+        OSError: it cannot be made, or is a file.
+    """
+    path = Path(path)
+    if not path.parent.exists():
+        make_folder(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
+def sweep(folder: str | os.PathLike) -> None:
+    """Delete what killed writers left in a folder an hour ago or earlier: parts of `whole_file`, nothing else."""
+    for part in Path(folder).glob("*.part"):
+        try:
+            if _PART.fullmatch(part.name) and time.time() - part.lstat().st_mtime > OLD_S:
+                part.unlink()
+        except OSError:
+            continue  # another process was faster, or it is somebody else's
+
+
+def payload_digest(key: str, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of all that a file holds: key, what was said about it, names, dtypes, shapes and bytes."""
+    shapes = [[name, str(arrays[name].dtype), list(arrays[name].shape)] for name in sorted(arrays)]
+    found = hashlib.sha256(json.dumps([key, dict(about), shapes], sort_keys=True).encode())
+    for name, _, _ in shapes:
+        found.update(np.ascontiguousarray(arrays[name]))
+    return found.hexdigest()
+
+
+def warn_damaged(message: str) -> None:
+    # Explicitly: one line, without a place in this package's code, and as often as it happens.
+    warnings.warn_explicit(message, DamagedFile, filename="seepage", lineno=0)

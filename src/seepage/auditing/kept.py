@@ -35,7 +35,14 @@ class Kept:
         sweep(self._folder.path / "units")
         self._like = {"scores": ("float64", (len(rows),))}
         self._identities = {name: identity(attack) for name, attack in attacks.items()}
-        arrays = [evidence.logits, evidence.labels, rows, evidence.features, evidence.gradient_norm]
+        arrays = [
+            evidence.logits,
+            evidence.probabilities,
+            evidence.labels,
+            rows,
+            evidence.features,
+            evidence.gradient_norm,
+        ]
         self._rest = [
             seepage.__version__,
             [None if array is None else hashlib.sha256(np.ascontiguousarray(array)).hexdigest() for array in arrays],

@@ -137,9 +137,10 @@ def audit(
         refuse("outputs", every_model=every_model or None)
         evidence = evidence_from_outputs(outputs, origin=origin, access=access)
     else:
+        by_position = True
         if members is not None or nonmembers is not None:
             refuse("members and nonmembers", pool=pool, membership=membership, every_model=every_model or None)
-            pool, membership = pool_from_lists(
+            pool, membership, by_position = pool_from_lists(
                 members, nonmembers, population, recipe, references, known, origin, split_rng
             )
         elif pool is None:
@@ -160,7 +161,7 @@ def audit(
                 membership = Membership.split(pool, references=count, known=known, **held_out, rng=split_rng)
         elif known and members is None:
             raise InputError("audit: known= does not go with a membership: give it the known records")
-        evidence = evidence_from_pool(model, pool, membership, run, access, model_outputs, asked, layer)
+        evidence = evidence_from_pool(model, pool, membership, run, access, model_outputs, asked, layer, by_position)
     chosen = asked or resolve_attacks(
         default_attacks(evidence.available, evidence.access, evidence.n_references, evidence.n_known)
     )

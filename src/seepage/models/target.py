@@ -1,6 +1,7 @@
 """The audited model behind an access level."""
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Float32, Float64, Int64
 from numpy.typing import ArrayLike
 from torch import nn
 
+from seepage.data.labels import key
 from seepage.errors import InputError, SeepageError
 from seepage.models.access import Access, AccessError
 from seepage.models.adapters import Adapter, Estimator, Function, LightGBM, Predictor, Sandboxed, XGBoost
@@ -62,6 +64,7 @@ with access='probabilities' if the attacker you have in mind would have it
         self.n_classes = n_classes
         self.n_queries = 0
         self.trusted = trusted
+        self._places: dict[str, int] | None = None
 
     @classmethod
     def wrap(
@@ -130,6 +133,25 @@ with access='probabilities' if the attacker you have in mind would have it
     def outputs(self) -> str:
         """What it returns: "logits", "probabilities" or "labels"."""
         return self._adapter.outputs
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """What an estimator calls the class of each column, or its labels (`classes_`); None where it says nothing."""
+        return self._adapter.classes
+
+    def numbered(self, columns: Int64[np.ndarray, " columns"], n_classes: int) -> "TargetModel":
+        """The estimator under other class numbers: what `classes[j]` names is class `columns[j]` of `n_classes`."""
+        if self.outputs == "labels":
+            return self.looking_up(dict(zip(self.classes, columns.tolist(), strict=True)), n_classes)
+        other = copy.copy(self)
+        other._adapter, other.n_classes = self._adapter.numbered(columns, n_classes), n_classes
+        return other
+
+    def looking_up(self, places: Mapping[str, int], n_classes: int) -> "TargetModel":
+        """A model that answers with labels, each read by its name; one that has none is class `n_classes`."""
+        other = copy.copy(self)
+        other._places, other.n_classes = dict(places), n_classes
+        return other
 
     @property
     def n_parameters(self) -> int | None:
@@ -280,6 +302,10 @@ with access='probabilities' if the attacker you have in mind would have it
 
     def _checked_labels(self, answer: Any, n_records: int, first_record: int) -> np.ndarray:
         raw = _answers(answer, n_records, self.name)
+        if self._places is not None:
+            if raw.size != n_records:
+                raise InputError(f"expected one label a record from {self.name}, got the shape {raw.shape}")
+            return np.array([self._places.get(key(one), self.n_classes) for one in raw.ravel().tolist()], dtype=np.int64)
         return labels_from(raw, n_classes=self.n_classes, first_record=first_record)
 
     def _need(self, level: Access, what: str) -> None:

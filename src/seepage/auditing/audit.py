@@ -11,11 +11,12 @@ import numpy as np
 
 from seepage.attacks import Attack, default_attacks, resolve_attacks, titles
 from seepage.auditing import gates, tables
+from seepage.auditing.classes import Arrays
 from seepage.auditing.controls import run_controls
 from seepage.auditing.ensemble import ensemble, per_record
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.findings import Scored, measure, score
-from seepage.auditing.gather import DEFAULT_REFERENCES, Arrays, Run, evidence_from_pool, pool_from_lists, refuse
+from seepage.auditing.gather import DEFAULT_REFERENCES, Run, evidence_from_pool, pool_from_lists, refuse
 from seepage.auditing.outputs import evidence_from_outputs
 from seepage.auditing.settings import Settings
 from seepage.auditing.verdict import claim_of, decide, lower_bound, smallest_leak

@@ -81,10 +81,9 @@ def named_alike(target: TargetModel, pool: Pool, by_position: bool) -> tuple[Tar
     numbers = np.array([int(name) if is_number(name) else -1 for name in of_model])
     if pool.classes is None:
         present = np.unique(pool.labels)
-        largest = max(int(numbers.max()), pool.n_classes - 1)
-        if numbers.min() >= 0 and np.isin(numbers, present).any():
-            if not are_codes(largest, len(set(numbers.tolist()) | set(present.tolist()))):
-                return target.numbered(numbers, largest + 1), _with(pool, pool.labels, None, largest + 1)
+        largest, n_different = max(int(numbers.max()), pool.n_classes - 1), len(np.union1d(numbers, present))
+        if numbers.min() >= 0 and np.isin(numbers, present).any() and not are_codes(largest, n_different):
+            return target.numbered(numbers, largest + 1), _with(pool, pool.labels, None, largest + 1)
         names = [str(label) for label in present.tolist()]
     else:
         names = list(pool.classes)

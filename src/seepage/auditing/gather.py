@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from seepage.attacks import Attack
-from seepage.auditing.classes import Arrays, in_columns, named_alike, pools_of
+from seepage.auditing.classes import in_columns, named_alike, pools_of
 from seepage.auditing.evidence import TRAINED_HERE, Evidence, Training
 from seepage.data import Membership, Pool
 from seepage.errors import InputError

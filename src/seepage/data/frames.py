@@ -143,9 +143,7 @@ def _one_hot(name: str, values: np.ndarray) -> np.ndarray:
     return encoded
 
 
-def _class_numbers(
-    name: str, values: np.ndarray, order: tuple[str, ...] | None, n_classes: int | None
-) -> Numbered:
+def _class_numbers(name: str, values: np.ndarray, order: tuple[str, ...] | None, n_classes: int | None) -> Numbered:
     """Labels as class numbers, those of ordered categories in their `order`."""
     if (missing := _missing(_plain(values))).any():
         raise InputError(f"column '{name}' has {missing.sum()} missing of {len(values)} labels: leave those rows out")

@@ -6,6 +6,7 @@ Whole numbers from 0 on are class numbers already: column j of a network is the 
 numbers, codes such as 90001 and 100234) is numbered by value, and the value becomes the name of its class.
 """
 
+import contextlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -131,7 +132,7 @@ def number_together(parts: Sequence[Values]) -> list[Numbered]:
     whole = joined(parts)
     counts = [part.n_classes for part in parts if part.n_classes is not None]
     together = whole.values
-    if together.dtype.kind != "U" and counts and 0 <= together.min() and together.max() < max(counts):
+    if together.dtype.kind != "U" and counts and together.min() >= 0 and together.max() < max(counts):
         numbered = number(whole, n_classes=max(counts))
     else:
         numbered = number(whole)
@@ -186,8 +187,8 @@ def _values(labels: Any) -> Values:
         raise InputError(f"expected labels, one a record, that make one array: {error}") from None
     if isinstance(labels, (list, tuple)) and array.dtype.kind in "US":
         array = np.array(labels, dtype=object)  # NumPy turns numbers among texts into texts
-    if isinstance(labels, np.ma.MaskedArray) and np.ma.getmaskarray(labels).any():
-        raise InputError(f"{int(np.ma.getmaskarray(labels).sum())} labels are missing (masked): leave those records out")
+    if isinstance(labels, np.ma.MaskedArray) and (masked := np.ma.getmaskarray(labels)).any():
+        raise InputError(f"{int(masked.sum())} labels are missing (masked): leave those records out")
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim == 2 and array.shape[1] > 1:
@@ -214,14 +215,10 @@ def _table(frame: Any) -> Values:
 def _hot(rows: np.ndarray) -> Int64[np.ndarray, " samples"]:
     """The place of the one 1 in each row."""
     if rows.dtype.kind == "O":
-        try:
+        with contextlib.suppress(TypeError, ValueError):
             rows = rows.astype(np.float64)
-        except (TypeError, ValueError):
-            pass
     if rows.dtype.kind not in "biuf":
-        raise InputError(
-            f"expected labels of shape (samples,), one a record, got {rows.dtype} of shape {rows.shape}"
-        )
+        raise InputError(f"expected labels of shape (samples,), one a record, got {rows.dtype} of shape {rows.shape}")
     ones = (rows == 1).sum(axis=1)
     bad = (ones != 1) | ((rows != 0).sum(axis=1) != 1)
     if bad.any():

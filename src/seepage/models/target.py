@@ -17,15 +17,11 @@ from seepage.models.adapters import Adapter, Estimator, Function, LightGBM, Pred
 from seepage.models.files import LoadedModel
 from seepage.models.module import Module
 from seepage.models.outputs import labels_from, logits_from, output_kind
-from seepage.models.sandbox import SandboxError
 
 BATCH_SIZE = 256
 
 # With fewer answers than this, "all between 0 and 1" says little about a single output.
 SIGMOID_EVIDENCE = 8
-
-# What a model raises when its inputs do not suit it; anything else is not the inputs' fault and passes through.
-MODEL_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, SandboxError)
 
 
 class TargetModel:
@@ -279,7 +275,7 @@ with access='probabilities' if the attacker you have in mind would have it
             return method(batch, *arguments)
         except SeepageError:
             raise
-        except MODEL_ERRORS as error:
+        except Exception as error:
             raise InputError(
                 f"{self.name} could not answer a batch of shape {batch.shape} ({batch.dtype}): "
                 f"{type(error).__name__}: {error}"
@@ -305,7 +301,8 @@ with access='probabilities' if the attacker you have in mind would have it
         if self._places is not None:
             if raw.size != n_records:
                 raise InputError(f"expected one label a record from {self.name}, got the shape {raw.shape}")
-            return np.array([self._places.get(key(one), self.n_classes) for one in raw.ravel().tolist()], dtype=np.int64)
+            names = map(key, raw.ravel().tolist())
+            return np.array([self._places.get(name, self.n_classes) for name in names], dtype=np.int64)
         return labels_from(raw, n_classes=self.n_classes, first_record=first_record)
 
     def _need(self, level: Access, what: str) -> None:

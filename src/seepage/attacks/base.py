@@ -9,6 +9,7 @@ from jaxtyping import Float64
 
 from seepage.errors import InputError
 from seepage.models.access import Access
+from seepage.randomness import Seed, generator
 from seepage.signals.view import View
 
 NEEDS = {
@@ -48,7 +49,7 @@ class Attack(ABC):
         """Paper and section."""
 
     @final
-    def score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
+    def score(self, view: View, *, rng: Seed) -> Float64[np.ndarray, " samples"]:
         """Score the audited records of the view.
 
         Args:
@@ -62,6 +63,7 @@ class Attack(ABC):
         Raises:
             InputError: the view lacks something that the attack needs, or the signals allow no score.
         """
+        rng = generator(rng)
         missing = [NEEDS[need] for need in sorted(self.needs - view.available)]
         if missing:
             raise InputError(f"the attack '{self.title}' needs {' and '.join(missing)}: this audit has none")

@@ -25,6 +25,7 @@ from seepage.errors import InputError, StorageError
 from seepage.execution import Executor
 from seepage.models.access import Access
 from seepage.models.recipe import Recipe
+from seepage.randomness import Seed, seed_from
 from seepage.report import result as report
 from seepage.signals.queries import queries as query_set
 
@@ -62,7 +63,7 @@ def audit(
     progress: bool = False,
     command: str | None = None,
     config: Mapping[str, Any] | None = None,
-    rng: np.random.Generator | int = 0,
+    rng: Seed = 0,
 ) -> report.AuditResult:
     """Measure how much a model tells about who was in its training set.
 
@@ -115,7 +116,7 @@ def audit(
     """
     started = time.perf_counter()
     settings = settings or Settings()
-    root_seed = int(rng) if isinstance(rng, (int, np.integer)) else int(rng.integers(2**53))
+    root_seed = seed_from(rng)
     seeds = np.random.SeedSequence(root_seed)
     split_rng, score_rng, measure_rng, gate_rng, control_rng, ensemble_rng, target_rng = map(
         np.random.default_rng, seeds.spawn(7)

@@ -36,6 +36,7 @@ from seepage.inversion.targets import Choice, TargetSpec
 from seepage.inversion.world import make_world
 from seepage.models.plan import n_cores
 from seepage.models.recipe import Recipe
+from seepage.randomness import Seed, seed_from
 from seepage.report import inversion_result as report
 from seepage.report.result import Provenance
 from seepage.signals.progress import Watch
@@ -75,7 +76,7 @@ def invert(
     progress: bool = False,
     command: str | None = None,
     config: Mapping[str, Any] | None = None,
-    rng: np.random.Generator | int = 0,
+    rng: Seed = 0,
 ) -> report.InversionResult:
     """Reconstruct images of private classes from models, and judge them; result, report and pieces go to `out`.
 
@@ -122,7 +123,7 @@ def invert(
     )  # fmt: skip
     out, seeds, chosen = Path(out), admission.check_seeds(seeds), admission.attacks_of(attacks)
     device = admission.usable(device)
-    root_seed = int(rng.integers(2**53) if isinstance(rng, np.random.Generator) else rng)
+    root_seed = seed_from(rng)
     private, attacked, per_class, random, samples = map(
         admission.plain, (private, attacked, images_per_class, random, samples)
     )

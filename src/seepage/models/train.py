@@ -14,6 +14,7 @@ from seepage.models.engines import ENGINES, has_convolutions
 from seepage.models.held_out import HeldOut
 from seepage.models.plan import one_thread
 from seepage.models.recipe import Recipe
+from seepage.randomness import Seed, generator
 
 
 def train(
@@ -23,7 +24,7 @@ def train(
     *,
     validation: Bool[np.ndarray, " samples"] | None = None,
     population: Bool[np.ndarray, " samples"] | None = None,
-    rng: np.random.Generator,
+    rng: Seed,
     device: str | None = None,
     report: Callable[[float], None] = lambda fraction: None,
 ) -> nn.Module:
@@ -46,6 +47,7 @@ def train(
             them, or the recipe needs some that are not given.
         TrainingError: the training diverged.
     """
+    rng = generator(rng)
     given = {"members": members, "validation": validation, "population": population}
     masks = {name: _mask(name, mask, len(pool)) for name, mask in given.items() if mask is not None}
     for name in masks.keys() - {"members"}:

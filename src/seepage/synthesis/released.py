@@ -12,6 +12,7 @@ from seepage.data import Pool
 from seepage.errors import InputError
 from seepage.metrics import Estimate, holm, leak_p_value, roc_auc, tpr_at_fpr
 from seepage.models.recipe import Recipe
+from seepage.randomness import Seed, generator
 from seepage.synthesis.closeness import Closeness, Space, closeness, nearest
 from seepage.synthesis.density import classifier_ratio, kernel_ratio
 from seepage.synthesis.usefulness import Usefulness, usefulness
@@ -99,7 +100,7 @@ def audit_released(
     members: Pool,
     holdout: Pool,
     *,
-    rng: np.random.Generator,
+    rng: Seed,
     reference: Pool | None = None,
     recipe: Recipe | None = None,
     rates: Sequence[float] = RATES,
@@ -137,6 +138,7 @@ def audit_released(
         distance to a generator's records there, to a reference's here); van Breugel et al. (2023), arXiv 2302.12580,
         for the density ratio; Platzer and Reutterer (2021), Frontiers in Big Data 4:679939, for the hold-out.
     """
+    rng = generator(rng)
     _check({"synthetic": synthetic, "members": members, "holdout": holdout, "reference": reference})
     space = Space.of(members, holdout)
     released, inside, outside = space(synthetic), space(members), space(holdout)

@@ -22,6 +22,7 @@ from seepage.data import Pool
 from seepage.errors import StorageError
 from seepage.models.laplace import noise_like
 from seepage.models.recipe import Recipe
+from seepage.randomness import Seed, seed_from
 from seepage.report import trust_result as report
 from seepage.report.result import Provenance
 from seepage.signals.collect import Collection, collect
@@ -45,7 +46,7 @@ def study(
     progress: bool = False,
     command: str | None = None,
     config: Mapping[str, Any] | None = None,
-    rng: np.random.Generator | int,
+    rng: Seed,
 ) -> report.TrustResult:
     """Train the six models, accuse every set of non-members, and write result.json, report.html and report.md to `out`.
 
@@ -72,7 +73,7 @@ def study(
     started = time.perf_counter()
     choices = choices or Choices()
     out = Path(out)
-    root_seed = int(rng) if isinstance(rng, (int, np.integer)) else int(rng.integers(2**53))
+    root_seed = seed_from(rng)
     split_rng, set_rng, *variant_rngs = map(np.random.default_rng, np.random.SeedSequence(root_seed).spawn(2 + 6))
     trainings = recipes(recipe, smoothing=choices.smoothing, weight_decay=choices.weight_decay)
     try:

@@ -20,6 +20,7 @@ from seepage.models.generators.duel import read_tensors, write_tensors
 from seepage.models.generators.vae_networks import Network
 from seepage.models.outputs import labels_from
 from seepage.models.plan import one_thread
+from seepage.randomness import Seed, generator
 
 SCHEMA = "seepage.vae/1"
 AT_ONCE = 1024
@@ -145,7 +146,7 @@ class VAE:
             values = np.clip(np.rint(values), 0, 255).astype(np.uint8)
         return values.reshape(-1, *self.input_shape)
 
-    def sample(self, labels: ArrayLike | int, rng: np.random.Generator, *, draw: bool = False) -> np.ndarray:
+    def sample(self, labels: ArrayLike | int, rng: Seed, *, draw: bool = False) -> np.ndarray:
         """New records: x ~ p(x | z), z ~ N(0, I).
 
         Args:
@@ -159,6 +160,7 @@ class VAE:
         Raises:
             InputError: labels for a VAE that has no classes, or a number for one that has.
         """
+        rng = generator(rng)
         alone = np.ndim(labels) == 0
         if alone != (self.n_classes is None):
             raise InputError(

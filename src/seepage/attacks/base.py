@@ -9,6 +9,7 @@ from jaxtyping import Float64
 
 from seepage.errors import InputError
 from seepage.models.access import Access
+from seepage.outside import from_outside
 from seepage.randomness import Seed, generator
 from seepage.signals.view import View
 
@@ -73,7 +74,8 @@ class Attack(ABC):
                 f"the attack '{self.title}' needs {self.least_known} known members and as many known non-members of "
                 f"the target: got {known}; audit with known={3 * self.least_known}, say"
             )
-        scores = self._score(view, rng=rng)
+        with from_outside(f"the attack '{self.title}' failed on a view of {view.n_samples} records"):
+            scores = np.asarray(self._score(view, rng=rng))
         if scores.shape != (view.n_samples,) or scores.dtype != np.float64:
             raise InputError(
                 f"the attack '{self.title}' must give float64 ({view.n_samples},): got {scores.dtype} {scores.shape}"

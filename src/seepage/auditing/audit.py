@@ -25,6 +25,7 @@ from seepage.errors import InputError, StorageError
 from seepage.execution import Executor
 from seepage.models.access import Access
 from seepage.models.recipe import Recipe
+from seepage.models.trial import is_recipe
 from seepage.randomness import Seed, seed_from
 from seepage.report import result as report
 from seepage.signals.queries import queries as query_set
@@ -124,6 +125,8 @@ def audit(
     asked = resolve_attacks(attacks)
     _check_access(asked, access)
     query_set(queries)
+    if recipe is not None:
+        is_recipe(recipe, "audit")
     if references is not None and recipe is None:
         raise InputError(f"audit: references={references} needs a recipe= to train them with")
     if origin not in ORIGINS:

@@ -19,6 +19,7 @@ from seepage.models.access import Access
 from seepage.models.held_out import HeldOut
 from seepage.models.recipe import Recipe
 from seepage.models.target import TargetModel
+from seepage.models.trial import try_recipe
 from seepage.signals.collect import Collection, collect
 from seepage.signals.queries import queries as query_set
 
@@ -111,6 +112,8 @@ def evidence_from_pool(
         raise InputError("audit: the records need labels")
     if len(membership) != len(pool):
         raise InputError(f"audit: the membership has {len(membership)} records and the pool {len(pool)}")
+    if run.recipe is not None:
+        try_recipe(run.recipe, pool, "audit")
     if model is None and run.recipe is None:
         raise InputError("audit: without a model, a recipe= is needed to train one")
     if model is not None and (membership.turns or membership.n_targets > 1):

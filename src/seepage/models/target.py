@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from seepage.data.labels import key
-from seepage.errors import InputError, SeepageError
+from seepage.errors import InputError
 from seepage.models.access import Access, AccessError
 from seepage.models.adapters import Adapter, Estimator, Function, LightGBM, Predictor, Sandboxed, XGBoost
 from seepage.models.files import LoadedModel
 from seepage.models.module import Module
 from seepage.models.outputs import labels_from, logits_from, output_kind
+from seepage.outside import from_outside
 
 BATCH_SIZE = 256
 
@@ -94,7 +95,8 @@ with access='probabilities' if the attacker you have in mind would have it
         if n_classes is not None and n_classes < 2:
             raise InputError(f"expected at least 2 classes, got {n_classes}")
         loaded = model if isinstance(model, LoadedModel) else LoadedModel(model, "", "")
-        adapter = _adapt(loaded, outputs, n_classes, device)
+        with from_outside(f"cannot audit this {type(loaded.model).__name__}"):
+            adapter = _adapt(loaded, outputs, n_classes, device)
         if device is not None and not isinstance(adapter, Module):
             raise InputError(f"only a torch module can be put on a device, {adapter.name} is none")
         if None not in (n_classes, adapter.n_classes) and adapter.n_classes != n_classes:
@@ -271,15 +273,8 @@ with access='probabilities' if the attacker you have in mind would have it
 
     def _call(self, method: Callable[..., Any], batch: np.ndarray, *arguments: Any) -> Any:
         self.n_queries += len(batch)  # a question that failed was still asked
-        try:
+        with from_outside(f"{self.name} could not answer a batch of shape {batch.shape} ({batch.dtype})"):
             return method(batch, *arguments)
-        except SeepageError:
-            raise
-        except Exception as error:
-            raise InputError(
-                f"{self.name} could not answer a batch of shape {batch.shape} ({batch.dtype}): "
-                f"{type(error).__name__}: {error}"
-            ) from error
 
     def _checked_logits(self, answer: Any, n_records: int, first_record: int) -> np.ndarray:
         raw = _answers(answer, n_records, self.name)
@@ -361,10 +356,8 @@ def _array(inputs: Any) -> np.ndarray:
 def _answers(answer: Any, n_records: int, name: str) -> np.ndarray:
     if isinstance(answer, torch.Tensor):
         answer = answer.detach().cpu().double().numpy()
-    try:
+    with from_outside(f"the answer of {name} is not an array"):
         answer = np.asarray(answer)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the answer of {name} is not an array: {error}") from error
     if answer.ndim == 0 or len(answer) != n_records:
         raise InputError(f"{name} was asked {n_records} records and answered with the shape {answer.shape}")
     return answer

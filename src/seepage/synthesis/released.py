@@ -12,6 +12,7 @@ from seepage.data import Pool
 from seepage.errors import InputError
 from seepage.metrics import Estimate, holm, leak_p_value, roc_auc, tpr_at_fpr
 from seepage.models.recipe import Recipe
+from seepage.models.trial import try_recipe
 from seepage.randomness import Seed, generator
 from seepage.synthesis.closeness import Closeness, Space, closeness, nearest
 from seepage.synthesis.density import classifier_ratio, kernel_ratio
@@ -140,6 +141,8 @@ def audit_released(
     """
     rng = generator(rng)
     _check({"synthetic": synthetic, "members": members, "holdout": holdout, "reference": reference})
+    if recipe is not None and members.labels is not None:
+        try_recipe(recipe, members, "audit_released")
     space = Space.of(members, holdout)
     released, inside, outside = space(synthetic), space(members), space(holdout)
     judged = np.ones(len(holdout), dtype=bool)

@@ -14,6 +14,7 @@ from seepage.metrics import Estimate, proportion
 from seepage.models.recipe import Recipe
 from seepage.models.target import TargetModel
 from seepage.models.train import train
+from seepage.models.trial import is_recipe
 from seepage.randomness import Seed, generator
 
 
@@ -60,7 +61,9 @@ def usefulness(
     counts = {"release": synthetic.n_classes, "members": members.n_classes, "hold-out": holdout.n_classes}
     if None in counts.values() or len(set(counts.values())) > 1:
         raise InputError(f"expected labels of the same classes in release, members and hold-out, got {counts}")
-    if recipe.uses:
+    if len({synthetic.classes, members.classes, holdout.classes}) > 1:
+        raise InputError("expected classes of the same names and order in release, members and hold-out")
+    if is_recipe(recipe, "usefulness").uses:
         raise InputError(f"expected a recipe that needs no held-out records, got one that needs {set(recipe.uses)}")
     right = [_right(train(recipe, pool, np.ones(len(pool), bool), rng=rng), holdout) for pool in (synthetic, members)]
     right.append(holdout.labels == np.bincount(members.labels).argmax())

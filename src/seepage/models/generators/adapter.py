@@ -12,6 +12,7 @@ from torch import nn
 
 from seepage.errors import InputError
 from seepage.models.outputs import labels_from
+from seepage.outside import from_outside
 from seepage.randomness import Seed, generator
 
 Function = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -32,7 +33,8 @@ class Callback:
         """
         rng = generator(rng)
         labels = labels_from(labels, n_classes=self.n_classes)
-        images = np.asarray(self._function(labels, rng))
+        with from_outside(f"the generator could not make images of {len(labels)} labels"):
+            images = np.asarray(self._function(labels, rng))
         if images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(labels):
             raise InputError(
                 f"a generator must answer {len(labels)} labels with uint8 images ({len(labels)}, channels, height, "

@@ -1,0 +1,33 @@
+"""Code of others: a user's model, recipe, data set, attack or executor, and the libraries behind them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from seepage.errors import InputError, SeepageError
+
+MOST_CHARACTERS = 1000
+
+
+@contextmanager
+def from_outside(what: str, kind: type[SeepageError] = InputError) -> Iterator[None]:
+    """Whatever is raised comes back as one error that says what was asked, with the original as its cause.
+
+    Errors of this package pass as they are, and so do Ctrl-C and a lack of memory.
+
+    Args:
+        what: what was asked and could not be done, as the beginning of a sentence.
+        kind: the error to raise.
+
+    >>> with from_outside("the model could not answer"):
+    ...     {}["a"]
+    Traceback (most recent call last):
+    ...
+    seepage.errors.InputError: the model could not answer: KeyError: 'a'
+    """
+    try:
+        yield
+    except (SeepageError, MemoryError):
+        raise
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        raise kind(f"{what}: {text[:MOST_CHARACTERS]}") from error

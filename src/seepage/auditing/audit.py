@@ -133,16 +133,21 @@ def audit(
         raise InputError(
             f"audit: origin must be one of {', '.join(ORIGINS)}, got '{origin}': only the audit itself draws"
         )
+    if keep_weights and out is None:
+        raise InputError("audit: keep_weights=True keeps them in a folder: give out= too")
     folder = None if out is None else _writable(Path(out))
     shelf = None if shelf is None else Path(shelf)
     run = Run(recipe, root_seed, queries, folder, keep_weights, engine, workers, executor, progress, shelf)
     if outputs is not None:
         lists = {"members": members, "nonmembers": nonmembers, "population": population, "known": known or None}
         refuse("outputs", model=model, pool=pool, membership=membership, recipe=recipe, layer=layer, **lists)
-        refuse("outputs", every_model=every_model or None)
+        given = {"every_model": every_model or None, "queries": None if queries == "none" else queries}
+        refuse("outputs", **given, model_outputs=model_outputs)
         evidence = evidence_from_outputs(outputs, origin=origin, access=access)
     else:
         by_position = True
+        if model is None:
+            refuse("models that are trained here, which give logits", model_outputs=model_outputs)
         if members is not None or nonmembers is not None:
             refuse("members and nonmembers", pool=pool, membership=membership, every_model=every_model or None)
             pool, membership, by_position = pool_from_lists(
@@ -164,6 +169,12 @@ def audit(
                 membership = Membership.every_model(pool, references=count, **held_out, rng=split_rng)
             else:
                 membership = Membership.split(pool, references=count, known=known, **held_out, rng=split_rng)
+        elif members is None and origin != "unknown" and origin != membership.origin:
+            raise InputError(
+                f"audit: origin='{origin}' does not go with a membership, which says '{membership.origin}': drop it"
+            )
+        elif members is None and every_model and not membership.turns:
+            raise InputError("audit: every_model= does not go with this membership: draw it by Membership.every_model")
         elif known and members is None:
             raise InputError("audit: known= does not go with a membership: give it the known records")
         evidence = evidence_from_pool(model, pool, membership, run, access, model_outputs, asked, layer, by_position)

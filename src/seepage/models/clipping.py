@@ -19,6 +19,8 @@ def per_sample_clipped_sum(
     records: tuple[Tensor, ...],
     mask: Bool[Tensor, " batch"],
     max_norm: float,
+    *,
+    vectorised: bool = True,
 ) -> dict[str, Tensor]:
     """The sum of the records' gradients, each clipped over all parameters together, for any loss of one record.
 
@@ -33,6 +35,8 @@ def per_sample_clipped_sum(
         records: tensors (batch, ...).
         mask: (batch,) false for padding.
         max_norm: C > 0.
+        vectorised: take the gradients of many records in one call; otherwise, for modules that cannot be batched over
+            (GRU), one by one.
 
     Returns:
         A tensor for each parameter.
@@ -40,7 +44,7 @@ def per_sample_clipped_sum(
     n_records = len(mask)
     n_bytes = sum(p.numel() * p.element_size() for p in parameters.values())
     at_once = max(1, GRADIENT_BYTES // max(1, n_bytes))
-    gradients = vmap(grad(loss), in_dims=(None, *(0 for _ in records)))
+    gradients = vmap(grad(loss), in_dims=(None, *(0 for _ in records))) if vectorised else _one_by_one(grad(loss))
     total: dict[str, Tensor] = {}
     for start in range(0, n_records, at_once):
         cut = slice(start, start + at_once)
@@ -50,6 +54,16 @@ def per_sample_clipped_sum(
         part = {name: torch.tensordot(factors, g, dims=1) for name, g in each.items()}
         total = {name: total[name] + part[name] for name in part} if total else part
     return total
+
+
+def _one_by_one(gradient: Callable[..., dict[str, Tensor]]) -> Callable[..., dict[str, Tensor]]:
+    """`vmap` of the gradient over the records by a plain loop."""
+
+    def gradients(parameters: dict[str, Tensor], *records: Tensor) -> dict[str, Tensor]:
+        each = [gradient(parameters, *one) for one in zip(*records, strict=True)]
+        return {name: torch.stack([one[name] for one in each]) for name in parameters}
+
+    return gradients
 
 
 def clipping_factors(

@@ -61,7 +61,7 @@ def usefulness(
     counts = {"release": synthetic.n_classes, "members": members.n_classes, "hold-out": holdout.n_classes}
     if None in counts.values() or len(set(counts.values())) > 1:
         raise InputError(f"expected labels of the same classes in release, members and hold-out, got {counts}")
-    if len({synthetic.classes, members.classes, holdout.classes}) > 1:
+    if len({pool.classes for pool in (synthetic, members, holdout) if pool.classes is not None}) > 1:
         raise InputError("expected classes of the same names and order in release, members and hold-out")
     if is_recipe(recipe, "usefulness").uses:
         raise InputError(f"expected a recipe that needs no held-out records, got one that needs {set(recipe.uses)}")

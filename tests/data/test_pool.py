@@ -204,7 +204,7 @@ def test_a_dataset_without_length_or_with_uneven_items_is_refused():
         Pool.from_dataset([])
     with pytest.raises(InputError, match=r"dataset\[1\]"):
         Pool.from_dataset(Dataset([np.zeros(3), np.zeros(4)], [0, 1]))
-    with pytest.raises(InputError, match="class index"):
+    with pytest.raises(InputError, match="target of a regression"):
         Pool.from_dataset(Dataset([np.zeros(3)], [0.5]))
 
 

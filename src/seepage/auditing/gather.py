@@ -208,6 +208,11 @@ def _ask(target: TargetModel, pool: Pool, queries: str) -> np.ndarray:
     if target.access == Access.LABEL:
         predicted = np.stack([target.labels(query(pool.batch())) for query in query_set(queries)], axis=1)
         n_classes = max(target.n_classes or 0, pool.n_classes)
+        if target.unknown_label is not None and predicted.min() >= n_classes:
+            raise InputError(
+                f"audit: none of the labels that {target.name} answers, '{target.unknown_label}' for one, is among "
+                f"those of the records: {', '.join((pool.classes or ())[:6])}"
+            )
         if predicted.max() >= n_classes:  # labels that no record has are all one class more: wrong for each record
             predicted, n_classes = np.minimum(predicted, n_classes), n_classes + 1
         # A label alone: all the weight on one class.

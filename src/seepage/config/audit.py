@@ -122,6 +122,7 @@ class AuditConfig(Task):
 
         from seepage.auditing import audit
         from seepage.auditing.audit import VALIDATION
+        from seepage.auditing.classes import pools_of
         from seepage.auditing.gather import DEFAULT_REFERENCES
         from seepage.data import Membership, plant
         from seepage.data.files import pools_from_files, read_arrays
@@ -141,6 +142,8 @@ class AuditConfig(Task):
                 )
         if pool is not None and pool.labels is None:
             raise InputError("data: the records have no labels: name their column with data: options: {label: ...}")
+        if len({(part.classes, part.n_classes) for part in records.values()}) > 1:
+            records = dict(zip(records, pools_of(records)[0], strict=True))
         membership = None
         if self.membership is not None:
             if pool is None:

@@ -62,6 +62,7 @@ with access='probabilities' if the attacker you have in mind would have it
         self.n_queries = 0
         self.trusted = trusted
         self._places: dict[str, int] | None = None
+        self.unknown_label: str | None = None  # one that it answered and that `looking_up` has no place for
 
     @classmethod
     def wrap(
@@ -296,7 +297,8 @@ with access='probabilities' if the attacker you have in mind would have it
         if self._places is not None:
             if raw.size != n_records:
                 raise InputError(f"expected one label a record from {self.name}, got the shape {raw.shape}")
-            names = map(key, raw.ravel().tolist())
+            names = list(map(key, raw.ravel().tolist()))
+            self.unknown_label = next((name for name in names if name not in self._places), self.unknown_label)
             return np.array([self._places.get(name, self.n_classes) for name in names], dtype=np.int64)
         return labels_from(raw, n_classes=self.n_classes, first_record=first_record)
 

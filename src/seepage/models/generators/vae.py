@@ -127,9 +127,7 @@ class VAE:
         values[:, numbers] = values[:, numbers] * self._buffer("spread")[numbers] + self._buffer("shift")[numbers]
         return values.reshape(-1, *self.input_shape)
 
-    def records(
-        self, expected: Float32[np.ndarray, "samples ..."], rng: np.random.Generator | None = None
-    ) -> np.ndarray:
+    def records(self, expected: Float32[np.ndarray, "samples ..."], rng: Seed | None = None) -> np.ndarray:
         """What `decode` gives, as records of the pool's dtype and range.
 
         Args:
@@ -137,6 +135,7 @@ class VAE:
             rng: to draw binary values, choices and the spread of numbers from what the decoder gives; by default each
                 value is the likeliest one.
         """
+        rng = None if rng is None else generator(rng)
         flat = np.asarray(expected, dtype=np.float32).reshape(len(expected), self.columns.width)
         spread, shift = self._buffer("spread"), self._buffer("shift")
         values = settle(flat, self.columns, self.network.bounded_log_sigma().exp().numpy() * spread, rng)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -48,7 +49,9 @@ def per_sample_clipped_sum(
     total: dict[str, Tensor] = {}
     for start in range(0, n_records, at_once):
         cut = slice(start, start + at_once)
-        each = gradients(parameters, *(record[cut] for record in records))
+        with warnings.catch_warnings():  # torch batches over some operators by a loop of its own, as it should here
+            warnings.filterwarnings("ignore", message="There is a performance drop")
+            each = gradients(parameters, *(record[cut] for record in records))
         squares = sum(g.flatten(1).square().sum(1) for g in each.values())
         factors = clipping_factors(squares, mask[cut], max_norm)
         part = {name: torch.tensordot(factors, g, dims=1) for name, g in each.items()}

@@ -19,6 +19,7 @@ from seepage.data.catalogue import DATASETS
 from seepage.data.quickdraw import read_quickdraw
 from seepage.errors import DataFileError, InputError, unknown_name
 from seepage.models.images import BYTE_RANGE, Images, as_images, to_shape
+from seepage.outside import from_outside
 from seepage.randomness import Seed, generator
 
 Inputs = Float32[np.ndarray, "records channels height width"]
@@ -174,7 +175,8 @@ def generated(
 ) -> Nonmembers:
     """Images of a generator, as many of each class."""
     rng = generator(rng)
-    images = to_shape(sample(np.arange(n) % n_classes, rng), shape)
+    with from_outside(f"the generator could not make {n} images of {n_classes} classes"):
+        images = to_shape(sample(np.arange(n) % n_classes, rng), shape)
     return Nonmembers("generated", "Generated", "near", standard(images), about)
 
 

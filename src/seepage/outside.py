@@ -1,7 +1,9 @@
-"""Code of others: a user's model, recipe, data set, attack or executor, and the libraries behind them."""
+"""Values and code of others: a user's model, recipe, data set, attack or executor, and the libraries behind them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import UnionType
+from typing import Any
 
 from seepage.errors import InputError, SeepageError
 
@@ -31,3 +33,18 @@ def from_outside(what: str, kind: type[SeepageError] = InputError) -> Iterator[N
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         raise kind(f"{what}: {text[:MOST_CHARACTERS]}") from error
+
+
+def check_kinds(where: str, **values: tuple[Any, type | UnionType]) -> None:
+    """Check that each value is of the kind that stands beside it.
+
+    Args:
+        where: the function that they were given to, for the message.
+
+    Raises:
+        InputError: one is not.
+    """
+    for name, (value, kind) in values.items():
+        if not isinstance(value, kind):
+            wanted = " or ".join(one.__name__ for one in getattr(kind, "__args__", (kind,))).replace("NoneType", "None")
+            raise InputError(f"{where}: {name} must be a {wanted}, got a {type(value).__name__}")

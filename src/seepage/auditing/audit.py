@@ -26,6 +26,7 @@ from seepage.execution import Executor
 from seepage.models.access import Access
 from seepage.models.recipe import Recipe
 from seepage.models.trial import is_recipe
+from seepage.outside import check_kinds
 from seepage.randomness import Seed, seed_from
 from seepage.report import result as report
 from seepage.signals.queries import queries as query_set
@@ -116,6 +117,11 @@ def audit(
     statistic's source stands with it.
     """
     started = time.perf_counter()
+    check_kinds(
+        "audit", pool=(pool, Pool | None), membership=(membership, Membership | None),
+        settings=(settings, Settings | None), out=(out, str | os.PathLike | None), queries=(queries, str),
+        shelf=(shelf, str | os.PathLike | None), workers=(workers, int | None), config=(config, Mapping | None),
+    )  # fmt: skip
     settings = settings or Settings()
     root_seed = seed_from(rng)
     seeds = np.random.SeedSequence(root_seed)

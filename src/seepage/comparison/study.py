@@ -24,6 +24,7 @@ from seepage.data import Pool
 from seepage.errors import InputError, StorageError
 from seepage.models.recipe import Recipe
 from seepage.models.trial import is_recipe, try_recipe
+from seepage.outside import check_kinds
 from seepage.report import comparison_result as report
 from seepage.report.result import Provenance
 
@@ -99,6 +100,7 @@ def compare(
         instead of one target; the search sees validation records only.
     """
     started = time.perf_counter()
+    check_kinds("compare", pool=(pool, Pool), settings=(settings, Settings | None), out=(out, str | os.PathLike))
     settings, out = settings or Settings(), Path(out)
     is_recipe(recipe, "compare")
     seeds, asked = _checked(pool, seeds, floor, tolerance), resolve_attacks(attacks)

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import UnionType
 from typing import Any
 
 import numpy as np
@@ -162,18 +161,6 @@ def check_priors(attacks: Mapping[str, Inversion], world: World, options: PriorO
         )
     if kinds - {"pixels"} - ({"gan"} if given is not None else set()):
         check_public(torch.from_numpy(world.images), options)
-
-
-def check_kinds(**values: tuple[Any, type | UnionType]) -> None:
-    """Nothing, where each is of the kind that stands beside it.
-
-    Raises:
-        InputError: one is not.
-    """
-    for name, (value, kind) in values.items():
-        if not isinstance(value, kind):
-            wanted = " or ".join(one.__name__ for one in getattr(kind, "__args__", (kind,))).replace("NoneType", "None")
-            raise InputError(f"invert: {name} must be a {wanted}, got a {type(value).__name__}")
 
 
 def plain(value: Any) -> Any:

@@ -36,6 +36,7 @@ from seepage.inversion.targets import Choice, TargetSpec
 from seepage.inversion.world import make_world
 from seepage.models.plan import n_cores
 from seepage.models.recipe import Recipe
+from seepage.outside import check_kinds
 from seepage.randomness import Seed, seed_from
 from seepage.report import inversion_result as report
 from seepage.report.result import Provenance
@@ -117,9 +118,9 @@ def invert(
         baselines without an attack, intervals over classes, controls that nothing can be had from.
     """
     started = time.perf_counter()
-    admission.check_kinds(
-        pool=(pool, Pool), recipe=(recipe, Recipe), public=(public, Pool | None), budget=(budget, Budget | None),
-        priors=(priors, PriorOptions | None), generator=(generator, Prior | None),
+    check_kinds(
+        "invert", pool=(pool, Pool), recipe=(recipe, Recipe), public=(public, Pool | None),
+        budget=(budget, Budget | None), priors=(priors, PriorOptions | None), generator=(generator, Prior | None),
     )  # fmt: skip
     out, seeds, chosen = Path(out), admission.check_seeds(seeds), admission.attacks_of(attacks)
     device = admission.usable(device)

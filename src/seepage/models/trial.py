@@ -11,7 +11,7 @@ from seepage.errors import InputError
 from seepage.models.batches import Records
 from seepage.models.engines import Single
 from seepage.models.recipe import Recipe
-from seepage.outside import from_outside
+from seepage.outside import check_kinds, from_outside
 
 TRIED_RECORDS = 2
 
@@ -47,6 +47,7 @@ def try_recipe(recipe: Any, pool: Pool, where: str) -> Recipe:
             models do not give one row of logits a record.
     """
     recipe = is_recipe(recipe, where)
+    check_kinds(where, pool=(pool, Pool))
     two = pool.subset(np.unique([0, len(pool) - 1]))
     records = Records.of(two)
     n = len(two)

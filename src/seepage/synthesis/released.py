@@ -13,6 +13,7 @@ from seepage.errors import InputError
 from seepage.metrics import Estimate, holm, leak_p_value, roc_auc, tpr_at_fpr
 from seepage.models.recipe import Recipe
 from seepage.models.trial import try_recipe
+from seepage.outside import check_kinds
 from seepage.randomness import Seed, generator
 from seepage.synthesis.closeness import Closeness, Space, closeness, nearest
 from seepage.synthesis.density import classifier_ratio, kernel_ratio
@@ -140,6 +141,8 @@ def audit_released(
         for the density ratio; Platzer and Reutterer (2021), Frontiers in Big Data 4:679939, for the hold-out.
     """
     rng = generator(rng)
+    given = {"synthetic": synthetic, "members": members, "holdout": holdout}
+    check_kinds("audit_released", **{name: (one, Pool) for name, one in given.items()})
     _check({"synthetic": synthetic, "members": members, "holdout": holdout, "reference": reference})
     if recipe is not None and members.labels is not None:
         try_recipe(recipe, members, "audit_released")

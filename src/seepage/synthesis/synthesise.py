@@ -16,6 +16,7 @@ from seepage.errors import InputError, unknown_name
 from seepage.models.generators.columns import Columns
 from seepage.models.generators.vae import VAE, TrainingPrivacy
 from seepage.models.generators.vae_training import train_vae
+from seepage.outside import check_kinds
 from seepage.randomness import Seed, seed_from
 from seepage.synthesis.distances import CodeDistances, code_distances
 from seepage.synthesis.guarantee import Guarantee
@@ -101,6 +102,7 @@ def synthesise(
         attacks (arXiv 2202.05469). Its architecture, metric, epsilons and treatment of labels could not be read: those
         here are ours. Deviations: the encoder's mean, no draw from q(z | x), is what gets the noise.
     """
+    check_kinds("synthesise", pool=(pool, Pool), public=(public, Pool | None))
     _check(pool, epsilon, clip, labels, label_epsilon, releases, public, noise_multiplier)
     if isinstance(rng, np.random.Generator):
         entropy = [int(word) for word in rng.integers(2**32, size=4)]

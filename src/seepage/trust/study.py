@@ -23,6 +23,7 @@ from seepage.errors import StorageError
 from seepage.models.laplace import noise_like
 from seepage.models.recipe import Recipe
 from seepage.models.trial import is_recipe, try_recipe
+from seepage.outside import check_kinds
 from seepage.randomness import Seed, seed_from
 from seepage.report import trust_result as report
 from seepage.report.result import Provenance
@@ -72,6 +73,7 @@ def study(
         that is trained here on records of its own instead of StyleGAN2-ADA; one standardisation for all models.
     """
     started = time.perf_counter()
+    check_kinds("trust.study", pool=(pool, Pool), choices=(choices, Choices | None), out=(out, str | os.PathLike))
     is_recipe(recipe, "trust.study")
     choices = choices or Choices()
     out = Path(out)

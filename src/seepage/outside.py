@@ -31,8 +31,11 @@ def from_outside(what: str, kind: type[SeepageError] = InputError) -> Iterator[N
     except (SeepageError, MemoryError):
         raise
     except Exception as error:
-        text = f"{type(error).__name__}: {error}"
-        raise kind(f"{what}: {text[:MOST_CHARACTERS]}") from error
+        try:
+            text = str(error)
+        except Exception:  # an error that cannot even say what it is
+            text = "(without a text)"
+        raise kind(f"{what}: {type(error).__name__}: {text[:MOST_CHARACTERS]}") from error
 
 
 def check_kinds(where: str, **values: tuple[Any, type | UnionType]) -> None:

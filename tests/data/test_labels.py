@@ -1,6 +1,8 @@
 """Labels as people have them: every form gives the same classes, and what are no classes is refused in a sentence."""
 
 import datetime
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -24,6 +26,8 @@ FORMS = {
     "a tensor": torch.tensor(LABELS),
     "a tensor of half precision that needs a gradient": torch.tensor([2.0, 0, 1, 1]).bfloat16().requires_grad_(),
     "a list of tensors": list(torch.tensor(LABELS)),
+    "decimals": [Decimal(2), Decimal(0), Decimal(1), Decimal(1)],
+    "half floats": LABELS.astype(np.float16),
     "one-hot": np.eye(3)[LABELS],
     "one-hot bools": np.eye(3, dtype=bool)[LABELS],
     "one-hot lists": np.eye(3, dtype=int)[LABELS].tolist(),
@@ -50,6 +54,7 @@ TEXTS = {
     "a list": SIZES[LABELS].tolist(),
     "objects": SIZES[LABELS].astype(object),
     "bytes": SIZES[LABELS].astype("S"),
+    "strings of any length": SIZES[LABELS].astype(np.dtypes.StringDType()),
     "pandas' strings": pd.Series(SIZES[LABELS], dtype="string"),
     "unordered categories": pd.Series(SIZES[LABELS], dtype="category"),
     "a column": SIZES[LABELS][:, None],
@@ -130,6 +135,8 @@ def test_a_declared_order_goes_before_sorting():
 
 
 REFUSED = {
+    "Python's fractions": ([Fraction(1, 2), 1, 2], "numbers such as 1/2"),
+    "decimal fractions": ([Decimal("0.5"), Decimal(1), Decimal(2)], r"numbers such as 0\.5"),
     "fractions": ([0.5, 1.0, 2.0], "target of a regression"),
     "dates": (np.array(["2020-01-01"] * 3, dtype="datetime64[D]"), "target of a regression"),
     "Python's dates": ([datetime.date(2020, 1, 1)] * 3, "target of a regression"),

@@ -134,6 +134,9 @@ class AuditConfig(Task):
             if getattr(self, name) is not None
         }
         records = dict(zip(files, pools_from_files(list(files.values()), self.options) if files else (), strict=True))
+        if self.options and not files:
+            given = ", ".join(self.options)
+            raise InputError(f"options: {given} is of members:, nonmembers: and population:, and there are none")
         pool = self.data.pool(self.seed) if self.data else None
         for name, part in records.items():
             if part.labels is None:
@@ -149,6 +152,8 @@ class AuditConfig(Task):
             if pool is None:
                 raise InputError("membership: needs data:, the records that it is about")
             arrays = read_arrays(self.membership)
+            if "known" in arrays and self.known:
+                raise InputError(f"known: {self.membership} says which records are known: leave known: out")
             if "members" not in arrays:
                 raise InputError(f"{self.membership}: expected an array 'members', got {', '.join(arrays) or 'none'}")
             membership = Membership.fixed(

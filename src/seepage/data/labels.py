@@ -10,6 +10,7 @@ import contextlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from numbers import Real
 from typing import Any
 
@@ -251,16 +252,17 @@ def _sparse(labels: Any) -> Values:
 
 def _plain(array: np.ndarray) -> np.ndarray:
     """(samples,) of int64 or text."""
-    if array.dtype.kind == "O":
+    if array.dtype.kind in "OT":
         array = _of_objects(array)
     kind = array.dtype.kind
     if kind in "mM":
         raise _regression(f"times ({array.dtype})")
     if kind == "S":
         return np.char.decode(array, "utf-8", "replace")
-    if kind in "UT":
-        return array.astype(str)
+    if kind == "U":
+        return array
     if kind == "f":
+        array = array.astype(np.float64)
         bad = ~np.isfinite(array)
         if bad.any():
             raise InputError(
@@ -282,7 +284,7 @@ def _plain(array: np.ndarray) -> np.ndarray:
 def _of_objects(array: np.ndarray) -> np.ndarray:
     """An array of Python objects as one of numbers or of text."""
     entries = array.tolist()
-    missing = [type(one).__name__ in MISSING or (isinstance(one, float) and one != one) for one in entries]
+    missing = [type(one).__name__ in MISSING or (isinstance(one, (float, Decimal)) and one != one) for one in entries]
     if any(missing):
         raise InputError(
             f"{sum(missing)} of {len(entries)} labels are missing, record {missing.index(True)} for one: "
@@ -290,10 +292,15 @@ def _of_objects(array: np.ndarray) -> np.ndarray:
         )
     if any(kind.__name__ in TIMES for one in set(map(type, entries)) for kind in one.__mro__):
         raise _regression(f"times such as {entries[0]}")
-    numbers = [isinstance(one, (Real, np.number, np.bool_)) for one in entries]
+    numbers = [isinstance(one, (Real, Decimal, np.number, np.bool_)) for one in entries]
     if all(numbers):
         plain = np.array(entries)
-        return plain if plain.dtype.kind in "biuf" else np.array([key(one) for one in entries])
+        if plain.dtype.kind in "biuf":
+            return plain
+        if fractions := [one for one in entries if one != int(one)]:
+            raise _regression(f"numbers such as {fractions[0]}")
+        whole = np.array([int(one) for one in entries])
+        return whole if whole.dtype.kind in "iu" else np.array([str(int(one)) for one in entries])
     if any(numbers):
         text = entries[numbers.index(False)]
         raise InputError(

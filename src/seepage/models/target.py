@@ -10,7 +10,7 @@ from jaxtyping import Float32, Float64, Int64
 from numpy.typing import ArrayLike
 from torch import nn
 
-from seepage.data.labels import key
+from seepage.data.labels import is_number, key
 from seepage.errors import InputError
 from seepage.models.access import Access, AccessError
 from seepage.models.adapters import Adapter, Estimator, Function, LightGBM, Predictor, Sandboxed, XGBoost
@@ -300,6 +300,8 @@ with access='probabilities' if the attacker you have in mind would have it
             names = list(map(key, raw.ravel().tolist()))
             self.unknown_label = next((name for name in names if name not in self._places), self.unknown_label)
             return np.array([self._places.get(name, self.n_classes) for name in names], dtype=np.int64)
+        if raw.dtype.kind in "OSUT" and all(is_number(key(one)) for one in raw.ravel().tolist()):
+            raw = np.array([int(key(one)) for one in raw.ravel().tolist()])
         return labels_from(raw, n_classes=self.n_classes, first_record=first_record)
 
     def _need(self, level: Access, what: str) -> None:

@@ -118,8 +118,7 @@ def audit(
     """
     started = time.perf_counter()
     check_kinds(
-        "audit", pool=(pool, Pool | None), membership=(membership, Membership | None),
-        settings=(settings, Settings | None), out=(out, str | os.PathLike | None), queries=(queries, str),
+        "audit", settings=(settings, Settings | None), out=(out, str | os.PathLike | None), queries=(queries, str),
         shelf=(shelf, str | os.PathLike | None), workers=(workers, int | None), config=(config, Mapping | None),
     )  # fmt: skip
     settings = settings or Settings()
@@ -131,8 +130,9 @@ def audit(
     asked = resolve_attacks(attacks)
     _check_access(asked, access)
     query_set(queries)
-    if recipe is not None:
-        is_recipe(recipe, "audit")
+    if outputs is None:
+        check_kinds("audit", pool=(pool, Pool | None), membership=(membership, Membership | None))
+        recipe = None if recipe is None else is_recipe(recipe, "audit")
     if references is not None and recipe is None:
         raise InputError(f"audit: references={references} needs a recipe= to train them with")
     if origin not in ORIGINS:

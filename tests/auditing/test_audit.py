@@ -413,10 +413,6 @@ REFUSED = {
         {"model": target(), "members": pair(), "nonmembers": pair()},
         "100 records that are on both sides",
     ),
-    "a model of other classes than the recipe's": (
-        {"model": torch.nn.Linear(N_FEATURES, 5), **TWO, "recipe": QUICK, "references": 2},
-        "answers for 5 classes.*n_classes=5",
-    ),
     "NaN answers": (
         {"model": TargetModel.wrap(lambda x: np.full((len(x), 3), np.nan), outputs="logits"), **TWO},
         "record 0 is not finite",

@@ -207,10 +207,10 @@ def with_value(array, value):
 BAD = {
     "logits of two axes": (lambda: spoilt("logits", lambda a: a[:, 0]), "samples, models, classes"),
     "labels too few": (lambda: spoilt("labels", lambda a: a[:-1]), "'labels'.*79"),
-    "labels of two axes": (lambda: spoilt("labels", lambda a: a[:, None].repeat(2, 1)), "one label a record"),
+    "labels of two axes": (lambda: spoilt("labels", lambda a: a[:, None].repeat(2, 1)), "one class a record"),
     "a label too large": (lambda: spoilt("labels", lambda a: a + 1), "label of record .* is 3, expected.* 0 to 2"),
     "a negative label": (lambda: spoilt("labels", lambda a: a - 1), "is -1, expected"),
-    "labels in text": (lambda: spoilt("labels", lambda a: a.astype(str)), "expected numbers"),
+    "labels in text": (lambda: spoilt("labels", lambda a: a.astype(str)), "they are texts"),
     "membership too narrow": (lambda: spoilt("membership", lambda a: a[:, :-1]), r"'membership' must be .*\(80, 9\)"),
     "membership of two and three": (lambda: spoilt("membership", lambda a: a + 2), "true or false"),
     "population too short": (lambda: spoilt("population", lambda a: a[1:]), "'population' must be"),

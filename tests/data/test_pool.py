@@ -54,9 +54,10 @@ def test_inputs_keep_the_values_that_were_given(given, kept):
         ([[1.0], [np.inf]], None, {}, "finite"),
         ([[2**53 + 1]], None, {}, "leave ids out"),
         ([[1.0], [2.0]], [0], {}, "labels of shape"),
-        ([[1.0], [2.0]], [0, -1], {}, "from 0"),
-        ([[1.0], [2.0]], [0.5, 1], {}, "class indices"),
-        ([[1.0], [2.0]], ["a", "b"], {}, "class indices"),
+        ([[1.0], [2.0]], [0, -1], {"n_classes": 3}, "different ones"),
+        ([[1.0], [2.0]], [0, -1], {"classes": ("a", "b")}, "from 0"),
+        ([[1.0], [2.0]], [0.5, 1], {}, "target of a regression"),
+        ([[1.0], [2.0]], ["a", "c"], {"classes": ("a", "b")}, "'c' is not among the classes"),
         ([[1.0], [2.0]], [0, 2], {"n_classes": 2}, "below n_classes"),
         ([[1.0], [2.0]], [0, 1], {"classes": ("a",)}, "below n_classes"),
         ([[1.0], [2.0]], [0, 1], {"classes": ("a", "b"), "n_classes": 3}, "names of classes"),
@@ -210,7 +211,7 @@ def test_a_dataset_without_length_or_with_uneven_items_is_refused():
         Pool.from_dataset([])
     with pytest.raises(InputError, match=r"dataset\[1\]"):
         Pool.from_dataset(Dataset([np.zeros(3), np.zeros(4)], [0, 1]))
-    with pytest.raises(InputError, match="class index"):
+    with pytest.raises(InputError, match="target of a regression"):
         Pool.from_dataset(Dataset([np.zeros(3)], [0.5]))
 
 

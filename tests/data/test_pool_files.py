@@ -72,7 +72,7 @@ def test_integer_labels_stay_as_they_stand():
         (Frame(x=np.array(["2020-01-01"], dtype="datetime64[D]")), {}, "datetime64"),
         (Frame(x=[str(i) for i in range(1001)]), {}, "looks like an id"),
         (Frame(y=[0, 1]), {"label": "y"}, "at least one column"),
-        (Frame(x=[1, 2], y=[0.5, 1.5]), {"label": "y"}, "class indices"),
+        (Frame(x=[1, 2], y=[0.5, 1.5]), {"label": "y"}, "target of a regression"),
         ([[1, 2]], {}, "data frame"),
     ],
 )

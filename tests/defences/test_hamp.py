@@ -141,7 +141,7 @@ def test_answers_keep_labels_and_order_and_nothing_else():
 
 def test_modes_change_the_training_the_answers_or_both():
     recipe = trained.PLAIN
-    training = HAMP(mode="training", randomness="fresh").apply(recipe)
+    training = HAMP(mode="training").apply(recipe)
     answers = HAMP(mode="answers", randomness="fresh", values="binary", ties="official").apply(recipe)
     both = HAMP(gamma=0.5, alpha=0.2, soft_labels="exact", reduction="batchmean").apply(recipe)
     assert training.wrapper is None
@@ -153,6 +153,10 @@ def test_modes_change_the_training_the_answers_or_both():
     assert both.wrapper == OutputModification()
     assert both.objective.func is hamp_loss
     assert both.objective.keywords == {"gamma": 0.5, "alpha": 0.2, "soft_labels": "exact", "reduction": "batchmean"}
+    with pytest.raises(InputError, match="randomness='fresh' has no effect in the mode 'training'"):
+        HAMP(mode="training", randomness="fresh")
+    with pytest.raises(InputError, match=r"gamma=0\.5 has no effect in the mode 'answers'"):
+        HAMP(mode="answers", gamma=0.5)
     assert [HAMP(mode=m).kind for m in ("training", "answers", "full")] == ["training", "answers", "both"]
     assert len({r.fingerprint for r in (recipe, training, answers, both)}) == 4
     assert all(r.is_registered for r in (training, answers, both))

@@ -12,7 +12,6 @@ from seepage.inversion.admission import (
     attacks_of,
     check_folder,
     check_judge,
-    check_kinds,
     check_numbers,
     check_priors,
     check_recipe,
@@ -27,6 +26,7 @@ from seepage.inversion.targets import Choice
 from seepage.inversion.world import make_world
 from seepage.models.architectures import CNN
 from seepage.models.recipe import BestValidation, Recipe
+from seepage.outside import check_kinds
 from tests.inversion.drawn import RECIPE, bars
 from tests.inversion.test_world import Grey
 from tests.report.inversion_made import inversion
@@ -144,9 +144,9 @@ def test_numbers_devices_and_attacks():
     check_numbers(random=(1, 1), samples=(0, 0))
     assert plain([np.int64(3), (np.float64(0.5), "a")]) == [3, [0.5, "a"]]
     assert plain(np.arange(2)) == [0, 1]
-    check_kinds(pool=(bars(), Pool), public=(None, Pool | None))
+    check_kinds("invert", pool=(bars(), Pool), public=(None, Pool | None))
     with pytest.raises(InputError, match="public must be a Pool or None, got a ndarray"):
-        check_kinds(public=(np.zeros(3), Pool | None))
+        check_kinds("invert", public=(np.zeros(3), Pool | None))
     for value in (0, 1.5, True, "2"):
         with pytest.raises(InputError, match="random must be a whole number of at least 1"):
             check_numbers(random=(value, 1))

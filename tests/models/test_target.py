@@ -351,12 +351,13 @@ def test_classes_that_an_estimator_never_saw_have_probability_zero():
         TargetModel.wrap(LogisticRegression().fit(inputs, labels), n_classes=2)
 
 
-def test_class_names_must_be_labels():
+@pytest.mark.parametrize("names", [np.array(["c", "a", "b"]), np.array([-1, 0, 5]), np.array([7, 90001, 2**40])])
+def test_classes_that_are_no_column_numbers_keep_the_order_of_the_estimator(names):
     inputs, labels = records()
-    with pytest.raises(InputError, match=r"expected the labels 0, 1.*np\.unique"):
-        TargetModel.wrap(LogisticRegression().fit(inputs, np.array(["a", "b", "c"])[labels]))
-    with pytest.raises(InputError, match="expected the labels"):
-        TargetModel.wrap(LogisticRegression().fit(inputs, labels - 1))
+    model = LogisticRegression().fit(inputs, names[labels])
+    target = TargetModel.wrap(model)
+    assert target.classes == tuple(map(str, np.sort(names)))
+    np.testing.assert_allclose(np.exp(target.logits(inputs)), model.predict_proba(inputs), atol=1e-6)
 
 
 def test_an_estimator_of_many_outputs_is_refused():

@@ -9,6 +9,8 @@ from jaxtyping import Float64
 
 from seepage.errors import InputError
 from seepage.models.access import Access
+from seepage.outside import from_outside
+from seepage.randomness import Seed, generator
 from seepage.signals.view import View
 
 NEEDS = {
@@ -48,7 +50,7 @@ class Attack(ABC):
         """Paper and section."""
 
     @final
-    def score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
+    def score(self, view: View, *, rng: Seed) -> Float64[np.ndarray, " samples"]:
         """Score the audited records of the view.
 
         Args:
@@ -62,6 +64,7 @@ class Attack(ABC):
         Raises:
             InputError: the view lacks something that the attack needs, or the signals allow no score.
         """
+        rng = generator(rng)
         missing = [NEEDS[need] for need in sorted(self.needs - view.available)]
         if missing:
             raise InputError(f"the attack '{self.title}' needs {' and '.join(missing)}: this audit has none")
@@ -71,7 +74,8 @@ class Attack(ABC):
                 f"the attack '{self.title}' needs {self.least_known} known members and as many known non-members of "
                 f"the target: got {known}; audit with known={3 * self.least_known}, say"
             )
-        scores = self._score(view, rng=rng)
+        with from_outside(f"the attack '{self.title}' failed on a view of {view.n_samples} records"):
+            scores = np.asarray(self._score(view, rng=rng))
         if scores.shape != (view.n_samples,) or scores.dtype != np.float64:
             raise InputError(
                 f"the attack '{self.title}' must give float64 ({view.n_samples},): got {scores.dtype} {scores.shape}"

@@ -11,11 +11,12 @@ import numpy as np
 
 from seepage.attacks import Attack, default_attacks, resolve_attacks, titles
 from seepage.auditing import gates, tables
+from seepage.auditing.classes import Arrays
 from seepage.auditing.controls import run_controls
 from seepage.auditing.ensemble import ensemble, per_record
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.findings import Scored, measure, score
-from seepage.auditing.gather import DEFAULT_REFERENCES, Arrays, Run, evidence_from_pool, pool_from_lists, refuse
+from seepage.auditing.gather import DEFAULT_REFERENCES, Run, evidence_from_pool, pool_from_lists, refuse
 from seepage.auditing.outputs import evidence_from_outputs
 from seepage.auditing.replay import Replay
 from seepage.auditing.settings import Settings
@@ -25,6 +26,9 @@ from seepage.errors import InputError, StorageError
 from seepage.execution import Executor
 from seepage.models.access import Access
 from seepage.models.recipe import Recipe
+from seepage.models.trial import is_recipe
+from seepage.outside import check_kinds
+from seepage.randomness import Seed, seed_from
 from seepage.report import result as report
 from seepage.signals.queries import queries as query_set
 from seepage.writing import make_folder, sweep, whole_file
@@ -64,7 +68,7 @@ def audit(
     progress: bool = False,
     command: str | None = None,
     config: Mapping[str, Any] | None = None,
-    rng: np.random.Generator | int = 0,
+    rng: Seed = 0,
 ) -> report.AuditResult:
     """Measure how much a model tells about who was in its training set.
 
@@ -120,8 +124,12 @@ def audit(
     statistic's source stands with it.
     """
     started = time.perf_counter()
+    check_kinds(
+        "audit", settings=(settings, Settings | None), out=(out, str | os.PathLike | None), queries=(queries, str),
+        shelf=(shelf, str | os.PathLike | None), workers=(workers, int | None), config=(config, Mapping | None),
+    )  # fmt: skip
     settings = settings or Settings()
-    root_seed = int(rng) if isinstance(rng, (int, np.integer)) else int(rng.integers(2**53))
+    root_seed = seed_from(rng)
     seeds = np.random.SeedSequence(root_seed)
     split_rng, score_rng, measure_rng, gate_rng, control_rng, ensemble_rng, target_rng = map(
         np.random.default_rng, seeds.spawn(7)
@@ -129,6 +137,9 @@ def audit(
     asked = resolve_attacks(attacks)
     _check_access(asked, access)
     query_set(queries)
+    if outputs is None:
+        check_kinds("audit", pool=(pool, Pool | None), membership=(membership, Membership | None))
+        recipe = None if recipe is None else is_recipe(recipe, "audit")
     if references is not None and recipe is None:
         raise InputError(f"audit: references={references} needs a recipe= to train them with")
     if origin not in ORIGINS:
@@ -140,18 +151,24 @@ def audit(
         if recipe is None:
             raise InputError("audit: replay= needs a recipe=: nothing else trains models")
         replay = Replay.of(replay, seed=root_seed)
+    if keep_weights and out is None:
+        raise InputError("audit: keep_weights=True keeps them in a folder: give out= too")
     folder = None if out is None else _writable(Path(out))
     shelf = None if shelf is None else Path(shelf)
     run = Run(recipe, root_seed, queries, folder, keep_weights, engine, workers, executor, progress, shelf, replay)
     if outputs is not None:
         lists = {"members": members, "nonmembers": nonmembers, "population": population, "known": known or None}
         refuse("outputs", model=model, pool=pool, membership=membership, recipe=recipe, layer=layer, **lists)
-        refuse("outputs", every_model=every_model or None)
+        given = {"every_model": every_model or None, "queries": None if queries == "none" else queries}
+        refuse("outputs", **given, model_outputs=model_outputs)
         evidence = evidence_from_outputs(outputs, origin=origin, access=access)
     else:
+        by_position = True
+        if model is None:
+            refuse("models that are trained here, which give logits", model_outputs=model_outputs)
         if members is not None or nonmembers is not None:
             refuse("members and nonmembers", pool=pool, membership=membership, every_model=every_model or None)
-            pool, membership = pool_from_lists(
+            pool, membership, by_position = pool_from_lists(
                 members, nonmembers, population, recipe, references, known, origin, split_rng
             )
         elif pool is None:
@@ -170,9 +187,15 @@ def audit(
                 membership = Membership.every_model(pool, references=count, **held_out, rng=split_rng)
             else:
                 membership = Membership.split(pool, references=count, known=known, **held_out, rng=split_rng)
+        elif members is None and origin != "unknown" and origin != membership.origin:
+            raise InputError(
+                f"audit: origin='{origin}' does not go with a membership, which says '{membership.origin}': drop it"
+            )
+        elif members is None and every_model and not membership.turns:
+            raise InputError("audit: every_model= does not go with this membership: draw it by Membership.every_model")
         elif known and members is None:
             raise InputError("audit: known= does not go with a membership: give it the known records")
-        evidence = evidence_from_pool(model, pool, membership, run, access, model_outputs, asked, layer)
+        evidence = evidence_from_pool(model, pool, membership, run, access, model_outputs, asked, layer, by_position)
     chosen = asked or resolve_attacks(
         default_attacks(evidence.available, evidence.access, evidence.n_references, evidence.n_known)
     )

@@ -13,6 +13,7 @@ from seepage.attacks.few_shot import Episodes, FewShot
 from seepage.attacks.few_shot.support import VectorLearner, doubled_wins
 from seepage.errors import InputError
 from seepage.metrics import Estimate, log_mia_chance
+from seepage.randomness import Seed, generator
 from seepage.signals.view import View
 
 BLOCK_VALUES = 1 << 23  # float64 values of the vectors that are held at a time: 64 MiB, and some copies of it
@@ -47,7 +48,7 @@ def episodes(
     n_episodes: int = 500,
     n_validation: int = 15,
     n_queries: int = 15,
-    rng: np.random.Generator,
+    rng: Seed,
     progress: Callable[[int, int], None] | None = None,
 ) -> EpisodeResult:
     """Judge an attack as FeS-MIA is judged: in episodes of few records.
@@ -79,6 +80,7 @@ def episodes(
     Reference: Jimenez-Lopez et al. 2025 (arXiv 2503.09365) and the first author's code. Deviations: the split into
         members and others is given, not by index; the order of the queries is shuffled.
     """
+    rng = generator(rng)
     if min(n_episodes - 1, n_validation, n_queries) < 1:
         raise InputError(
             f"expected at least 2 episodes of at least 1 validation record and query a side, got {n_episodes}, "

@@ -45,6 +45,7 @@ class Evidence:
         layer: whose output the features are; None for the penultimate ones.
         features: (samples, features) of the one target, where somebody else computed them.
         gradient_norm: (samples,) of every target, likewise.
+        classes: the names of the columns, where there are no records and somebody said them.
         architecture: what references are built with.
     """
 
@@ -67,6 +68,7 @@ class Evidence:
     training: Training | None = None
     ids: np.ndarray | None = None
     probabilities: Bool[np.ndarray, " models"] | None = None
+    classes: tuple[str, ...] | None = None
     signals: ScalarSignals = field(init=False, repr=False)
 
     def __post_init__(self):

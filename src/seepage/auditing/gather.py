@@ -10,6 +10,7 @@ import numpy as np
 from torch import nn
 
 from seepage.attacks import Attack
+from seepage.auditing.classes import in_columns, named_alike, pools_of
 from seepage.auditing.evidence import TRAINED_HERE, Evidence, Training
 from seepage.auditing.replay import Replay, recorded
 from seepage.data import Membership, Pool
@@ -21,12 +22,12 @@ from seepage.models.held_out import HeldOut
 from seepage.models.outputs import passing
 from seepage.models.recipe import Recipe
 from seepage.models.target import TargetModel
+from seepage.models.trial import try_recipe
 from seepage.report.result import RunPlan
 from seepage.signals.collect import Collection, collect, training_keys
 from seepage.signals.queries import queries as query_set
 from seepage.signals.store import digest
 
-Arrays = tuple[Any, Any]
 DEFAULT_REFERENCES = 64
 
 
@@ -88,25 +89,17 @@ def refuse(instead: str, **given: Any) -> None:
             raise InputError(f"audit: {name}= does not go with {instead}: give one or the other")
 
 
-def _pool_of(records: Arrays | Pool, name: str) -> Pool:
-    if isinstance(records, Pool):
-        return records
-    if not isinstance(records, (tuple, list)) or len(records) != 2:
-        raise InputError(f"audit: {name} must be a pair (inputs, labels) or a Pool, got {type(records).__name__}")
-    return Pool(*records, name=name)
+def pool_from_lists(
+    members, nonmembers, population, recipe, references, known, origin, rng
+) -> tuple[Pool, Membership, bool]:
+    """One pool and one membership from the lists of records; and whether class numbers may be their places.
 
-
-def pool_from_lists(members, nonmembers, population, recipe, references, known, origin, rng) -> tuple[Pool, Membership]:
-    """One pool and one membership from the lists of records."""
+    That is so where somebody had them in hand, as those of a `Pool`, one-hot columns or ordered categories.
+    """
     if members is None or nonmembers is None:
         raise InputError("audit: members and nonmembers go together, got only one of them")
-    parts = [_pool_of(members, "members"), _pool_of(nonmembers, "nonmembers")]
-    if population is not None:
-        parts.append(_pool_of(population, "population"))
-    if any(part.labels is None for part in parts):
-        raise InputError("audit: members, nonmembers and population need labels")
-    n_classes = max(part.n_classes for part in parts)
-    parts = [replace(part, n_classes=n_classes) for part in parts]
+    given = {"members": members, "nonmembers": nonmembers, "population": population}
+    parts, by_position = pools_of({name: one for name, one in given.items() if one is not None})
     pool = parts[0].concat(*parts[1:], name=parts[0].name if parts[0].name != "members" else "records")
     ends = np.cumsum([0, *map(len, parts)])
     side = [np.arange(start, end) for start, end in itertools.pairwise(ends)]
@@ -122,13 +115,19 @@ def pool_from_lists(members, nonmembers, population, recipe, references, known, 
         origin=origin,
         rng=rng,
     )
-    return pool, membership
+    return pool, membership, by_position
 
 
-def evidence_from_pool(model, pool, membership, run: Run, access, model_outputs, attacks, layer) -> Evidence:
+def evidence_from_pool(
+    model, pool, membership, run: Run, access, model_outputs, attacks, layer, by_position=True
+) -> Evidence:
     """Evidence from records: train what is to be trained, ask the model that is there."""
+    if pool.labels is None:
+        raise InputError("audit: the records need labels")
     if len(membership) != len(pool):
         raise InputError(f"audit: the membership has {len(membership)} records and the pool {len(pool)}")
+    if run.recipe is not None:
+        try_recipe(run.recipe, pool, "audit")
     if model is None and run.recipe is None:
         raise InputError("audit: without a model, a recipe= is needed to train one")
     if model is not None and (membership.turns or membership.n_targets > 1):
@@ -142,15 +141,11 @@ def evidence_from_pool(model, pool, membership, run: Run, access, model_outputs,
         taker = f"the model ({target.name})"
         if target.takes_float32:
             check_float32(pool.inputs, pool.columns, taker=taker)
+        target, pool = named_alike(target, pool, by_position)
         answers = _ask(target, pool, run.queries)
         if target.takes_float32:  # a callable shows it when it is asked
             check_float32(pool.inputs, pool.columns, taker=taker)
-        _check_labels(pool, answers.shape[-1])
-        if run.recipe is not None and answers.shape[-1] != pool.n_classes:
-            raise InputError(
-                f"audit: the target answers for {answers.shape[-1]} classes, the recipe's models for "
-                f"{pool.n_classes}: give the pool n_classes={answers.shape[-1]}"
-            )
+        pool = in_columns(pool, target, answers.shape[-1])
     references = membership.references if run.recipe is not None else membership.references[:, :0]
     trained_targets = membership.targets if model is None and not membership.turns else membership.targets[:, :0]
     columns = np.hstack([trained_targets, references])
@@ -236,20 +231,17 @@ def _ask(target: TargetModel, pool: Pool, queries: str) -> np.ndarray:
     """The target's answers (samples, 1, queries, classes)."""
     if target.access == Access.LABEL:
         predicted = np.stack([target.labels(query(pool.batch())) for query in query_set(queries)], axis=1)
-        n_classes = max(target.n_classes or 0, pool.n_classes, int(predicted.max()) + 1)
+        n_classes = max(target.n_classes or 0, pool.n_classes)
+        if target.unknown_label is not None and predicted.min() >= n_classes:
+            raise InputError(
+                f"audit: none of the labels that {target.name} answers, '{target.unknown_label}' for one, is among "
+                f"those of the records: {', '.join((pool.classes or ())[:6])}"
+            )
+        if predicted.max() >= n_classes:  # labels that no record has are all one class more: wrong for each record
+            predicted, n_classes = np.minimum(predicted, n_classes), n_classes + 1
         # A label alone: all the weight on one class.
-        logits = np.where(np.eye(n_classes, dtype=bool)[predicted], 0.0, -100.0).astype(np.float32)
+        logits = np.full((*predicted.shape, n_classes), -100.0, dtype=np.float32)
+        np.put_along_axis(logits, predicted[..., None], 0.0, axis=-1)
         return logits[:, None]
     answers = [target.logits(query(pool.batch())) for query in query_set(queries)]
     return np.stack(answers, axis=1)[:, None]
-
-
-def _check_labels(pool: Pool, n_classes: int) -> None:
-    if pool.labels is None:
-        raise InputError("audit: the records need labels")
-    if pool.labels.max() >= n_classes:
-        row = int(pool.labels.argmax())
-        raise InputError(
-            f"audit: record {row} has label {pool.labels[row]}, but the model answers for {n_classes} classes "
-            f"(labels 0 to {n_classes - 1})"
-        )

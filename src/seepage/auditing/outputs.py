@@ -9,11 +9,12 @@ import numpy as np
 from seepage.auditing.evidence import Evidence
 from seepage.data import Membership
 from seepage.data.files import read_arrays
+from seepage.data.labels import Values, is_number, key, label_values, number
 from seepage.errors import InputError
 from seepage.models.access import Access
 from seepage.models.outputs import labels_from, logits_from
 
-_KEYS = ("logits", "probs", "labels", "membership", "population", "known", "features", "ids")
+_KEYS = ("logits", "probs", "labels", "classes", "membership", "population", "known", "features", "ids")
 
 
 def evidence_from_outputs(
@@ -22,7 +23,9 @@ def evidence_from_outputs(
     """Evidence from arrays, or from a `.npz` file that holds them.
 
     Args:
-        outputs: `logits` or `probs`, (samples, models, classes), model 0 the target; `labels` (samples,);
+        outputs: `logits` or `probs`, (samples, models, classes), model 0 the target; `labels` (samples,) are the
+            numbers of the right columns (or one-hot rows of them), or values of `classes` (classes,), an estimator's
+            `classes_`: what the columns are called, in their order;
             `membership` (samples, models) bool; optionally `population` (samples,) bool, records known to be
             non-members of every model; `known` (samples,) bool, records whose membership in the target the
             attacker knows, which are not audited; `features` (samples, features) of the target; and `ids` (samples,).
@@ -51,10 +54,8 @@ def evidence_from_outputs(
         logits = logits_from(values, "logits" if as_logits else "probabilities", say=_name)
     except InputError as error:
         raise InputError(f"outputs: '{kinds[0]}': {error}") from None
-    try:
-        labels = labels_from(arrays["labels"], n_classes=logits.shape[-1])
-    except InputError as error:
-        raise InputError(f"outputs: the array 'labels' must hold class numbers 0, 1, ...: {error}") from None
+    classes = None if "classes" not in arrays else _classes(arrays["classes"], logits.shape[-1])
+    labels = _labels(arrays["labels"], classes, logits.shape[-1])
     columns = _mask("membership", arrays["membership"], logits.shape[:2])
     population = _mask("population", arrays.get("population", np.zeros(len(logits), bool)), logits.shape[:1])
     known = _mask("known", arrays.get("known", np.zeros(len(logits), bool)), logits.shape[:1])
@@ -85,12 +86,42 @@ def evidence_from_outputs(
         n_queries=len(logits),
         features=features,
         ids=ids,
+        classes=classes,
         probabilities=np.full(logits.shape[1], not as_logits),
     )
 
 
 def _name(kind: str) -> str:
     return f"name the array '{'logits' if kind == 'logits' else 'probs'}'"
+
+
+def _classes(values: Any, n_columns: int) -> tuple[str, ...]:
+    """The name of each column's class."""
+    classes = tuple(map(key, np.asarray(values).ravel().tolist()))
+    if len(classes) != n_columns or len(set(classes)) < n_columns:
+        raise InputError(
+            f"outputs: 'classes' must name each of the {n_columns} columns, got {len(set(classes))} different names"
+        )
+    return classes
+
+
+def _labels(values: Any, classes: tuple[str, ...] | None, n_columns: int) -> np.ndarray:
+    """(samples,) the column of each label: by its value among the classes, or as the number of a column."""
+    try:
+        found = label_values(values)
+        is_text = found.values.dtype.kind == "U"
+        are_numbers = classes is not None and all(is_number(name.removeprefix("-")) for name in classes)
+        # One-hot rows say a column, whatever it is called.
+        if classes is not None and (is_text or (are_numbers and found.n_classes is None)):
+            return number(Values(found.values.astype(str)), classes=classes).labels
+        if is_text:
+            raise InputError(
+                f"they are texts ('{found.values[0]}'): give 'classes' too, the names of the columns in their order"
+            )
+        return labels_from(found.values, n_classes=n_columns)
+    except InputError as error:
+        advice = "" if classes is not None else " (or values of an array 'classes')"
+        raise InputError(f"outputs: the array 'labels' must hold class numbers 0, 1, ...{advice}: {error}") from None
 
 
 def _features(values: Any, n_samples: int) -> np.ndarray:

@@ -86,7 +86,7 @@ def class_names(evidence: Evidence) -> list[str]:
     pool = evidence.records
     if pool is not None and pool.classes is not None:
         return list(pool.classes)
-    return [str(label) for label in range(evidence.logits.shape[-1])]
+    return list(map(str, range(evidence.logits.shape[-1]) if evidence.classes is None else evidence.classes))
 
 
 def group_slices(scored: Scored, evidence: Evidence, rng) -> list[report.Slice]:
@@ -101,10 +101,8 @@ def slices(scored: Scored, evidence: Evidence, part: np.ndarray, names: list[str
     rows, members, scores = scored.rows, scored.members, scored.scores[scored.leading]
     correct = evidence.correct[np.ix_(rows, evidence.target_models)]
     slices = []
-    for index, name in enumerate(names):
+    for index in np.unique(part[rows]):
         here = part[rows] == index
-        if not here.any():
-            continue
         m, s, c = members[here], scores[here], correct[here]
         if min(m.sum(axis=0).min(), (~m).sum(axis=0).min()) >= 2:
             auc = estimate(metrics.roc_auc(s, m, confidence=scored.settings.confidence, rng=rng))
@@ -112,7 +110,7 @@ def slices(scored: Scored, evidence: Evidence, part: np.ndarray, names: list[str
             auc = report.Estimate(value=None, low=None, high=None, n=len(m), flag="fewer than 2 records on a side")
         slices.append(
             report.Slice(
-                name=name,
+                name=names[index],
                 n_members=float(m.sum(axis=0).mean()),
                 n_nonmembers=float((~m).sum(axis=0).mean()),
                 accuracy_members=float(c[m].mean()) if m.any() else None,

@@ -11,6 +11,7 @@ from seepage.defences import find_defence
 from seepage.defences.base import Defence
 from seepage.errors import InputError
 from seepage.models.recipe import Recipe
+from seepage.models.trial import is_recipe
 
 UNDEFENDED = "undefended"
 TUNING = "tuning"  # the folder of the searches
@@ -79,6 +80,8 @@ def entries(choices: Sequence[Choice], recipe: Recipe, references: int, *, searc
             raise InputError(
                 f"compare: expected defences as Choice(name, ...), got {choice!r}: write Choice({str(choice)!r}), say"
             )
+        if choice.recipe is not None:
+            is_recipe(choice.recipe, f"compare: Choice({choice.name!r})")
         label = choice.label or choice.name
         folder = re.sub(r"[^A-Za-z0-9._=-]+", "-", label).strip(".-")
         taken = {row.folder for row in rows} | set(RESERVED)

@@ -23,6 +23,8 @@ from seepage.comparison.tuning import Search, Trial, search
 from seepage.data import Pool
 from seepage.errors import InputError, StorageError
 from seepage.models.recipe import Recipe
+from seepage.models.trial import is_recipe, try_recipe
+from seepage.outside import check_kinds
 from seepage.report import comparison_result as report
 from seepage.report.result import Provenance
 from seepage.writing import make_folder, sweep
@@ -99,9 +101,13 @@ def compare(
         instead of one target; the search sees validation records only.
     """
     started = time.perf_counter()
+    check_kinds("compare", pool=(pool, Pool), settings=(settings, Settings | None), out=(out, str | os.PathLike))
     settings, out = settings or Settings(), Path(out)
+    is_recipe(recipe, "compare")
     seeds, asked = _checked(pool, seeds, floor, tolerance), resolve_attacks(attacks)
     rows = entries(defences, recipe, references, search=floor is not None)
+    for row in rows:  # a defence that does not suit the recipe is refused before the first training
+        try_recipe(row.recipe if row.defence is None else row.defence.apply(row.recipe), pool, f"compare: {row.label}")
     queries = default_queries(pool) if queries is None else queries
     fewest = min(row.references for row in rows)
     draw = Draw(every_model, targets, validation, population)

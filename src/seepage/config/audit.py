@@ -124,6 +124,7 @@ class AuditConfig(Task):
 
         from seepage.auditing import audit
         from seepage.auditing.audit import VALIDATION
+        from seepage.auditing.classes import pools_of
         from seepage.auditing.gather import DEFAULT_REFERENCES
         from seepage.data import Membership, plant
         from seepage.data.files import pools_from_files, read_arrays
@@ -135,6 +136,9 @@ class AuditConfig(Task):
             if getattr(self, name) is not None
         }
         records = dict(zip(files, pools_from_files(list(files.values()), self.options) if files else (), strict=True))
+        if self.options and not files:
+            given = ", ".join(self.options)
+            raise InputError(f"options: {given} is of members:, nonmembers: and population:, and there are none")
         pool = self.data.pool(self.seed) if self.data else None
         for name, part in records.items():
             if part.labels is None:
@@ -143,11 +147,15 @@ class AuditConfig(Task):
                 )
         if pool is not None and pool.labels is None:
             raise InputError("data: the records have no labels: name their column with data: options: {label: ...}")
+        if len({(part.classes, part.n_classes) for part in records.values()}) > 1:
+            records = dict(zip(records, pools_of(records)[0], strict=True))
         membership = None
         if self.membership is not None:
             if pool is None:
                 raise InputError("membership: needs data:, the records that it is about")
             arrays = read_arrays(self.membership)
+            if "known" in arrays and self.known:
+                raise InputError(f"known: {self.membership} says which records are known: leave known: out")
             if "members" not in arrays:
                 raise InputError(f"{self.membership}: expected an array 'members', got {', '.join(arrays) or 'none'}")
             membership = Membership.fixed(

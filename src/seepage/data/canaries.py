@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from seepage.data.pool import Pool
 from seepage.errors import InputError, unknown_name
+from seepage.randomness import Seed, generator
 
 # A copy differs from its original in this share of its values, by one step each.
 CHANGED_SHARE = 0.01
@@ -63,7 +64,7 @@ def plant(
     n: int = 500,
     among: ArrayLike | None = None,
     other: Pool | None = None,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> Planted:
     """Turn `n` records of a pool, drawn at random, into canaries; all others stay as they are.
 
@@ -100,6 +101,7 @@ def plant(
         would be one record, IN and OUT at once); the originals of near-duplicates are ordinary records in every
         model, and their copies differ from them a little (theirs are canaries too, and the copies exact).
     """
+    rng = generator(rng)
     if kind not in CANARIES:
         raise unknown_name("kind of canaries", kind, CANARIES)
     if pool.labels is None or pool.n_classes < 2:

@@ -1,6 +1,7 @@
 """Pools from files: .npz, .npy, .csv and .parquet. Nothing in a file is ever run."""
 
 import csv
+import functools
 import inspect
 import itertools
 import os
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from seepage.data.frames import pool_from_columns
+from seepage.data.labels import key
 from seepage.data.pool import KEPT, Pool
 from seepage.errors import DataFileError, InputError, MissingExtraError, unknown_name
 
@@ -149,7 +151,9 @@ def pools_from_files(paths: Sequence[str | os.PathLike], options: Mapping[str, A
             raise InputError(f"expected the same columns in {paths[0]} and {path}, only one of them has: {differing}")
     lengths = [len(next(iter(table.values()))) for table in tables]
     joined = {column: np.concatenate([table[column] for table in tables]) for column in tables[0]}
-    pool = call_with_options(pool_from_columns, joined, options=options, owner="tables")
+    order = _label_order(paths[0], options.get("label"))
+    read = functools.partial(pool_from_columns, joined, label_order=order)
+    pool = call_with_options(read, options=options, owner="tables")
     ends = np.cumsum([0, *lengths])
     return [pool.subset(np.arange(start, end)) for start, end in itertools.pairwise(ends)]
 
@@ -169,6 +173,7 @@ def _table(
     return pool_from_columns(
         _columns(path, max_bytes),
         label=label,
+        label_order=_label_order(path, label),
         group=group,
         id=id,
         categorical=categorical,
@@ -257,6 +262,22 @@ def _parquet_columns(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
         return {name: decoded(table[name]).to_numpy() for name in table.column_names}
     except (pyarrow.ArrowException, OSError) as error:
         raise DataFileError(f"{path} is not a usable .parquet file: {_reason(error)}") from None
+
+
+def _label_order(path: Path, label: str | None) -> tuple[str, ...] | None:
+    """The order of the label's categories, where a .parquet file says that they have one."""
+    if label is None or path.suffix.lower() != ".parquet":
+        return None
+    import pyarrow
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        place = file.schema_arrow.get_field_index(label)
+        kind = None if place < 0 else file.schema_arrow.field(place).type
+        if kind is None or not pyarrow.types.is_dictionary(kind) or not kind.ordered:
+            return None
+        column = file.read(columns=[label]).unify_dictionaries()[label]
+    return tuple(key(value) for value in column.chunk(0).dictionary.to_pylist())
 
 
 def _check_size(path: Path, n_bytes: int, max_bytes: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from seepage.data.labels import Numbered, Values, label_values, number
 from seepage.data.pool import Pool
 from seepage.errors import InputError, unknown_name
 
@@ -30,6 +31,7 @@ def pool_from_columns(
     columns: Mapping[str, np.ndarray],
     *,
     label: str | None = None,
+    label_order: tuple[str, ...] | None = None,
     group: str | None = None,
     id: str | None = None,
     categorical: Sequence[str] = (),
@@ -41,18 +43,16 @@ def pool_from_columns(
     for column in (label, group, id, *categorical):
         if column is not None and column not in columns:
             raise unknown_name("column", column, columns)
-    labels, classes = (None, None) if label is None else _class_indices(label, columns[label])
-    if classes is not None and n_classes is not None and len(classes) != n_classes:
-        raise InputError(f"expected n_classes={n_classes} different labels in column '{label}', got {len(classes)}")
+    numbered = None if label is None else _class_numbers(label, columns[label], label_order, n_classes)
     features = {column: values for column, values in columns.items() if column not in (label, group, id)}
     return Pool(
         encode(features, categorical=categorical, standardise=standardise),
-        labels,
+        None if numbered is None else numbered.labels,
         ids=None if id is None else _plain(columns[id]).astype(str),
         groups=None if group is None else _plain(columns[group]).astype(str),
         name=name,
-        n_classes=n_classes,
-        classes=classes,
+        n_classes=n_classes if numbered is None else numbered.n_classes,
+        classes=None if numbered is None else numbered.classes,
         columns=encoded_columns(features, categorical=categorical),
     )
 
@@ -143,17 +143,17 @@ def _one_hot(name: str, values: np.ndarray) -> np.ndarray:
     return encoded
 
 
-def _class_indices(name: str, values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...] | None]:
-    """Labels as class indices; those of text columns are numbered in sorted order and named."""
-    values = _plain(values)
-    if (missing := _missing(values)).any():
+def _class_numbers(name: str, values: np.ndarray, order: tuple[str, ...] | None, n_classes: int | None) -> Numbered:
+    """Labels as class numbers, those of ordered categories in their `order`."""
+    if (missing := _missing(_plain(values))).any():
         raise InputError(f"column '{name}' has {missing.sum()} missing of {len(values)} labels: leave those rows out")
-    if values.dtype.kind == "O" and all(isinstance(value, Real) for value in values):
-        values = values.astype(np.float64)
-    if values.dtype.kind in "biuf":
-        return values, None
-    classes, labels = np.unique(values.astype(str), return_inverse=True)
-    return labels, tuple(classes.tolist())
+    try:
+        found = label_values(values)
+        if order is not None:
+            found = Values(found.values.astype(str), order)
+        return number(found, n_classes=n_classes)
+    except InputError as error:
+        raise InputError(f"column '{name}': {error}") from None
 
 
 def _plain(values: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from seepage.data.pool import BLOCK_BYTES, Pool, kept_dtype
 from seepage.errors import InputError, StorageError
+from seepage.outside import from_outside
 from seepage.writing import whole_file
 
 
@@ -21,23 +22,21 @@ def pool_from_dataset(
     name: str = "data",
 ) -> Pool:
     """The items of a torch-like dataset; see `Pool.from_dataset`."""
-    try:
+    what = type(dataset).__name__
+    with from_outside(f"expected a map-style dataset with len(dataset) and dataset[i], got {what}"):
         n = len(dataset)
-    except TypeError:
-        raise InputError(
-            f"expected a map-style dataset with len(dataset) and dataset[i], got {type(dataset).__name__}"
-        ) from None
     if n == 0:
         raise InputError("expected a dataset with at least one item, got none")
-    first, label = _item(dataset[0])
+    # The first and the last before the others: what cannot be read should say so at once.
+    (first, label), _ = _item(dataset, 0), _item(dataset, n - 1)
     dtype = kept_dtype(first.dtype)
     shape = (n, *first.shape)
-    labels = None if label is None else np.empty(n, dtype=np.int64)
+    labels = None if label is None else []
 
     def rows(start: int, stop: int) -> np.ndarray:
         block = np.empty((stop - start, *first.shape), dtype=dtype)
         for i in range(start, stop):
-            value, answer = _item(dataset[i])
+            value, answer = _item(dataset, i)
             if (value.shape, value.dtype, answer is None) != (first.shape, first.dtype, label is None):
                 raise InputError(
                     f"expected items like dataset[0], {first.dtype} {first.shape}, got {value.dtype} {value.shape} "
@@ -45,25 +44,24 @@ def pool_from_dataset(
                 )
             block[i - start] = value
             if labels is not None:
-                labels[i] = answer
+                labels.append(answer)
         return block
 
     inputs = rows(0, n) if memmap is None else _mapped(Path(memmap), rows, shape, dtype)
     return Pool(inputs, labels, name=name, n_classes=n_classes, scale=scale)
 
 
-def _item(item: Any) -> tuple[np.ndarray, int | None]:
-    """An item's input and, where it has one, its label."""
-    if not isinstance(item, (tuple, list)):
-        return np.asarray(item), None
-    if len(item) == 1:
-        return np.asarray(item[0]), None
-    if len(item) != 2:
-        raise InputError(f"expected items that are an input or a pair (input, label), got {len(item)} parts")
-    label = np.asarray(item[1])
-    if label.size != 1 or label.dtype.kind not in "biuf" or not float(label.item()).is_integer():
-        raise InputError(f"expected a class index as label, got {item[1]!r}")
-    return np.asarray(item[0]), int(label.item())
+def _item(dataset: Any, i: int) -> tuple[np.ndarray, Any]:
+    """An item's input and, where it has one, its label: a number, a text or a one-hot row."""
+    with from_outside(f"{type(dataset).__name__} could not give its item {i}, dataset[{i}]"):
+        item = dataset[i]
+        parts = tuple(item) if isinstance(item, (tuple, list)) else (item,)
+        if not 1 <= len(parts) <= 2:
+            raise InputError(f"expected items that are an input or a pair (input, label), got {len(parts)} parts")
+        if len(parts) == 1:
+            return np.asarray(parts[0]), None
+        label = np.asarray(parts[1])
+        return np.asarray(parts[0]), label.item() if label.size == 1 else label
 
 
 def _mapped(path: Path, rows: Callable[[int, int], np.ndarray], shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:

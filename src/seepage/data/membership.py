@@ -15,6 +15,7 @@ from jaxtyping import Bool, Int8
 from numpy.typing import ArrayLike
 
 from seepage.errors import InputError
+from seepage.randomness import Seed, generator
 
 ORIGINS = ("drawn", "declared", "unknown")
 SUBSETS = ("audit", "known", "validation", "population")
@@ -130,7 +131,7 @@ class Membership:
         validation: float | int = 0.0,
         known: float | int = 0.0,
         canaries: ArrayLike | None = None,
-        rng: np.random.Generator,
+        rng: Seed,
     ) -> "Membership":
         """Draw everything at random: held-out subsets, balanced references, coin flips for each target.
 
@@ -143,6 +144,7 @@ class Membership:
             population, validation, known: a share of all records (float below 1) or a count (int).
             canaries: bool mask or indices of planted records, which then belong to the audit.
         """
+        rng = generator(rng)
         n = _n_records(pool_or_n)
         canary_mask = np.zeros(n, dtype=bool) if canaries is None else _selection("canaries", canaries, n)
         subsets = _draw_subsets(canary_mask, rng, population=population, validation=validation, known=known)
@@ -168,7 +170,7 @@ class Membership:
         validation: ArrayLike | float | int = 0.0,
         known: ArrayLike | float | int = 0.0,
         canaries: ArrayLike | None = None,
-        rng: np.random.Generator,
+        rng: Seed,
     ) -> "Membership":
         """The user's lists for a model that is already trained, and balanced references beside it.
 
@@ -185,6 +187,7 @@ class Membership:
                 all that are left, drawn at random.
             canaries: bool mask or indices of planted records.
         """
+        rng = generator(rng)
         if origin == "drawn":
             raise InputError("expected origin 'declared' or 'unknown' for given lists: only Membership.split draws")
         n = _n_records(pool_or_n)
@@ -217,13 +220,14 @@ class Membership:
         references: int,
         population: float | int = 0.2,
         validation: float | int = 0.0,
-        rng: np.random.Generator,
+        rng: Seed,
     ) -> "Membership":
         """Balanced references that take turns as the target: K targets for the price of K references.
 
         `reference_masks` evens the counts out again for each turn, which costs one or two references a
         record; attacks that need two IN and two OUT references need K of at least 6.
         """
+        rng = generator(rng)
         n = _n_records(pool_or_n)
         if _count("references", references) < 2:
             raise InputError(f"expected at least 2 references where each takes its turn as target, got {references}")
@@ -242,7 +246,7 @@ class Membership:
         population: float | int = 0.0,
         validation: float | int = 0.0,
         keep: ArrayLike | None = None,
-        rng: np.random.Generator,
+        rng: Seed,
     ) -> "Membership":
         """Canaries in half of the models, the same ordinary records in all of them, and every model a target in turn.
 
@@ -262,6 +266,7 @@ class Membership:
         Reference: Aerni, Zhang and Tramèr (2024), arXiv 2404.17399, section 4. *Our deviation*: as many IN as OUT
             references are used for each canary (see `reference_masks`); they use all of the others.
         """
+        rng = generator(rng)
         n = _n_records(pool_or_n)
         if _count("models", models) < 2:
             raise InputError(f"expected at least 2 models where each takes its turn as target, got {models}")
@@ -283,7 +288,7 @@ class Membership:
         )
 
     def reference_masks(
-        self, target_index: int = 0, *, rng: np.random.Generator
+        self, target_index: int = 0, *, rng: Seed
     ) -> tuple[Bool[np.ndarray, "samples references"], Bool[np.ndarray, "samples references"]]:
         """Which references hold a record (IN) and which do not (OUT), as one target's attacker may use them.
 
@@ -293,6 +298,7 @@ class Membership:
         mean over references, would tell them apart. The same is done where somebody else balanced the
         target's column together with those of the references.
         """
+        rng = generator(rng)
         if not 0 <= target_index < self.n_targets:
             raise InputError(f"expected a target below {self.n_targets}, got {target_index}")
         if not self.turns and not self._completes_a_balance(target_index):

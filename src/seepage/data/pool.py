@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
 
+from seepage.data.labels import label_values, number
 from seepage.errors import InputError
 
 BLOCK_BYTES = 8 * 2**20
@@ -34,12 +35,14 @@ class Pool:
 
     Args:
         inputs: (samples, ...); images are (samples, channels, height, width).
-        labels: (samples,) class indices, from 0; None where there are none.
+        labels: the class of each record, in any of the forms of `seepage.data.labels.label_values`: whole numbers from
+            0 are class numbers and stay; texts, negative numbers and codes such as 90001 are numbered in sorted order
+            (ordered categories in their own), and `classes` then names them. None where there are none.
         ids: (samples,) distinct names of the records, for reports; "0", "1", ... by default.
         groups: (samples,) the person, author or stratum of each record.
         name: what the data are called in a report.
-        n_classes: by default the largest label + 1.
-        classes: a name for each class.
+        n_classes: by default the largest class number + 1.
+        classes: a name for each class, in the order of their numbers; labels that are texts are looked up in it.
         scale: what uint8 inputs are multiplied by on their way into a model.
         columns: where the inputs are the encoded columns of a table, (name, category) of each value; the category is
             None for a number.
@@ -66,7 +69,7 @@ class Pool:
     def __post_init__(self):
         inputs = _checked_inputs(self.inputs)
         n = len(inputs)
-        labels = None if self.labels is None else _checked_labels(self.labels, n)
+        labels, classes, n_classes = _numbered(self.labels, n, self.classes, self.n_classes)
         ids = np.arange(n).astype(str) if self.ids is None else _checked_names("ids", self.ids, n)
         if len(np.unique(ids)) < n:
             values, counts = np.unique(ids, return_counts=True)
@@ -76,8 +79,6 @@ class Pool:
             raise InputError(
                 f"expected scale > 0, and 1 unless inputs are uint8, got scale={self.scale} for {inputs.dtype} inputs"
             )
-        classes = None if self.classes is None else tuple(str(c) for c in self.classes)
-        n_classes = _checked_n_classes(labels, self.n_classes, classes)
         checked = {"inputs": inputs, "labels": labels, "ids": ids, "groups": groups, "name": str(self.name)}
         if self.columns is not None and inputs.shape[1:] != (len(self.columns),):
             raise InputError(f"expected a column for each of the values {inputs.shape[1:]}, got {len(self.columns)}")
@@ -201,17 +202,19 @@ class Pool:
         Text columns and those in `categorical` are one-hot encoded, one value for each category in sorted
         order and one more for missing entries; numeric columns are kept as they are, or centred and
         divided by their standard deviation over the whole frame with `standardise`. Text labels become
-        class indices in sorted order.
+        class numbers in sorted order, ordered categories in their own.
 
         Raises:
             InputError: a column is not there, has missing numbers, or holds neither numbers nor text.
         """
         from seepage.data.frames import frame_columns, pool_from_columns
+        from seepage.data.labels import ordered_categories
 
         columns = frame_columns(frame)
         return pool_from_columns(
             columns,
             label=label,
+            label_order=ordered_categories(frame[label]) if label in columns else None,
             group=group,
             id=id,
             categorical=categorical,
@@ -360,17 +363,16 @@ def kept_dtype(dtype: np.dtype) -> np.dtype:
     return KEPT[1] if dtype.kind == "f" and dtype.itemsize <= 4 else KEPT[2]
 
 
-def _checked_labels(labels: ArrayLike, n: int) -> np.ndarray:
-    array = np.asarray(labels)
-    if array.shape != (n,):
-        raise InputError(f"expected labels of shape ({n},), one class index a record, got {array.shape}")
-    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.round(array)).all():
-        array = array.astype(np.int64)
-    if array.dtype.kind not in "iub":
-        raise InputError(f"expected class indices (integers) as labels, got dtype {array.dtype}")
-    if array.min() < 0:
-        raise InputError(f"expected labels from 0, got {array.min()}")
-    return array.astype(np.int64)
+def _numbered(
+    labels: Any, n: int, classes: Sequence[str] | None, n_classes: int | None
+) -> tuple[np.ndarray | None, tuple[str, ...] | None, int | None]:
+    """Class numbers, the names of the classes and their count."""
+    if labels is None:
+        if n_classes is not None or classes is not None:
+            raise InputError("expected labels where n_classes or classes are given, got none")
+        return None, None, None
+    numbered = number(label_values(labels, n), classes=classes, n_classes=n_classes)
+    return numbered.labels, numbered.classes, numbered.n_classes
 
 
 def _checked_names(what: str, names: ArrayLike, n: int) -> np.ndarray:
@@ -378,18 +380,3 @@ def _checked_names(what: str, names: ArrayLike, n: int) -> np.ndarray:
     if array.shape != (n,):
         raise InputError(f"expected {what} of shape ({n},), one a record, got {array.shape}")
     return array.astype(str)
-
-
-def _checked_n_classes(labels: np.ndarray | None, n_classes: int | None, classes: tuple[str, ...] | None) -> int | None:
-    if labels is None:
-        if n_classes is not None or classes is not None:
-            raise InputError("expected labels where n_classes or classes are given, got none")
-        return None
-    if classes is not None and n_classes is None:
-        n_classes = len(classes)
-    if classes is not None and len(classes) != n_classes:
-        raise InputError(f"expected {n_classes} names of classes, got {len(classes)}")
-    largest = int(labels.max())
-    if n_classes is not None and largest >= n_classes:
-        raise InputError(f"expected labels below n_classes={n_classes}, got {largest}")
-    return largest + 1 if n_classes is None else int(n_classes)

@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Float32, Float64
 from sklearn.decomposition import PCA
 
+from seepage.randomness import Seed, generator
+
 BANDS = 6  # of the spectrum
 MOST_COLUMNS = 50  # of a table whose columns have traits of their own
 LEAST_SERIES = 16  # values in a record from which on the order of its values is looked at
@@ -183,7 +185,7 @@ def _of_texts(texts: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def positions(
-    records: np.ndarray, *, rng: np.random.Generator
+    records: np.ndarray, *, rng: Seed
 ) -> tuple[Float32[np.ndarray, "records dimensions"], Float32[np.ndarray, "records dimensions"]]:
     """Points of which near-copies lie close together, and the points of the mirrored records.
 
@@ -195,6 +197,7 @@ def positions(
         records: (records, ...), finite.
         rng: starts the search for principal components.
     """
+    rng = generator(rng)
     if records.ndim >= 3:
         small = _shrunk(_channels_first(records))
         return _unit(small), _unit(small[..., ::-1])

@@ -31,6 +31,7 @@ from seepage.defences.temperature import Temperature
 from seepage.defences.tl_dmi import TLDMI
 from seepage.errors import InputError, unknown_name
 from seepage.models.recipe import Recipe
+from seepage.models.trial import is_recipe
 
 __all__ = ["DEFENCES", "Defence", "defend", "find_defence", "table"]
 
@@ -92,7 +93,7 @@ def defend(recipe: Recipe, name: str, **options: Any) -> Recipe:
     Raises:
         InputError: as in `find_defence`, or the recipe has something already that the defence would replace.
     """
-    return find_defence(name, **options).apply(recipe)
+    return find_defence(name, **options).apply(is_recipe(recipe, "defend"))
 
 
 def table() -> list[dict[str, Any]]:

@@ -35,20 +35,21 @@ class DPSGD(Defence, Procedure):
     the accountant takes for granted. ceil(epochs / q) steps are taken with the recipe's own optimiser and schedule.
 
     Options:
-        noise_multiplier: sigma. Ignored where a target is given.
-        target_epsilon: find the sigma that spends at most this, for each number of members; None takes sigma as it is.
+        noise_multiplier: sigma; 1 where neither it nor a target is given.
+        target_epsilon: find the sigma that spends at most this, for each number of members, instead.
         max_norm: C.
         delta: of the (epsilon, delta) that is promised.
         accountant: "prv" or "rdp", see `seepage.models.accounting`.
 
     Models are trained four at a time, per-sample gradients and all. BatchNorm, whose statistics are of the whole batch,
-    is replaced by GroupNorm. The last epoch is kept: a rule that chooses by validation accuracy is dropped, one that
-    looks at training accuracy is refused.
+    is replaced by GroupNorm. Layers whose gradients cannot be taken for many records at once (GRU) take them one by
+    one, which is slow. The last epoch is kept: a rule that chooses by validation accuracy is dropped, one that looks at
+    training accuracy is refused.
 
     Reference: Abadi et al. 2016 (arXiv 1607.00133), algorithm 1; Poisson batches and accounting as Opacus has them.
     """
 
-    noise_multiplier: float = 1.0
+    noise_multiplier: float | None = None
     target_epsilon: float | None = None
     max_norm: float = 1.0
     delta: float = 1e-5
@@ -59,10 +60,17 @@ class DPSGD(Defence, Procedure):
     grid: ClassVar = tuple({"noise_multiplier": sigma} for sigma in (4.0, 2.0, 1.0, 0.5, 0.2, 0.05))
 
     def __post_init__(self):
+        if None not in (self.noise_multiplier, self.target_epsilon):
+            raise InputError(
+                f"dp-sgd: target_epsilon={self.target_epsilon!r} decides the noise, and so does "
+                f"noise_multiplier={self.noise_multiplier!r}: give one of them"
+            )
         for name, least in (("noise_multiplier", 0.0), ("max_norm", 1e-12)):
             value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not least <= value < math.inf:
+            if value is not None and (not isinstance(value, (int, float)) or not least <= value < math.inf):
                 raise InputError(f"dp-sgd: {name} must be a number of at least {least:g}, got {value!r}")
+        if self.max_norm is None:
+            raise InputError("dp-sgd: max_norm must be a number above 0, got None: without a bound there is no privacy")
         if not isinstance(self.delta, float) or not 0 < self.delta < 1:
             raise InputError(f"dp-sgd: delta must be between 0 and 1, got {self.delta!r}")
         target = self.target_epsilon
@@ -95,6 +103,11 @@ class DPSGD(Defence, Procedure):
         model = functools.partial(without_batch_norm, architecture=recipe.model)
         plain = {"stop": None, "shuffle": True, "reset_optimiser": False, "model": model}
         return with_procedure(replace(recipe, **plain), self)
+
+    def try_on(self, recipe: Recipe, records: Records) -> None:
+        both = np.arange(len(records.labels))
+        recipe = replace(recipe, batch_size=len(both), epochs=1)
+        NoisySteps(recipe, records, [both], [0], noise_multipliers=[1.0], max_norm=self.max_norm).step()
 
     def train(
         self,
@@ -130,17 +143,21 @@ class DPSGD(Defence, Procedure):
 
     def _sigma(self, n_members: int, batch_size: int, epochs: float) -> float:
         if self.target_epsilon is None:
-            return float(self.noise_multiplier)
+            return 1.0 if self.noise_multiplier is None else float(self.noise_multiplier)
         rate, n_steps = batch_size / n_members, math.ceil(epochs * n_members / batch_size)
         return noise_multiplier_for(self.target_epsilon, rate, n_steps, delta=self.delta, accountant=self.accountant)
 
 
 def without_batch_norm(input_shape: tuple[int, ...], n_classes: int, architecture: Factory) -> nn.Module:
-    """The architecture with GroupNorm in place of BatchNorm: as many groups as divide the channels, 32 at most."""
+    """The architecture with GroupNorm in place of BatchNorm: as many groups as divide the channels, 32 at most.
+
+    BatchNorm1d has one group: a group of a single number is always 0 after it.
+    """
     module = architecture(input_shape, n_classes)
     for parent in list(module.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.modules.batchnorm._BatchNorm):
-                groups = math.gcd(MOST_GROUPS, child.num_features)
+                one = isinstance(child, nn.BatchNorm1d)
+                groups = 1 if one else math.gcd(MOST_GROUPS, child.num_features)
                 setattr(parent, name, nn.GroupNorm(groups, child.num_features, eps=child.eps, affine=child.affine))
     return module

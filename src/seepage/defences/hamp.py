@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from torch import Tensor
@@ -70,6 +70,9 @@ def hamp_loss(
     return divergence / (n_classes if reduction == "mean" else 1) - alpha * entropy
 
 
+OF_TRAINING = ("gamma", "alpha", "soft_labels", "reduction", "reset_optimiser", "shuffle")
+
+
 @dataclass(frozen=True)
 class HAMP(Defence):
     """High-accuracy membership privacy: less sure models, whose answers have the values of a random input's.
@@ -110,6 +113,13 @@ class HAMP(Defence):
             raise InputError(f"HAMP: alpha weighs the entropy, a number of at least 0, got {self.alpha}")
         soft_label(2, self.gamma, self.soft_labels)
         self._wrapper()
+        without_effect = {"training": ("randomness", "values", "ties"), "answers": OF_TRAINING}.get(self.mode, ())
+        for field in fields(self):
+            if field.name in without_effect and getattr(self, field.name) != field.default:
+                raise InputError(
+                    f"HAMP: {field.name}={getattr(self, field.name)!r} has no effect in the mode '{self.mode}': leave "
+                    "one of them out"
+                )
 
     @classmethod
     def published(cls, data: str, **options: Any) -> HAMP:
@@ -120,7 +130,7 @@ class HAMP(Defence):
         """
         if data not in PUBLISHED:
             raise unknown_name("data set with a published setting of HAMP", data, PUBLISHED)
-        return cls(**{**PUBLISHED[data], **options})
+        return cls(**{**({} if options.get("mode") == "answers" else PUBLISHED[data]), **options})
 
     @property
     def kind(self) -> str:

@@ -79,6 +79,11 @@ class TLDMI(Defence, OneByOne):
             if value is not None and not (isinstance(value, (int, float)) and 0 < value < float("inf")):
                 raise InputError(f"tl-dmi: {name} must be a positive number or None, got {value!r}")
 
+        if self.pretrained is not None and self.pretraining_epochs is not None:
+            raise InputError("tl-dmi: pretrained= is trained already: leave pretraining_epochs= out")
+        if self.pretrained is None and self.sha256 is not None:
+            raise InputError("tl-dmi: sha256= is that of the file pretrained=: give that too")
+
     @property
     def uses(self) -> frozenset[str]:
         return frozenset() if self.pretrained else frozenset({"population"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from types import UnionType
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ from seepage.inversion.world import World
 from seepage.models.images import as_images
 from seepage.models.recipe import Recipe
 from seepage.models.target import TargetModel
+from seepage.models.trial import try_recipe
+from seepage.outside import from_outside
 from seepage.report.reading import load_result
 
 ASKED = 64  # images that a model of the user's is shown to see how it answers
@@ -117,6 +119,9 @@ def check_recipe(name: str, recipe: Recipe, world: World) -> None:
             f"{name}: the folder needs to know when your own model or objective changes: give "
             "Recipe(..., version='1') and change the version whenever that code changes"
         )
+    inside = np.flatnonzero(world.pool.labels < world.n_classes)[[0, -1]]
+    two = replace(world.pool.subset(np.unique(inside)), n_classes=world.n_classes, classes=None)
+    try_recipe(recipe, two, f"invert: {name}")
 
 
 def check_judge(judge: Recipe | Evaluator, model: nn.Module | None, world: World) -> None:
@@ -130,9 +135,13 @@ def check_judge(judge: Recipe | Evaluator, model: nn.Module | None, world: World
     if not isinstance(judge, Evaluator):
         raise InputError(f"judge: expected a Recipe or an Evaluator, got a {type(judge).__name__}")
     image, _ = world.of(world.train[:1])
-    if isinstance(judge, Embedder):
-        judge.embed(image)  # it is acquainted with the classes later
-    elif (n := judge.look(image)[0].shape[1]) != world.n_classes:
+    with from_outside(f"judge: {type(judge).__name__} could not look at an image of shape {tuple(image.shape[1:])}"):
+        if isinstance(judge, Embedder):
+            judge.embed(image)  # it is acquainted with the classes later
+            n = world.n_classes
+        else:
+            n = judge.look(image)[0].shape[1]
+    if n != world.n_classes:
         raise InputError(f"expected a judge of the {world.n_classes} private classes, got one of {n}")
     if model is not None:
         evaluator_checks(judge, model)
@@ -152,18 +161,6 @@ def check_priors(attacks: Mapping[str, Inversion], world: World, options: PriorO
         )
     if kinds - {"pixels"} - ({"gan"} if given is not None else set()):
         check_public(torch.from_numpy(world.images), options)
-
-
-def check_kinds(**values: tuple[Any, type | UnionType]) -> None:
-    """Nothing, where each is of the kind that stands beside it.
-
-    Raises:
-        InputError: one is not.
-    """
-    for name, (value, kind) in values.items():
-        if not isinstance(value, kind):
-            wanted = " or ".join(one.__name__ for one in getattr(kind, "__args__", (kind,))).replace("NoneType", "None")
-            raise InputError(f"invert: {name} must be a {wanted}, got a {type(value).__name__}")
 
 
 def plain(value: Any) -> Any:

@@ -13,6 +13,7 @@ from seepage.errors import InputError
 from seepage.inversion.evaluators import Evaluator, Images
 from seepage.inversion.world import World
 from seepage.metrics.reconstruction import class_accuracy
+from seepage.outside import from_outside
 from seepage.report import inversion_result as report
 from seepage.report.estimates import saved
 
@@ -102,7 +103,8 @@ def looked_at(
     evaluator: Evaluator, images: Images
 ) -> tuple[Float32[np.ndarray, "images classes"], Float32[np.ndarray, "images features"]]:
     """Log-probabilities and features, a batch at a time."""
-    parts = [evaluator.look(part) for part in images.split(BATCH)]
+    with from_outside(f"{type(evaluator).__name__} could not look at images of shape {tuple(images.shape[1:])}"):
+        parts = [evaluator.look(part) for part in images.split(BATCH)]
     log_probabilities, features = (np.concatenate(side) for side in zip(*parts, strict=True))
     return log_probabilities, features
 

@@ -19,6 +19,7 @@ from torch.func import functional_call, grad, vmap
 from seepage.errors import InputError
 from seepage.inversion.objectives import cross_entropy
 from seepage.metrics.intervals import check_confidence, percentile_interval
+from seepage.randomness import Seed, generator
 from seepage.report.inversion_result import FisherCurve
 
 REPLICATES = 1000
@@ -114,7 +115,7 @@ def curve(
     information: LayerInformation,
     *,
     confidence: float = 0.95,
-    rng: np.random.Generator,
+    rng: Seed,
     classes: Sequence[int] | np.ndarray | None = None,
 ) -> tuple[Float64[np.ndarray, " layers"], Float64[np.ndarray, " layers"], Float64[np.ndarray, " layers"]]:
     """Each layer's share of the mean information, with a bootstrap interval: (share, low, high).
@@ -136,6 +137,7 @@ def curve(
         VanishedGradient: there is no gradient anywhere.
         InputError: there is only one class.
     """
+    rng = generator(rng)
     check_confidence(confidence)
     values = information.per_sample
     if classes is not None:
@@ -162,7 +164,7 @@ def fisher(
     *,
     target: str,
     attack: str,
-    rng: np.random.Generator,
+    rng: Seed,
     confidence: float = 0.95,
     loss: Loss = cross_entropy,
     batch: int = 16,
@@ -184,6 +186,7 @@ def fisher(
     Deviation: the paper speaks of the images along the attack's iterations; here the finished images only, one to a
         record. Whole classes are drawn anew where there are at least five, so that the band is one over identities.
     """
+    rng = generator(rng)
     found = {}
     for name, images, labels, measure in (
         ("classification", private_images, private_labels, cross_entropy),

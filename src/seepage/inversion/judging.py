@@ -15,6 +15,7 @@ from seepage.inversion.evidence import ENOUGH_FOR_TOP_5, TOP, Evidence, Hits, La
 from seepage.metrics.intervals import Estimate
 from seepage.metrics.reconstruction import advantage, class_accuracy, class_mean
 from seepage.metrics.resemblance import diversity, frechet_distance, kernel_distance, nearer_private, nearest
+from seepage.randomness import Seed, generator
 from seepage.report import inversion_result as report
 from seepage.report.estimates import saved
 from seepage.report.result import Estimate as Saved
@@ -128,13 +129,14 @@ def judge(
     baselines_hits: Mapping[str, Hits],
     *,
     confidence: float = 0.95,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> Judged:
     """The judgement of one attack on one target, of one seed; see `see` and `judged`."""
+    rng = generator(rng)
     return judged([see(images, labels, target_hits, evidence, baselines_hits)], confidence=confidence, rng=rng)
 
 
-def judged(seen: Sequence[Seen], *, confidence: float = 0.95, rng: np.random.Generator) -> Judged:
+def judged(seen: Sequence[Seen], *, confidence: float = 0.95, rng: Seed) -> Judged:
     """The figures of an attack over all seeds: all are means over classes, with intervals over classes.
 
     *Advantage* and p-value: against the baseline of the highest accuracy, of equals the first.
@@ -154,6 +156,7 @@ def judged(seen: Sequence[Seen], *, confidence: float = 0.95, rng: np.random.Gen
     Raises:
         InputError: there is no part, or the parts have different baselines.
     """
+    rng = generator(rng)
     if not seen or any(part.baselines.keys() != seen[0].baselines.keys() for part in seen):
         raise InputError("expected at least one seed, and of every seed the same baselines")
     level = {"confidence": confidence, "rng": rng}

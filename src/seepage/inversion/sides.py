@@ -11,6 +11,7 @@ from jaxtyping import Bool, Int64
 from seepage.data import Pool, overlap
 from seepage.errors import InputError, unknown_name
 from seepage.models.images import Images
+from seepage.randomness import Seed, generator
 
 LEAST_CLASSES = 2
 SHOWN = 8  # labels in a complaint
@@ -24,7 +25,7 @@ def private_labels(
     private: int | float | Sequence[str | int] | None,
     *,
     all_by_default: bool,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> Int64[np.ndarray, " classes"]:
     """The private labels, in order.
 
@@ -35,6 +36,7 @@ def private_labels(
     Raises:
         InputError: fewer than two, or one that is not there.
     """
+    rng = generator(rng)
     if private is None:
         private = len(present) if all_by_default else max(LEAST_CLASSES, len(present) // 2)
     if isinstance(private, (int, float)) and not isinstance(private, bool):
@@ -60,12 +62,13 @@ def private_labels(
     return labels
 
 
-def split(labels: Int64[np.ndarray, " images"], held_out: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
+def split(labels: Int64[np.ndarray, " images"], held_out: float, rng: Seed) -> tuple[Rows, Rows]:
     """Rows to train on and held out, each class by itself.
 
     Raises:
         InputError: the share leaves a class without an image on one side.
     """
+    rng = generator(rng)
     if not 0 < held_out < 1:
         raise InputError(f"held_out is a share of each class's images between 0 and 1, got {held_out}")
     train, rest = [], []

@@ -36,6 +36,8 @@ from seepage.inversion.targets import Choice, TargetSpec
 from seepage.inversion.world import make_world
 from seepage.models.plan import n_cores
 from seepage.models.recipe import Recipe
+from seepage.outside import check_kinds
+from seepage.randomness import Seed, seed_from
 from seepage.report import inversion_result as report
 from seepage.report.result import Provenance
 from seepage.signals.progress import Watch
@@ -76,7 +78,7 @@ def invert(
     progress: bool = False,
     command: str | None = None,
     config: Mapping[str, Any] | None = None,
-    rng: np.random.Generator | int = 0,
+    rng: Seed = 0,
 ) -> report.InversionResult:
     """Reconstruct images of private classes from models, and judge them; result, report and pieces go to `out`.
 
@@ -117,13 +119,13 @@ def invert(
         baselines without an attack, intervals over classes, controls that nothing can be had from.
     """
     started = time.perf_counter()
-    admission.check_kinds(
-        pool=(pool, Pool), recipe=(recipe, Recipe), public=(public, Pool | None), budget=(budget, Budget | None),
-        priors=(priors, PriorOptions | None), generator=(generator, Prior | None),
+    check_kinds(
+        "invert", pool=(pool, Pool), recipe=(recipe, Recipe), public=(public, Pool | None),
+        budget=(budget, Budget | None), priors=(priors, PriorOptions | None), generator=(generator, Prior | None),
     )  # fmt: skip
     out, seeds, chosen = Path(out), admission.check_seeds(seeds), admission.attacks_of(attacks)
     device = admission.usable(device)
-    root_seed = int(rng.integers(2**53) if isinstance(rng, np.random.Generator) else rng)
+    root_seed = seed_from(rng)
     private, attacked, per_class, random, samples = map(
         admission.plain, (private, attacked, images_per_class, random, samples)
     )

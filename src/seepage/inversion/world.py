@@ -17,6 +17,7 @@ from seepage.inversion.sides import LEAST_CLASSES, check_outputs, declared, priv
 from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
 from seepage.models.images import as_images, to_shape
+from seepage.randomness import Seed, generator
 
 SAMPLED_AT_ONCE = 256
 BYTE = 1 / 255
@@ -100,7 +101,7 @@ def make_world(
     n_outputs: int | None = None,
     given: Prior | None = None,
     samples: int = 0,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> World:
     """Set private and public classes apart.
 
@@ -121,6 +122,7 @@ def make_world(
         InputError: no images or labels, too few classes or images, names that are not there, labels that are not a
             model's outputs, or images that are on two sides.
     """
+    rng = generator(rng)
     if pool.labels is None:
         raise InputError(f"inversion attacks classes, and the pool '{pool.name}' has no labels")
     images, labels = as_images(pool), np.asarray(pool.labels)

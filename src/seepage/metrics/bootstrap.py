@@ -8,6 +8,7 @@ from scipy.special import ndtri
 from scipy.stats import t as student
 
 from seepage.metrics.intervals import percentile_interval
+from seepage.randomness import Seed, generator
 
 MOST_REPLICATES = 1000
 FEWEST_REPLICATES = 200
@@ -18,7 +19,7 @@ Statistic = Callable[[int, Float64[np.ndarray, "replicates samples"]], Float64[n
 
 
 def two_way(
-    statistic: Statistic, n_samples: int, n_targets: int, *, confidence: float, rng: np.random.Generator
+    statistic: Statistic, n_samples: int, n_targets: int, *, confidence: float, rng: Seed
 ) -> tuple[Float64[np.ndarray, " values"], Float64[np.ndarray, " values"]]:
     """Interval of the mean over targets of a statistic of weighted records: percentiles, widened for few targets.
 
@@ -52,6 +53,7 @@ def two_way(
         inference with complex survey data, JASA 83, for the factor, which we apply to the targets only; Satterthwaite
         (1946), Biometrics Bulletin 2(6). That the degrees of freedom stretch percentiles is ours.
     """
+    rng = generator(rng)
     replicates = int(np.clip(CELLS // (n_samples * n_targets), FEWEST_REPLICATES, MOST_REPLICATES))
     block = max(1, BLOCK_CELLS // n_samples)
     means = []

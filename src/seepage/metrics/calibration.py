@@ -10,6 +10,7 @@ from scipy.special import stdtrit
 from seepage.errors import InputError
 from seepage.metrics.bootstrap import BLOCK_CELLS, MOST_REPLICATES
 from seepage.metrics.intervals import Estimate, check_confidence, clopper_pearson, percentile_interval
+from seepage.randomness import Seed, generator
 
 SUM_TOLERANCE = 1e-2  # of rounded probabilities
 
@@ -83,7 +84,7 @@ def expected_calibration_error(
     *,
     bins: int = 15,
     confidence: float = 0.95,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> Estimate:
     """ECE = sum_m (n_m / n) |accuracy_m - confidence_m|.
 
@@ -104,6 +105,7 @@ def expected_calibration_error(
 
     Reference: Guo et al. (2017), equation 3; Naeini et al. (2015).
     """
+    rng = generator(rng)
     return _over_bins(_calibration, probabilities, labels, bins, confidence, rng)
 
 
@@ -113,7 +115,7 @@ def overconfidence_error(
     *,
     bins: int = 15,
     confidence: float = 0.95,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> Estimate:
     """OE = sum_m (n_m / n) confidence_m max(confidence_m - accuracy_m, 0): only bins that are too sure count.
 
@@ -121,6 +123,7 @@ def overconfidence_error(
 
     Reference: Thulasidasan et al. (2019), On mixup training, section 3.1.
     """
+    rng = generator(rng)
     return _over_bins(_overconfidence, probabilities, labels, bins, confidence, rng)
 
 

@@ -13,6 +13,7 @@ from seepage.metrics.intervals import Estimate
 from seepage.metrics.operating_points import Ranking, allowed, operating_points, tpr_at_fpr
 from seepage.metrics.roc import auc, check_columns
 from seepage.metrics.separation import random_half
+from seepage.randomness import Seed, generator
 
 Scores = Mapping[str, Float64[np.ndarray, "samples *targets"]]
 MOST_DRAWS = 100  # of halves, until each has both sides of every target
@@ -118,7 +119,7 @@ def union(
     fpr: float,
     *,
     confidence: float = 0.95,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> Union:
     """What all attacks find together, and what that costs in false alarms.
 
@@ -128,6 +129,7 @@ def union(
     Interval: the union is one point on the ROC curve of the score "least rank among the non-members under any attack";
     the interval is that curve's at the same FPR, as in `tpr_at_fpr`. Best is chosen on the same records, in its favour.
     """
+    rng = generator(rng)
     names, columns, members = _checked(scores, members)
     anyone = np.any([found(columns[name], members, fpr) for name in names], axis=0)
     n_out = (~members).sum(axis=0)
@@ -185,7 +187,7 @@ def rank_average(scores: Scores) -> Float64[np.ndarray, "samples targets"]:
 
 
 def stacked(
-    scores: Scores, members: Bool[np.ndarray, "samples *targets"], *, rng: np.random.Generator
+    scores: Scores, members: Bool[np.ndarray, "samples *targets"], *, rng: Seed
 ) -> Float64[np.ndarray, "samples targets"]:
     """One score from all attacks, by a logistic regression that never judges a record it learned from.
 
@@ -204,6 +206,7 @@ def stacked(
     Raises:
         InputError: too few records for two halves with both sides of every target.
     """
+    rng = generator(rng)
     from sklearn.linear_model import LogisticRegression  # a second to import
 
     names, columns, members = _checked(scores, members)
@@ -224,7 +227,7 @@ def best_at(
     fprs: Sequence[float],
     *,
     confidence: float = 0.95,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> list[Best]:
     """The best attack at each FPR, chosen on one half of the records and judged on the other, both ways round.
 
@@ -250,6 +253,7 @@ def best_at(
     Raises:
         InputError: a rate outside (0, 1), or too few records for two halves with both sides of every target.
     """
+    rng = generator(rng)
     names, columns, members = _checked(scores, members)
     if not all(0 < fpr < 1 for fpr in fprs):
         raise InputError(f"expected FPRs in (0, 1), got {list(fprs)}: no two halves have the threshold of FPR 0")

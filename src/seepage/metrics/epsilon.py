@@ -17,6 +17,7 @@ from seepage.metrics.intervals import lower_bound, upper_bound
 from seepage.metrics.operating_points import Ranking
 from seepage.metrics.roc import check_column, check_columns, threshold_counts
 from seepage.metrics.separation import random_half
+from seepage.randomness import Seed, generator
 
 CANDIDATES = 1000  # thresholds that the choosing half tries from either end
 
@@ -71,7 +72,7 @@ def epsilon_lower_from_scores(
     threshold: Literal["split", "bonferroni"] = "split",
     alpha: float = 0.05,
     delta: float = 0.0,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> float:
     """Lower bound from scores of independent trainings, one score each, with an honestly chosen threshold.
 
@@ -98,6 +99,7 @@ def epsilon_lower_from_scores(
 
     Reference: as `epsilon_lower_clopper_pearson`; ranks instead of every observed score as thresholds are ours.
     """
+    rng = generator(rng)
     _check_levels(alpha, delta)
     scores, members = check_column(scores, members)
     if threshold == "split":
@@ -205,7 +207,7 @@ def epsilon_lower_one_run_from_scores(
     guesses: Sequence[int] | None = None,
     alpha: float = 0.05,
     delta: float = 0.0,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> float:
     """`epsilon_lower_one_run` with "in" guessed for the top r/2 canaries and "out" for the bottom r/2.
 
@@ -227,6 +229,7 @@ def epsilon_lower_one_run_from_scores(
     Raises:
         InputError: a count of guesses that is odd or outside [2, m]; see also `roc.check_columns`.
     """
+    rng = generator(rng)
     _check_levels(alpha, delta)
     scores, members = check_column(scores, members)
     m = len(scores)
@@ -245,7 +248,7 @@ def epsilon_empirical(
     *,
     alpha: float = 0.05,
     delta: float = 0.0,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> float:
     """The split-threshold formula on the records of ordinary models: a heuristic, NOT a bound; mean over targets.
 
@@ -262,6 +265,7 @@ def epsilon_empirical(
     Raises:
         InputError: see `roc.check_columns`.
     """
+    rng = generator(rng)
     _check_levels(alpha, delta)
     scores, members = check_columns(scores, members)
     return float(np.mean([_split_bound(s, m, alpha, delta, rng) for s, m in zip(scores.T, members.T, strict=True)]))

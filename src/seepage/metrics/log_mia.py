@@ -11,6 +11,7 @@ from scipy.special import gammaln
 from seepage.errors import InputError, unknown_name
 from seepage.metrics.operating_points import Ranking, operating_points
 from seepage.metrics.roc import check_columns
+from seepage.randomness import Seed, generator
 
 HALF_WAY = 0.5  # of the way from guessing to everyone
 MOST, NEARLY_ALL = 0.5, 0.9  # share of the members
@@ -43,7 +44,7 @@ def log_mia(
     *,
     false_positives_allowed: int | None = None,
     confidence: float = 0.95,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> LogMia:
     """ln(TP + 1) / ln(P + 1), TP the most of the P members found with no (a) or ceil(ln d) (b) false positives.
 
@@ -71,6 +72,7 @@ def log_mia(
         unbalanced sets are defined; one comment in that code says "half" of d for regime b, we follow its arithmetic;
         `chance`, the correction by it and the words are ours.
     """
+    rng = generator(rng)
     if regime not in ("a", "b"):
         raise unknown_name("Log-MIA regime", regime, ("a", "b"))
     scores, members = check_columns(scores, members)

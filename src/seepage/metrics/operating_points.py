@@ -9,6 +9,7 @@ from seepage.errors import InputError
 from seepage.metrics.bootstrap import two_way
 from seepage.metrics.intervals import Estimate, check_confidence, clopper_pearson, upper_bound
 from seepage.metrics.roc import check_columns
+from seepage.randomness import Seed, generator
 
 DRAWS = 4000  # of the true threshold's rank; the Monte Carlo error of the interval's level is then below 0.3 %
 
@@ -19,7 +20,7 @@ def tpr_at_fpr(
     fpr: float,
     *,
     confidence: float = 0.95,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> Estimate:
     """The largest TPR at an FPR of at most `fpr` (mean over targets).
 
@@ -49,6 +50,7 @@ def tpr_at_fpr(
     Raises:
         InputError: fpr outside [0, 1); see also `roc.check_columns`.
     """
+    rng = generator(rng)
     return _rate_at(scores, members, fpr, "non-members", "FPR", confidence, rng)
 
 
@@ -58,9 +60,10 @@ def tnr_at_fnr(
     fnr: float,
     *,
     confidence: float = 0.95,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> Estimate:
     """The largest TNR at an FNR of at most `fnr`: `tpr_at_fpr` with the roles swapped, so that n counts members."""
+    rng = generator(rng)
     scores, members = check_columns(scores, members)
     return _rate_at(-scores, ~members, fnr, "members", "FNR", confidence, rng)
 
@@ -92,7 +95,7 @@ def roc_band(
     grid: Float[np.ndarray, " points"],
     *,
     confidence: float = 0.95,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> tuple[Float64[np.ndarray, " points"], Float64[np.ndarray, " points"], Float64[np.ndarray, " points"]]:
     """Mean ROC over targets on a grid of FPRs, with a pointwise band.
 
@@ -112,6 +115,7 @@ def roc_band(
     Raises:
         InputError: a grid point outside [0, 1]; see also `roc.check_columns`.
     """
+    rng = generator(rng)
     scores, members = check_columns(scores, members)
     grid = np.asarray(grid, dtype=float)
     if grid.ndim != 1 or not np.all((grid >= 0) & (grid <= 1)):
@@ -126,7 +130,7 @@ def operating_points(
     fprs,
     *,
     confidence: float,
-    rng: np.random.Generator,
+    rng: Seed,
     transform: Callable = lambda tpr, n_in: tpr,
 ) -> tuple[Float64[np.ndarray, " points"], Float64[np.ndarray, " points"], Float64[np.ndarray, " points"]]:
     """Value and interval of transform(TPR) at several FPRs at once; the mechanism behind this file and Log-MIA.
@@ -142,6 +146,7 @@ def operating_points(
     Returns:
         (value, low, high), each (points,).
     """
+    rng = generator(rng)
     check_confidence(confidence)
     n_samples, n_targets = scores.shape
     fprs = np.broadcast_to(np.asarray(fprs, dtype=float), (n_targets, np.shape(fprs)[-1]))

@@ -8,6 +8,7 @@ from seepage.metrics.bootstrap import BLOCK_CELLS, CELLS, FEWEST_REPLICATES, MOS
 from seepage.metrics.intervals import Estimate, check_confidence, clopper_pearson, percentile_interval, upper_bound
 from seepage.metrics.operating_points import allowed, tpr_at_fpr
 from seepage.metrics.roc import check_columns, threshold_counts
+from seepage.randomness import Seed, generator
 
 
 def pooled_tpr_at_fpr(
@@ -16,7 +17,7 @@ def pooled_tpr_at_fpr(
     fpr: float,
     *,
     confidence: float = 0.95,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> Estimate:
     """The largest TPR at an FPR of at most `fpr`, over all pairs of record and target at one threshold.
 
@@ -45,6 +46,7 @@ def pooled_tpr_at_fpr(
     Reference: Aerni, Zhang and Tramèr (2024), arXiv 2404.17399, pool so; Owen (2007) for the bootstrap, which ignores
         that targets share training data.
     """
+    rng = generator(rng)
     scores, members = check_columns(scores, members)
     check_confidence(confidence)
     if scores.shape[1] == 1:

@@ -8,6 +8,7 @@ from scipy.special import ndtr, stdtrit
 
 from seepage.errors import InputError
 from seepage.metrics.intervals import Estimate, check_confidence, clopper_pearson, percentile_interval
+from seepage.randomness import Seed, generator
 
 REPLICATES = 2000
 FEWEST_RESAMPLED = 10  # classes; fewer have Student's interval
@@ -25,7 +26,7 @@ def class_mean(
     classes: Classes,
     *,
     confidence: float = 0.95,
-    rng: np.random.Generator,
+    rng: Seed,
     bounds: tuple[float, float] | None = None,
 ) -> Estimate:
     """The mean over classes of the mean of each class, with an interval over the classes.
@@ -60,12 +61,13 @@ def class_mean(
     Reference: Hesterberg (2015), What teachers should know about the bootstrap, The American Statistician 69(4),
         section 5.3, for the expanded percentiles.
     """
+    rng = generator(rng)
     check_confidence(confidence)
     means, flag = _means(values, classes, bounds)
     return _over_classes(np.array(list(means.values())), flag, confidence, rng, bounds)
 
 
-def class_accuracy(hits: Hits, classes: Classes, *, confidence: float = 0.95, rng: np.random.Generator) -> Estimate:
+def class_accuracy(hits: Hits, classes: Classes, *, confidence: float = 0.95, rng: Seed) -> Estimate:
     """Share of hits, class by class: `class_mean` between 0 and 1.
 
     Hits may be chances of one. Where all of them lie strictly between 0 and 1 they are known (pure chance: 1 / classes)
@@ -74,6 +76,7 @@ def class_accuracy(hits: Hits, classes: Classes, *, confidence: float = 0.95, rn
     >>> print(class_accuracy(np.full(4, 0.25), np.arange(4), rng=np.random.default_rng(0)).high)
     0.25
     """
+    rng = generator(rng)
     hits = np.asarray(hits, dtype=float)
     found = class_mean(hits, classes, confidence=confidence, rng=rng, bounds=(0.0, 1.0))
     if is_known(hits):
@@ -94,7 +97,7 @@ def advantage(
     baseline_classes: Classes,
     *,
     confidence: float = 0.95,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> tuple[Estimate, float]:
     """How much more often an attack hits than a baseline, and the chance that it is no better.
 
@@ -131,6 +134,7 @@ def advantage(
 
     Reference: Fisher (1935), The Design of Experiments, section 21, for the signs. The rest is ours.
     """
+    rng = generator(rng)
     check_confidence(confidence)
     ours, flag = _means(hits, classes, (0.0, 1.0))
     theirs, _ = _means(baseline_hits, baseline_classes, (0.0, 1.0))
@@ -150,12 +154,13 @@ def advantage(
     return estimate, sign_flip_p_value(thinned, rng)
 
 
-def sign_flip_p_value(differences: Float64[np.ndarray, " classes"], rng: np.random.Generator) -> float:
+def sign_flip_p_value(differences: Float64[np.ndarray, " classes"], rng: Seed) -> float:
     """Chance that the sum of |d_c| with random signs is at least the sum of d_c.
 
     >>> sign_flip_p_value(np.array([0.5, 0.5, -0.5, 0.0]), np.random.default_rng(0))
     0.5
     """
+    rng = generator(rng)
     sizes = np.abs(differences[differences != 0])
     found = differences.sum() - SAME * max(1, len(differences))
     if len(sizes) <= EXACT_CLASSES:
@@ -171,8 +176,9 @@ def sign_flip_p_value(differences: Float64[np.ndarray, " classes"], rng: np.rand
     return (1 + as_large) / (1 + SIGN_DRAWS)
 
 
-def resampled_classes(k: int, rng: np.random.Generator) -> Int[np.ndarray, "replicates classes"]:
+def resampled_classes(k: int, rng: Seed) -> Int[np.ndarray, "replicates classes"]:
     """Which classes each replicate has."""
+    rng = generator(rng)
     return rng.integers(0, k, size=(REPLICATES, k))
 
 

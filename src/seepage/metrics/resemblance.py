@@ -10,6 +10,7 @@ from scipy.special import gammaln
 from seepage.errors import InputError
 from seepage.metrics.intervals import Estimate, check_confidence, percentile_interval
 from seepage.metrics.reconstruction import FEWEST_RESAMPLED, expanded, resampled_classes
+from seepage.randomness import Seed, generator
 
 FEWEST_PER_FEATURE = 2  # images for each feature below which a covariance is none
 FEW_PER_FEATURE = 10
@@ -116,9 +117,7 @@ def frechet_distance(a: Features, b: Features) -> Estimate:
     return Estimate(distance, None, None, n, f"biased upwards: {n} images for {width} features" if few else None)
 
 
-def kernel_distance(
-    a: Features, b: Features, degree: int = 3, *, confidence: float = 0.95, rng: np.random.Generator
-) -> Estimate:
+def kernel_distance(a: Features, b: Features, degree: int = 3, *, confidence: float = 0.95, rng: Seed) -> Estimate:
     """The unbiased squared maximum mean discrepancy under the kernel k(x, y) = (x.y / d + 1)^degree (KID).
 
         mean_{i != j} k(a_i, a_j) + mean_{i != j} k(b_i, b_j) - 2 mean_{i, j} k(a_i, b_j)
@@ -137,6 +136,7 @@ def kernel_distance(
     Reference: Binkowski et al. (2018), Demystifying MMD GANs, section 4; Gretton et al. (2012), equation 3.
     Deviation: one estimate from all images and a bootstrap, where the source takes the mean of random blocks.
     """
+    rng = generator(rng)
     check_confidence(confidence)
     if isinstance(degree, bool) or not isinstance(degree, int | np.integer) or degree < 1:
         raise InputError(f"expected a degree of 1 or more, got {degree!r}")
@@ -168,7 +168,7 @@ def diversity(
     private_labels: Labels,
     *,
     confidence: float = 0.95,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> Estimate:
     """Mean squared distance of two reconstructions of one class, as a share of that of two private images of it.
 
@@ -184,6 +184,7 @@ def diversity(
     Raises:
         InputError: see `nearest`.
     """
+    rng = generator(rng)
     check_confidence(confidence)
     features, labels, private, private_labels = _matched(features, labels, private, private_labels)
     spreads = [

@@ -9,6 +9,7 @@ from scipy.stats import t as student
 from seepage.metrics.bootstrap import two_way, weighted_mean
 from seepage.metrics.intervals import Estimate, check_confidence, clopper_pearson
 from seepage.metrics.roc import check_columns, threshold_counts
+from seepage.randomness import Seed, generator
 
 FEWEST_PAIRS = 15  # out of order, among min(n_in, n_out), for which a normal law is trusted
 
@@ -18,7 +19,7 @@ def roc_auc(
     members: Bool[np.ndarray, "samples *targets"],
     *,
     confidence: float = 0.95,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> Estimate:
     """Area under the ROC curve (mean over targets) with its interval.
 
@@ -54,6 +55,7 @@ def roc_auc(
         JASA 58(301), section 5, and Bentkus (2004), Annals of Probability 32(2), theorem 1.2, for the tail. Where the
         two meet (15 pairs) was chosen by simulation.
     """
+    rng = generator(rng)
     check_confidence(confidence)
     scores, members = check_columns(scores, members)
     n_samples, n_targets = scores.shape
@@ -106,7 +108,7 @@ def balanced_accuracy(
     members: Bool[np.ndarray, "samples *targets"],
     *,
     confidence: float = 0.95,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> Estimate:
     """(TPR + TNR) / 2 of the best threshold (mean over targets), never judged on the records that chose it.
 
@@ -131,6 +133,7 @@ def balanced_accuracy(
 
     Reference: Zou and Donner (2008), Statistics in Medicine 27(10), for the combination of intervals.
     """
+    rng = generator(rng)
     check_confidence(confidence)
     scores, members = check_columns(scores, members)
     n_samples, n_targets = scores.shape
@@ -169,8 +172,9 @@ def _judged(
     return called == members
 
 
-def random_half(members: Bool[np.ndarray, " samples"], rng: np.random.Generator) -> Bool[np.ndarray, " samples"]:
+def random_half(members: Bool[np.ndarray, " samples"], rng: Seed) -> Bool[np.ndarray, " samples"]:
     """A random half of the members and of the non-members."""
+    rng = generator(rng)
     half = np.zeros(len(members), dtype=bool)
     for group in (np.flatnonzero(members), np.flatnonzero(~members)):
         half[rng.permutation(group)[: len(group) // 2]] = True

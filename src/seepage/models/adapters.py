@@ -5,6 +5,7 @@ A torch module has a file of its own (module.py), because it alone has gradients
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import warnings
@@ -14,7 +15,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64
 
+from seepage.data.labels import are_codes, is_number, key
 from seepage.errors import InputError
 from seepage.models.access import Access
 from seepage.models.sandbox import Sandbox
@@ -28,6 +31,7 @@ class Adapter(ABC):
         name: of its class or function.
         outputs: what `answer` returns: "logits", "probabilities" or "labels".
         n_classes: where the model says so itself.
+        classes: the name (`seepage.data.labels.key`) of each column's class, or of the labels, where it says so.
         n_parameters: where it can be counted.
         takes_float32: whether it computes on float32, whatever it is given.
     """
@@ -36,6 +40,7 @@ class Adapter(ABC):
     name: str
     outputs: str
     n_classes: int | None = None
+    classes: tuple[str, ...] | None = None
     n_parameters: int | None = None
     takes_float32: bool = False
 
@@ -73,8 +78,8 @@ class Adapter(ABC):
 class Estimator(Adapter):
     """Anything with scikit-learn's `predict_proba`, which includes the scikit-learn classes of the booster libraries.
 
-    Column j of its answer is the class `classes_[j]`, so the classes must be the labels 0, 1, ... themselves; one
-    that the model never saw gets the probability zero.
+    Column j of its answer is the class `classes_[j]`. Whole numbers from 0 say which column of ours that is, and one
+    that the model never saw gets the probability zero; classes of other kinds keep the order of `classes_`.
     """
 
     kind = "estimator"
@@ -84,20 +89,20 @@ class Estimator(Adapter):
         self.name = type(model).__name__
         self._model = model
         self._columns: np.ndarray | None = None
-        classes = getattr(model, "classes_", None)
-        if classes is None:
+        self.classes = _class_names(model, self.name)
+        if self.classes is None:
             return
-        if isinstance(classes, list) and any(np.ndim(of_one) for of_one in classes):
-            raise InputError(f"{self.name} predicts {len(classes)} outputs at once: wrap a callable that returns one")
-        classes = np.asarray(classes)
-        wrong = classes.ndim != 1 or classes.dtype.kind not in "fiub"
-        if wrong or (classes != classes.astype(np.int64)).any() or classes.min() < 0:
-            raise InputError(
-                f"the classes of {self.name} are {classes.tolist()[:5]}, expected the labels 0, 1, ...: "
-                "fit it on np.unique(y, return_inverse=True)[1], or wrap a callable that orders the columns"
-            )
-        self._columns = classes.astype(np.int64)
-        self.n_classes = int(max(self._columns.max() + 1, n_classes or 0, 2))
+        numbers = [int(name) if is_number(name) else -1 for name in self.classes]
+        if min(numbers) < 0 or are_codes(max(numbers), len(numbers)):
+            numbers = list(range(len(numbers)))
+        self._columns = np.array(numbers, dtype=np.int64)
+        self.n_classes = max(max(numbers) + 1, n_classes or 0, 2)
+
+    def numbered(self, columns: Int64[np.ndarray, " columns"], n_classes: int) -> Estimator:
+        """The same model with its own column j as column `columns[j]` of `n_classes`."""
+        other = copy.copy(self)
+        other._columns, other.n_classes = columns, n_classes
+        return other
 
     def answer(self, batch: np.ndarray) -> Any:
         with warnings.catch_warnings():
@@ -109,6 +114,8 @@ class Estimator(Adapter):
         answer = np.asarray(answer, dtype=np.float64)
         if answer.ndim != 2 or answer.shape[1] != len(self._columns):
             raise InputError(f"{self.name} has {len(self._columns)} classes but answered with the shape {answer.shape}")
+        if self.n_classes == len(self._columns) and (self._columns == np.arange(self.n_classes)).all():
+            return answer
         filled = np.zeros((len(answer), self.n_classes))
         filled[:, self._columns] = answer
         return filled
@@ -122,6 +129,7 @@ class Predictor(Adapter):
     def __init__(self, model: Any, outputs: str):
         self.name, self.outputs = type(model).__name__, outputs
         self._model = model
+        self.classes = _class_names(model, self.name) if outputs == "labels" else None
 
     def answer(self, batch: np.ndarray) -> Any:
         with warnings.catch_warnings():
@@ -234,6 +242,22 @@ def lightgbm_scale(text: str, n_rounds: int) -> float:
         )
     slope = next((float(entry[8:]) for entry in settings if entry.startswith("sigmoid:")), 1.0)
     return slope / n_rounds if "average_output" in head else slope
+
+
+def _class_names(model: Any, name: str) -> tuple[str, ...] | None:
+    """The classes of an estimator by name, in the order of its columns."""
+    classes = getattr(model, "classes_", None)
+    if classes is None:
+        return None
+    if isinstance(classes, list) and any(np.ndim(of_one) for of_one in classes):
+        raise InputError(f"{name} predicts {len(classes)} outputs at once: wrap a callable that returns one")
+    classes = np.asarray(classes)
+    if classes.ndim != 1 or classes.size == 0:
+        raise InputError(f"the classes of {name} are an array of shape {classes.shape}, expected one value a class")
+    names = tuple(map(key, classes.tolist()))
+    if len(set(names)) < len(names):
+        raise InputError(f"the classes of {name} are not distinct: {', '.join(names[:5])}")
+    return names
 
 
 def _rows(batch: np.ndarray) -> np.ndarray:

@@ -50,7 +50,8 @@ class BookKeeping:
         def saw(name: str) -> Callable:
             def hook(layer, given, made):
                 self.calls[name] += 1
-                self.shapes[name] = made.shape[1:] if len(given) == 1 and len(given[0]) == 1 else None
+                plain = len(given) == 1 and isinstance(made, Tensor) and len(given[0]) == 1
+                self.shapes[name] = made.shape[1:] if plain else None
 
             return hook
 

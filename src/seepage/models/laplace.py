@@ -12,6 +12,7 @@ from scipy.special import log_softmax, logsumexp
 from seepage.errors import InputError
 from seepage.metrics.calibration import negative_log_likelihood
 from seepage.models.outputs import labels_from
+from seepage.randomness import Seed, generator
 
 GRID = np.logspace(0, 3, 100)
 BLOCK_VALUES = 1 << 22  # sampled logits held at once: 32 MB
@@ -97,7 +98,7 @@ class LastLayerLaplace:
         return replace(self, prior_variance=_checked_variance(prior_variance))
 
     def log_probabilities(
-        self, features: Float32[np.ndarray, "records features"], *, samples: int = 100, rng: np.random.Generator
+        self, features: Float32[np.ndarray, "records features"], *, samples: int = 100, rng: Seed
     ) -> Float64[np.ndarray, "records classes"]:
         """log of the mean over draws of softmax(z), summed in logarithms so that nothing saturates.
 
@@ -109,6 +110,7 @@ class LastLayerLaplace:
         Raises:
             InputError: the features are not finite or of another width, or there are no samples.
         """
+        rng = generator(rng)
         phi = _features(features, self.weight.shape[1])
         if samples < 1:
             raise InputError(f"expected at least one sample, got {samples}")
@@ -126,15 +128,17 @@ class LastLayerLaplace:
         return log_p
 
     def probabilities(
-        self, features: Float32[np.ndarray, "records features"], *, samples: int = 100, rng: np.random.Generator
+        self, features: Float32[np.ndarray, "records features"], *, samples: int = 100, rng: Seed
     ) -> Float64[np.ndarray, "records classes"]:
         """Mean over draws of softmax(z); see `log_probabilities`."""
+        rng = generator(rng)
         return np.exp(self.log_probabilities(features, samples=samples, rng=rng))
 
     def log_odds(
-        self, features: Float32[np.ndarray, "records features"], *, samples: int = 100, rng: np.random.Generator
+        self, features: Float32[np.ndarray, "records features"], *, samples: int = 100, rng: Seed
     ) -> Float64[np.ndarray, "records classes"]:
         """log p_c - log sum_{j != c} p_j, which tells apart what is equal to 1 as a probability."""
+        rng = generator(rng)
         log_p = self.log_probabilities(features, samples=samples, rng=rng)
         others = [logsumexp(np.delete(log_p, c, axis=1), axis=1) for c in range(log_p.shape[1])]
         return log_p - np.stack(others, axis=1)
@@ -157,7 +161,7 @@ def choose_prior(
     *,
     grid: Float64[np.ndarray, " variances"] = GRID,
     samples: int = 10,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> float:
     """The prior variance that explains held-out records and is unsure of noise.
 
@@ -178,6 +182,7 @@ def choose_prior(
     Reference: Kristiadi et al. (2020), section 4; Hintersdorf et al. (2022), whose code validates on the very
         non-members that are then attacked. Deviations: other records, and uniform noise.
     """
+    rng = generator(rng)
     labels = labels_from(validation_labels, n_classes=len(posterior.bias))
     if not len(grid):
         raise InputError("expected at least one prior variance to try, got an empty grid")
@@ -192,10 +197,9 @@ def choose_prior(
     return float(min(grid, key=loss))
 
 
-def noise_like(
-    records: Float32[np.ndarray, "records ..."], n: int, *, rng: np.random.Generator
-) -> Float32[np.ndarray, "noise ..."]:
+def noise_like(records: Float32[np.ndarray, "records ..."], n: int, *, rng: Seed) -> Float32[np.ndarray, "noise ..."]:
     """`n` records of independent uniform noise between the least and the largest value of `records`."""
+    rng = generator(rng)
     records = np.asarray(records)
     if n < 1 or not records.size:
         raise InputError(f"expected records and a positive number of noise records, got {records.shape} and {n}")

@@ -18,6 +18,7 @@ from seepage.models.adapters import Adapter
 from seepage.models.outputs import SMALLEST_PROBABILITY
 from seepage.models.untrained import is_untrained
 from seepage.models.wrapper import Wrapped
+from seepage.outside import from_outside
 
 # Per-sample gradients are as large as the model, each, so few fit at once; on a CPU they should also stay in its cache.
 GRADIENT_BYTES = 512 << 20
@@ -60,13 +61,15 @@ class Module(Adapter):
         """Eval mode and no gradients; afterwards every submodule is in the mode that it was in."""
         modes = [(submodule, submodule.training) for submodule in self.module.modules()]
         try:
-            self.module.eval()
+            with from_outside(f"{self.name} could not be put into eval mode"):
+                self.module.eval()
             for submodule, _ in modes:  # also those whose parent overrides train() and leaves them out
                 submodule.training = False
             with torch.no_grad():
                 yield
         finally:
-            self.module.train(modes[0][1])
+            with from_outside(f"{self.name} could not be put back into its mode"):
+                self.module.train(modes[0][1])
             for submodule, training in modes:
                 submodule.training = training
 

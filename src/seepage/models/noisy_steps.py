@@ -25,6 +25,10 @@ from seepage.models.recipe import Recipe
 PADDED_TO = 16
 CHECKED_RECORDS = 4
 REPORTED_EVERY = 64
+NO_DROPOUT = (
+    "DP-SGD takes dropout where all parameters are those of Linear, Conv2d, GroupNorm and LayerNorm layers, each "
+    "called once: leave the dropout out, or build the model of these layers"
+)
 
 
 class PoissonStream:
@@ -99,6 +103,7 @@ class NoisySteps:
         self.others = {name: value.detach() for name, value in {**state, **buffers}.items() if name not in trained}
         self.state = recipe.optimiser.initial_state(list(self.parameters.values()))
         self.steps_done = 0
+        self.vectorised = True
         self.clipped_sum = self._of_one_model(columns[0])
         self.programs: dict[int, Callable] = {}
 
@@ -143,18 +148,23 @@ class NoisySteps:
 
             return of_batch
         if any(isinstance(layer, SeededDropout) and layer.p for layer in self.skeleton.modules()):
-            raise InputError(
-                "DP-SGD takes dropout where all parameters are those of Linear, Conv2d, GroupNorm and LayerNorm "
-                "layers, each called once: leave the dropout out, or build the model of these layers"
-            )
+            raise InputError(NO_DROPOUT)
 
         def record_by_record(parameters, others, inputs, labels, mask):
             def loss(parameters, x, y):
                 outputs = functional_call(self.skeleton, {**parameters, **others}, (x.unsqueeze(0),))
                 return self._losses(outputs, y.unsqueeze(0)).sum()
 
-            return per_sample_clipped_sum(loss, parameters, (inputs, labels), mask, self.max_norm), others
+            how = {"vectorised": self.vectorised}
+            return per_sample_clipped_sum(loss, parameters, (inputs, labels), mask, self.max_norm, **how), others
 
+        parameters, others = ({n: t[0] for n, t in part.items()} for part in (self.parameters, self.others))
+        try:
+            record_by_record(parameters, others, inputs, labels, torch.ones_like(labels, dtype=torch.bool))
+        except RuntimeError as error:
+            if "random" in str(error):  # dropout that no layer of its own does, as in nn.MultiheadAttention
+                raise InputError(NO_DROPOUT) from error
+            self.vectorised = False  # some layers (GRU) cannot be batched over records
         return record_by_record
 
     def _losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -168,21 +178,24 @@ class NoisySteps:
         """
         n_records = arguments[2].shape[1]
         if n_records not in self.programs:
-            if len(self.modules) == 1:
-
-                def program(*stacked):
-                    first = [{n: t[0] for n, t in p.items()} if isinstance(p, dict) else p[0] for p in stacked]
-                    return tuple({n: t.unsqueeze(0) for n, t in part.items()} for part in self.clipped_sum(*first))
-            else:
-                program = vmap(self.clipped_sum)
+            program = vmap(self.clipped_sum)
+            if len(self.modules) == 1 or not self.vectorised:
+                program = self._model_by_model
             # What it saves a step, convolutions do not notice, and tracing takes as long as several of their steps.
-            if is_tensor_code(self.skeleton) and not has_convolutions(self.skeleton):
+            if self.vectorised and is_tensor_code(self.skeleton) and not has_convolutions(self.skeleton):
                 # On copies: a layer that counts its calls in a buffer must not count this one.
                 copies = [{n: t.clone() for n, t in part.items()} for part in arguments[:2]]
                 plain = program
                 program = make_fx(lambda p, o, x, y, m: plain(p, o, x, y, m))(*copies, *arguments[2:])
             self.programs[n_records] = program
         return self.programs[n_records]
+
+    def _model_by_model(self, *stacked) -> tuple[dict[str, Tensor], ...]:
+        found = []
+        for at in range(len(self.modules)):
+            one = [{n: t[at] for n, t in p.items()} if isinstance(p, dict) else p[at] for p in stacked]
+            found.append(self.clipped_sum(*one))
+        return tuple({n: torch.stack([one[n] for one in part]) for n in part[0]} for part in zip(*found, strict=True))
 
     def _batch(self) -> tuple[Tensor, Tensor, Tensor]:
         """Of every model the next batch: inputs (models, batch, ...), labels and mask (models, batch)."""

@@ -29,6 +29,15 @@ class Procedure(ABC):
     uses: ClassVar[frozenset[str]] = frozenset()
     chunk: ClassVar[int] = 1
 
+    def try_on(self, recipe: Recipe, records: Records) -> None:
+        """Raise where such models cannot be trained so; called with two records before a run begins.
+
+        Args:
+            recipe: of a plain training, with a batch size of at most two.
+            records: two of the pool's.
+        """
+        del recipe, records
+
     @abstractmethod
     def train(
         self,

@@ -1,6 +1,7 @@
 """The audited model behind an access level."""
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ from jaxtyping import Float, Float32, Float64, Int64
 from numpy.typing import ArrayLike
 from torch import nn
 
-from seepage.errors import InputError, SeepageError
+from seepage.data.labels import is_number, key
+from seepage.errors import InputError
 from seepage.models.access import Access, AccessError
 from seepage.models.adapters import Adapter, Estimator, Function, LightGBM, Predictor, Sandboxed, XGBoost
 from seepage.models.files import LoadedModel
@@ -23,12 +25,9 @@ from seepage.models.outputs import (
     output_kind,
     undeclared_sigmoid,
 )
-from seepage.models.sandbox import SandboxError
+from seepage.outside import from_outside
 
 BATCH_SIZE = 256
-
-# What a model raises when its inputs do not suit it; anything else is not the inputs' fault and passes through.
-MODEL_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, SandboxError)
 
 
 class TargetModel:
@@ -68,6 +67,8 @@ with access='probabilities' if the attacker you have in mind would have it
         self.n_classes = n_classes
         self.n_queries = 0
         self.trusted = trusted
+        self._places: dict[str, int] | None = None
+        self.unknown_label: str | None = None  # one that it answered and that `looking_up` has no place for
 
     @classmethod
     def wrap(
@@ -103,7 +104,8 @@ with access='probabilities' if the attacker you have in mind would have it
         if n_classes is not None and n_classes < 2:
             raise InputError(f"expected at least 2 classes, got {n_classes}")
         loaded = model if isinstance(model, LoadedModel) else LoadedModel(model, "", "")
-        adapter = _adapt(loaded, outputs, n_classes, device, say)
+        with from_outside(f"cannot audit this {type(loaded.model).__name__}"):
+            adapter = _adapt(loaded, outputs, n_classes, device, say)
         if device is not None and not isinstance(adapter, Module):
             raise InputError(f"only a torch module can be put on a device, {adapter.name} is none")
         if None not in (n_classes, adapter.n_classes) and adapter.n_classes != n_classes:
@@ -139,6 +141,25 @@ with access='probabilities' if the attacker you have in mind would have it
     def outputs(self) -> str:
         """What it returns: "logits", "probabilities" or "labels"."""
         return self._adapter.outputs
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """What an estimator calls the class of each column, or its labels (`classes_`); None where it says nothing."""
+        return self._adapter.classes
+
+    def numbered(self, columns: Int64[np.ndarray, " columns"], n_classes: int) -> "TargetModel":
+        """The estimator under other class numbers: what `classes[j]` names is class `columns[j]` of `n_classes`."""
+        if self.outputs == "labels":
+            return self.looking_up(dict(zip(self.classes, columns.tolist(), strict=True)), n_classes)
+        other = copy.copy(self)
+        other._adapter, other.n_classes = self._adapter.numbered(columns, n_classes), n_classes
+        return other
+
+    def looking_up(self, places: Mapping[str, int], n_classes: int) -> "TargetModel":
+        """A model that answers with labels, each read by its name; one that has none is class `n_classes`."""
+        other = copy.copy(self)
+        other._places, other.n_classes = dict(places), n_classes
+        return other
 
     @property
     def n_parameters(self) -> int | None:
@@ -273,15 +294,8 @@ with access='probabilities' if the attacker you have in mind would have it
 
     def _call(self, method: Callable[..., Any], batch: np.ndarray, *arguments: Any) -> Any:
         self.n_queries += len(batch)  # a question that failed was still asked
-        try:
+        with from_outside(f"{self.name} could not answer a batch of shape {batch.shape} ({batch.dtype})"):
             return method(batch, *arguments)
-        except SeepageError:
-            raise
-        except MODEL_ERRORS as error:
-            raise InputError(
-                f"{self.name} could not answer a batch of shape {batch.shape} ({batch.dtype}): "
-                f"{type(error).__name__}: {error}"
-            ) from error
 
     def _checked_logits(self, answer: Any, n_records: int, first_record: int) -> np.ndarray:
         raw = _answers(answer, n_records, self.name)
@@ -297,6 +311,14 @@ with access='probabilities' if the attacker you have in mind would have it
 
     def _checked_labels(self, answer: Any, n_records: int, first_record: int) -> np.ndarray:
         raw = _answers(answer, n_records, self.name)
+        if self._places is not None:
+            if raw.size != n_records:
+                raise InputError(f"expected one label a record from {self.name}, got the shape {raw.shape}")
+            names = list(map(key, raw.ravel().tolist()))
+            self.unknown_label = next((name for name in names if name not in self._places), self.unknown_label)
+            return np.array([self._places.get(name, self.n_classes) for name in names], dtype=np.int64)
+        if raw.dtype.kind in "OSUT" and all(is_number(key(one)) for one in raw.ravel().tolist()):
+            raw = np.array([int(key(one)) for one in raw.ravel().tolist()])
         return labels_from(raw, n_classes=self.n_classes, first_record=first_record)
 
     def _need(self, level: Access, what: str) -> None:
@@ -355,10 +377,8 @@ def _array(inputs: Any) -> np.ndarray:
 def _answers(answer: Any, n_records: int, name: str) -> np.ndarray:
     if isinstance(answer, torch.Tensor):
         answer = answer.detach().cpu().double().numpy()
-    try:
+    with from_outside(f"the answer of {name} is not an array"):
         answer = np.asarray(answer)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the answer of {name} is not an array: {error}") from error
     if answer.ndim == 0 or len(answer) != n_records:
         raise InputError(f"{name} was asked {n_records} records and answered with the shape {answer.shape}")
     return answer

@@ -8,12 +8,15 @@ from jaxtyping import Bool
 from torch import nn
 
 from seepage.data import Pool
-from seepage.errors import InputError
+from seepage.errors import InputError, TrainingError
 from seepage.models.batches import Records
 from seepage.models.engines import ENGINES, has_convolutions
 from seepage.models.held_out import HeldOut
 from seepage.models.plan import one_thread
 from seepage.models.recipe import Recipe
+from seepage.models.trial import try_recipe
+from seepage.outside import from_outside
+from seepage.randomness import Seed, generator
 
 
 def train(
@@ -23,7 +26,7 @@ def train(
     *,
     validation: Bool[np.ndarray, " samples"] | None = None,
     population: Bool[np.ndarray, " samples"] | None = None,
-    rng: np.random.Generator,
+    rng: Seed,
     device: str | None = None,
     report: Callable[[float], None] = lambda fraction: None,
 ) -> nn.Module:
@@ -46,6 +49,8 @@ def train(
             them, or the recipe needs some that are not given.
         TrainingError: the training diverged.
     """
+    rng = generator(rng)
+    try_recipe(recipe, pool, "train")
     given = {"members": members, "validation": validation, "population": population}
     masks = {name: _mask(name, mask, len(pool)) for name, mask in given.items() if mask is not None}
     for name in masks.keys() - {"members"}:
@@ -86,6 +91,14 @@ def train_models(
     Returns:
         Modules in eval mode, in the order of the columns.
     """
+    with from_outside(
+        f"training by the recipe failed (records of shape {records.input_shape}, {records.n_classes} classes)",
+        TrainingError,
+    ):
+        return _train_models(recipe, records, columns, seeds, held_out, engine, report)
+
+
+def _train_models(recipe, records, columns, seeds, held_out, engine, report) -> list[nn.Module]:
     arguments = (columns, seeds, held_out)
     if recipe.procedure is not None:
         modules = ENGINES["procedure"](recipe, records, *arguments).run(report)

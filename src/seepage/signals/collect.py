@@ -27,13 +27,15 @@ from torch import nn
 
 import seepage
 from seepage.data import Pool
-from seepage.errors import InputError, StorageError
+from seepage.errors import InputError, StorageError, TrainingError
 from seepage.execution import Executor, Inline, Processes
 from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
 from seepage.models.plan import Plan, n_cores, one_thread, plan
 from seepage.models.recipe import Recipe
 from seepage.models.train import train_models, wrapped
+from seepage.models.trial import is_recipe
+from seepage.outside import from_outside
 from seepage.signals.manifest import Manifest
 from seepage.signals.progress import Watch
 from seepage.signals.queries import Query
@@ -197,6 +199,7 @@ def collect(
         StorageError: the folder holds another run, or cannot be written.
         TrainingError: a training diverged or a worker died three times.
     """
+    is_recipe(recipe, "collect")
     columns = np.asarray(columns)
     if columns.ndim != 2 or len(columns) != len(pool) or not columns.shape[1] or columns.dtype != bool:
         raise InputError(
@@ -252,7 +255,8 @@ def collect(
         missing = [unit for unit in units if took[unit["key"]] is None]
         before = sum(seconds for seconds in took.values() if seconds is not None)
         executor = executor or (Processes(chosen.workers) if chosen.workers > 1 and len(missing) > 1 else Inline())
-        with Watch(title, units, missing, show=progress) as watch:
+        failed = from_outside(f"{title}: {type(executor).__name__} could not carry out the trainings", TrainingError)
+        with Watch(title, units, missing, show=progress) as watch, failed:
             for position, _ in executor.map(task, missing, watch.update):
                 watch.done(position)
         for unit in missing:

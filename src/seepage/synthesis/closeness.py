@@ -10,6 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from seepage.data import Pool, overlap
 from seepage.metrics import Estimate, clopper_pearson, proportion
+from seepage.randomness import Seed, generator
 
 BLOCK_VALUES = 2**22
 DRAWS = 20_000  # of memberships, under "no leak"
@@ -83,7 +84,7 @@ class Closeness:
 
 
 def closeness(
-    synthetic: Pool, members: Pool, holdout: Pool, space: Space, *, confidence: float, rng: np.random.Generator
+    synthetic: Pool, members: Pool, holdout: Pool, space: Space, *, confidence: float, rng: Seed
 ) -> Closeness:
     """Whose neighbours the released records are, and copies.
 
@@ -106,6 +107,7 @@ def closeness(
     Reference: Platzer and Reutterer (2021), Frontiers in Big Data 4:679939, for the share beside a hold-out. Interval
         and p-value are ours.
     """
+    rng = generator(rng)
     n = min(len(members), len(holdout))
     originals = np.concatenate([space(pool)[rng.permutation(len(pool))[:n]] for pool in (members, holdout)])
     order = rng.permutation(2 * n)  # of records at equal distance the first is found

@@ -9,6 +9,8 @@ from scipy.special import logsumexp
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from seepage.randomness import Seed, generator
+
 BLOCK_VALUES = 2**22
 LEAST_SPREAD = 1e-6  # of a component, as a share of the largest one's
 MOST_FEATURES, COMPONENTS = 128, 32  # trees look at each value: of an image they see principal components
@@ -17,7 +19,7 @@ Matrix = Float[np.ndarray, "samples features"]
 
 
 def kernel_ratio(
-    records: Matrix, synthetic: Matrix, reference: Matrix, *, dimensions: int = 5, rng: np.random.Generator
+    records: Matrix, synthetic: Matrix, reference: Matrix, *, dimensions: int = 5, rng: Seed
 ) -> Float64[np.ndarray, " records"]:
     """Log-ratio of two kernel density estimates, as DOMIAS scores with one.
 
@@ -41,6 +43,7 @@ def kernel_ratio(
         densities where the code gives each kernel its set's covariance (a release that has collapsed onto a plane has
         none); logarithms, so that no density is 0; no flow (BNAF).
     """
+    rng = generator(rng)
     both = np.concatenate([synthetic, reference]).astype(np.float64)
     reduce = _components(both, dimensions, rng)
     spread = np.sqrt(reduce.explained_variance_)
@@ -66,7 +69,7 @@ def _log_density(seen: Matrix, kernels: Matrix) -> Float64[np.ndarray, " records
 
 
 def classifier_ratio(
-    records: Matrix, synthetic: Matrix, reference: Matrix, *, rng: np.random.Generator
+    records: Matrix, synthetic: Matrix, reference: Matrix, *, rng: Seed
 ) -> Float64[np.ndarray, " records"]:
     """Log-ratio of the densities by gradient-boosted trees that tell the release from the reference.
 
@@ -84,6 +87,7 @@ def classifier_ratio(
     Reference: Sugiyama, Suzuki and Kanamori (2012), Density Ratio Estimation in Machine Learning, chapter 4, for the
         ratio by classification. Records of more than 128 values are seen in 32 principal components.
     """
+    rng = generator(rng)
     both = np.concatenate([synthetic, reference])
     if both.shape[1] > MOST_FEATURES:
         reduce = _components(both, COMPONENTS, rng)

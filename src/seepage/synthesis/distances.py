@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.distance import cdist, pdist
 
+from seepage.randomness import Seed, generator
+
 MOST_FOR_MEDIAN = 2_000_000  # pairs; of more, the median is that of a sample
 N_DRAWN = 100_000
 MOST_FOR_LARGEST = 200_000_000  # pairs; of more, the largest distance is bounded
@@ -103,7 +105,7 @@ def code_distances(
     epsilon: float,
     releases: int,
     same_class: bool,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> CodeDistances:
     """Median and largest Euclidean distance between two codes of one group.
 
@@ -118,6 +120,7 @@ def code_distances(
         same_class: whether a group is a class.
         rng: draws pairs.
     """
+    rng = generator(rng)
     groups = [np.asarray(codes, np.float64) for codes in groups if len(codes) > 1]
     counts = np.array([len(codes) * (len(codes) - 1) // 2 for codes in groups], dtype=np.int64)
     n_pairs = int(counts.sum())

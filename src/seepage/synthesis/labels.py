@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from seepage.errors import InputError
+from seepage.randomness import Seed, generator
 
 WAYS = {
     "kept": "Labels are those of the originals, one for each released record: nothing protects them.",
@@ -36,7 +37,7 @@ def keep_probability(epsilon: float, n_classes: int) -> float:
 
 
 def randomised_response(
-    labels: Int64[np.ndarray, " samples"], n_classes: int, epsilon: float, rng: np.random.Generator
+    labels: Int64[np.ndarray, " samples"], n_classes: int, epsilon: float, rng: Seed
 ) -> Int64[np.ndarray, " samples"]:
     """Each label kept with `keep_probability`, else one of the others at random.
 
@@ -45,6 +46,7 @@ def randomised_response(
 
     Reference: Warner (1965); Kairouz, Oh and Viswanath (2016, arXiv 1407.1338), k-ary randomised response.
     """
+    rng = generator(rng)
     if not epsilon >= 0:
         raise InputError(f"the epsilon of labels must be at least 0, got {epsilon!r}")
     others = (labels + rng.integers(1, n_classes, len(labels))) % n_classes

@@ -8,11 +8,10 @@ import numpy as np
 from jaxtyping import Float, Float64
 
 from seepage.errors import InputError
+from seepage.randomness import Seed, generator
 
 
-def latent_noise(
-    n_codes: int, latent: int, epsilon: float, rng: np.random.Generator
-) -> Float64[np.ndarray, "codes latent"]:
+def latent_noise(n_codes: int, latent: int, epsilon: float, rng: Seed) -> Float64[np.ndarray, "codes latent"]:
     """w = r u with u uniform on the unit sphere and r ~ Gamma(shape=latent, scale=1 / epsilon).
 
     Its density is proportional to exp(-epsilon |w|), and so, by the triangle inequality, for any codes z and z'
@@ -36,6 +35,7 @@ def latent_noise(
     Reference: Chatzikokolakis et al. (2013), Broadening the scope of differential privacy using metrics, PETS;
         Yang et al. (2022, arXiv 2202.05469) for codes of a VAE, where the gamma's parameters could not be read.
     """
+    rng = generator(rng)
     check_epsilon(epsilon)
     if math.isinf(epsilon):
         return np.zeros((n_codes, latent))

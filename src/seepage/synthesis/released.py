@@ -12,6 +12,9 @@ from seepage.data import Pool
 from seepage.errors import InputError
 from seepage.metrics import Estimate, holm, leak_p_value, roc_auc, tpr_at_fpr
 from seepage.models.recipe import Recipe
+from seepage.models.trial import try_recipe
+from seepage.outside import check_kinds
+from seepage.randomness import Seed, generator
 from seepage.synthesis.closeness import Closeness, Space, closeness, nearest
 from seepage.synthesis.density import classifier_ratio, kernel_ratio
 from seepage.synthesis.usefulness import Usefulness, usefulness
@@ -99,7 +102,7 @@ def audit_released(
     members: Pool,
     holdout: Pool,
     *,
-    rng: np.random.Generator,
+    rng: Seed,
     reference: Pool | None = None,
     recipe: Recipe | None = None,
     rates: Sequence[float] = RATES,
@@ -137,7 +140,12 @@ def audit_released(
         distance to a generator's records there, to a reference's here); van Breugel et al. (2023), arXiv 2302.12580,
         for the density ratio; Platzer and Reutterer (2021), Frontiers in Big Data 4:679939, for the hold-out.
     """
+    rng = generator(rng)
+    given = {"synthetic": synthetic, "members": members, "holdout": holdout}
+    check_kinds("audit_released", **{name: (one, Pool) for name, one in given.items()})
     _check({"synthetic": synthetic, "members": members, "holdout": holdout, "reference": reference})
+    if recipe is not None and members.labels is not None:
+        try_recipe(recipe, members, "audit_released")
     space = Space.of(members, holdout)
     released, inside, outside = space(synthetic), space(members), space(holdout)
     judged = np.ones(len(holdout), dtype=bool)

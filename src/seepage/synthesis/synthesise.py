@@ -16,6 +16,8 @@ from seepage.errors import InputError, unknown_name
 from seepage.models.generators.columns import Columns
 from seepage.models.generators.vae import VAE, TrainingPrivacy
 from seepage.models.generators.vae_training import train_vae
+from seepage.outside import check_kinds
+from seepage.randomness import Seed, seed_from
 from seepage.synthesis.distances import CodeDistances, code_distances
 from seepage.synthesis.guarantee import Guarantee
 from seepage.synthesis.labels import WAYS, randomised_response
@@ -68,7 +70,7 @@ def synthesise(
     max_norm: float = 1.0,
     draw: bool = True,
     report: Callable[[float], None] = lambda fraction: None,
-    rng: np.random.Generator | int | None = None,
+    rng: Seed | None = None,
 ) -> Synthetic:
     """Synthetic records to release, or to train on, instead of these.
 
@@ -100,8 +102,12 @@ def synthesise(
         attacks (arXiv 2202.05469). Its architecture, metric, epsilons and treatment of labels could not be read: those
         here are ours. Deviations: the encoder's mean, no draw from q(z | x), is what gets the noise.
     """
+    check_kinds("synthesise", pool=(pool, Pool), public=(public, Pool | None))
     _check(pool, epsilon, clip, labels, label_epsilon, releases, public, noise_multiplier)
-    entropy = [int(word) for word in rng.integers(2**32, size=4)] if isinstance(rng, np.random.Generator) else rng
+    if isinstance(rng, np.random.Generator):
+        entropy = [int(word) for word in rng.integers(2**32, size=4)]
+    else:
+        entropy = None if rng is None else seed_from(rng)
     *of_three, of_networks = np.random.SeedSequence(entropy).spawn(4)
     noise_rng, draw_rng, label_rng = map(np.random.default_rng, of_three)
     seed = int(of_networks.generate_state(1, np.uint64)[0] >> 2)

@@ -14,6 +14,8 @@ from seepage.metrics import Estimate, proportion
 from seepage.models.recipe import Recipe
 from seepage.models.target import TargetModel
 from seepage.models.train import train
+from seepage.models.trial import is_recipe
+from seepage.randomness import Seed, generator
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def usefulness(
     recipe: Recipe,
     *,
     confidence: float = 0.95,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> Usefulness:
     """Train by one recipe on the release and on the originals, and test both on the hold-out.
 
@@ -55,10 +57,13 @@ def usefulness(
 
     Reference: Esteban, Hyland and Rätsch (2017), arXiv 1706.02633, "train on synthetic, test on real".
     """
+    rng = generator(rng)
     counts = {"release": synthetic.n_classes, "members": members.n_classes, "hold-out": holdout.n_classes}
     if None in counts.values() or len(set(counts.values())) > 1:
         raise InputError(f"expected labels of the same classes in release, members and hold-out, got {counts}")
-    if recipe.uses:
+    if len({pool.classes for pool in (synthetic, members, holdout) if pool.classes is not None}) > 1:
+        raise InputError("expected classes of the same names and order in release, members and hold-out")
+    if is_recipe(recipe, "usefulness").uses:
         raise InputError(f"expected a recipe that needs no held-out records, got one that needs {set(recipe.uses)}")
     right = [_right(train(recipe, pool, np.ones(len(pool), bool), rng=rng), holdout) for pool in (synthetic, members)]
     right.append(holdout.labels == np.bincount(members.labels).argmax())

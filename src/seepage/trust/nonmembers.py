@@ -19,6 +19,8 @@ from seepage.data.catalogue import DATASETS
 from seepage.data.quickdraw import read_quickdraw
 from seepage.errors import DataFileError, InputError, unknown_name
 from seepage.models.images import BYTE_RANGE, Images, as_images, to_shape
+from seepage.outside import from_outside
+from seepage.randomness import Seed, generator
 
 Inputs = Float32[np.ndarray, "records channels height width"]
 
@@ -71,11 +73,12 @@ def raw(images: Images) -> Inputs:
     return images.astype(np.float32) / np.float32(BYTE_RANGE)
 
 
-def coloured(images: Images, *, rng: np.random.Generator) -> UInt8[np.ndarray, "records 3 height width"]:
+def coloured(images: Images, *, rng: Seed) -> UInt8[np.ndarray, "records 3 height width"]:
     """Grey drawings as ink of one random colour on paper of another: the look of house numbers without their content.
 
     Colours whose brightness differs too little to read are drawn again.
     """
+    rng = generator(rng)
     colours = rng.uniform(0, 255, (len(images), 2, 3))
     while (pale := np.abs(colours.mean(axis=2) @ [1.0, -1.0]) < LEAST_CONTRAST).any():
         colours[pale] = rng.uniform(0, 255, (int(pale.sum()), 2, 3))
@@ -101,13 +104,14 @@ FAR = {
 FAR_BY_DEFAULT = ("fashion-mnist", "mnist-coloured", "quickdraw", "cifar100")
 
 
-def far(name: str, shape: tuple[int, int, int], standard: Standard, n: int, *, rng: np.random.Generator) -> Nonmembers:
+def far(name: str, shape: tuple[int, int, int], standard: Standard, n: int, *, rng: Seed) -> Nonmembers:
     """At most `n` pictures of another data set, drawn to the target's shape.
 
     Raises:
         InputError: the name is not known.
         DataFileError: its files are neither in the cache nor to be had.
     """
+    rng = generator(rng)
     if name not in FAR:
         raise unknown_name("set of far non-members", name, FAR)
     title, about = FAR[name]
@@ -135,11 +139,12 @@ def is_cached(name: str) -> bool:
     return not files or (folder.is_dir() and any(folder.iterdir()))
 
 
-def corrupted(images: Images, standard: Standard, *, rng: np.random.Generator) -> list[Nonmembers]:
+def corrupted(images: Images, standard: Standard, *, rng: Seed) -> list[Nonmembers]:
     """The target's own non-members, spoilt four ways.
 
     Reference: Hintersdorf et al. (2022), section 4.1, for the first three.
     """
+    rng = generator(rng)
     inputs = standard(images)
     flat = inputs.reshape(*inputs.shape[:2], -1)
     order = rng.permuted(np.tile(np.arange(flat.shape[2]), (len(flat), 1)), axis=1)
@@ -166,10 +171,12 @@ def generated(
     n: int,
     about: str,
     *,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> Nonmembers:
     """Images of a generator, as many of each class."""
-    images = to_shape(sample(np.arange(n) % n_classes, rng), shape)
+    rng = generator(rng)
+    with from_outside(f"the generator could not make {n} images of {n_classes} classes"):
+        images = to_shape(sample(np.arange(n) % n_classes, rng), shape)
     return Nonmembers("generated", "Generated", "near", standard(images), about)
 
 

@@ -22,13 +22,16 @@ from seepage.data import Pool
 from seepage.errors import StorageError
 from seepage.models.laplace import noise_like
 from seepage.models.recipe import Recipe
+from seepage.models.trial import is_recipe, try_recipe
+from seepage.outside import check_kinds
+from seepage.randomness import Seed, seed_from
 from seepage.report import trust_result as report
 from seepage.report.result import Provenance
 from seepage.signals.collect import Collection, collect
 from seepage.trust import findings, measures, rays
 from seepage.trust.threats import fit_threats
 from seepage.trust.variants import VARIANTS, Features, Held, Network, answer_as, recipes
-from seepage.trust.world import SHARES, Choices, Sampler, World, make_world
+from seepage.trust.world import SHARES, Choices, Sampler, World, as_images, make_world
 from seepage.writing import make_folder, sweep
 
 TARGET, SHADOW = 0, 1
@@ -46,7 +49,7 @@ def study(
     progress: bool = False,
     command: str | None = None,
     config: Mapping[str, Any] | None = None,
-    rng: np.random.Generator | int,
+    rng: Seed,
 ) -> report.TrustResult:
     """Train the six models, accuse every set of non-members, and write result.json, report.html and report.md to `out`.
 
@@ -71,9 +74,11 @@ def study(
         that is trained here on records of its own instead of StyleGAN2-ADA; one standardisation for all models.
     """
     started = time.perf_counter()
+    check_kinds("trust.study", pool=(pool, Pool), choices=(choices, Choices | None), out=(out, str | os.PathLike))
+    is_recipe(recipe, "trust.study")
     choices = choices or Choices()
     out = Path(out)
-    root_seed = int(rng) if isinstance(rng, (int, np.integer)) else int(rng.integers(2**53))
+    root_seed = seed_from(rng)
     split_rng, set_rng, *variant_rngs = map(np.random.default_rng, np.random.SeedSequence(root_seed).spawn(2 + 6))
     trainings = recipes(recipe, smoothing=choices.smoothing, weight_decay=choices.weight_decay)
     try:
@@ -81,6 +86,11 @@ def study(
         sweep(out)
     except OSError as error:
         raise StorageError(f"cannot write to {out}: {error.strerror}") from None
+    if pool.labels is not None:  # before a generator is trained
+        two = pool.subset(np.unique([0, len(pool) - 1]))
+        as_trained = Pool(as_images(two), two.labels, n_classes=pool.n_classes, scale=1 / 255)
+        for training in trainings.values():
+            try_recipe(training, as_trained, "trust.study")
     world = make_world(pool, choices, generator, out, progress, split_rng=split_rng, set_rng=set_rng)
     columns = np.zeros((len(world.pool), 2), dtype=bool)
     columns[world.parts["target train"], TARGET] = True

@@ -18,6 +18,7 @@ from seepage.data.files import read_arrays
 from seepage.errors import InputError
 from seepage.models.generators import train_gan
 from seepage.models.images import Images, as_images
+from seepage.randomness import Seed, generator
 from seepage.trust import nonmembers
 from seepage.trust.nonmembers import Nonmembers, Standard
 from seepage.writing import make_folder
@@ -137,8 +138,9 @@ def make_world(
     return World(records, parts, standard, (same, *near, *others, *spoilt), left_out, made_by, evaluated)
 
 
-def split(n: int, *, rng: np.random.Generator) -> dict[str, Int64[np.ndarray, " rows"]]:
+def split(n: int, *, rng: Seed) -> dict[str, Int64[np.ndarray, " rows"]]:
     """Disjoint random parts of n records, in the shares of `SHARES`; the last takes what is left."""
+    rng = generator(rng)
     order = rng.permutation(n)
     ends = np.cumsum([share for share, _ in SHARES.values()])
     bounds = [0, *np.round(ends[:-1] * n).astype(int), n]

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from seepage.attacks.few_shot.support import select
 from seepage.errors import InputError
+from seepage.randomness import Seed, generator
 from seepage.signals.view import View
 
 if TYPE_CHECKING:
@@ -61,9 +62,10 @@ def tuned_scores(
     unlabelled: Int[np.ndarray, " unlabelled"],
     queries: Int[np.ndarray, " queries"],
     *,
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> Float64[np.ndarray, " queries"]:
     """s(x) of the queries, by the copy that finds most of the validation records' members."""
+    rng = generator(rng)
     module = view.model.module
     like = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(0))
 

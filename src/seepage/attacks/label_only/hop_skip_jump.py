@@ -7,6 +7,8 @@ from itertools import count
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from seepage.randomness import Seed, generator
+
 LOOSEST = 1e-3  # of a distance: how far a point may at most be from the boundary
 LEAST_DIRECTIONS = 10  # fewer say too little about the boundary to be worth a step
 SPARE_STEPS = 5  # questions left for the length of the last step
@@ -34,7 +36,7 @@ def hop_skip_jump(
     budget: int,
     directions: int = 100,
     value_range: tuple[float, float] = (-np.inf, np.inf),
-    rng: np.random.Generator,
+    rng: Seed,
 ) -> Found:
     """For each record x the nearest point b that the model was seen to label otherwise, in the L2 norm.
 
@@ -62,6 +64,7 @@ def hop_skip_jump(
 
     Reference: Chen, Jordan & Wainwright 2020 (arXiv 1904.02144), algorithm 2, L2, untargeted.
     """
+    rng = generator(rng)
     n_records, n_values = records.shape
     n_halvings = int(np.ceil(-np.log2(min(n_values**-1.5, LOOSEST))))
     probe = min(1 / n_values, 0.1)

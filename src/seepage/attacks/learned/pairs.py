@@ -141,4 +141,6 @@ def log_odds(outputs: np.ndarray) -> Float64[np.ndarray, "*outputs classes"]:
 
 
 def one_hot(labels: Int64[np.ndarray, " rows"], n_classes: int) -> Float64[np.ndarray, "rows classes"]:
-    return np.eye(n_classes)[labels]
+    hot = np.zeros((len(labels), n_classes))
+    hot[np.arange(len(labels)), labels] = 1.0
+    return hot

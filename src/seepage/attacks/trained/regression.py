@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor, nn
 
+from seepage.attacks.learned.pairs import one_hot
 from seepage.attacks.trained import population
 from seepage.models.architectures import CNN, MLP
 from seepage.models.optimisers import Adam
@@ -77,7 +78,7 @@ def of_records(
             return as_they_are(of)
         parts = [as_they_are(of).reshape(len(of), -1)]
         if options.label:
-            parts.append(np.eye(view.n_classes, dtype=np.float32)[view.labels[of]])
+            parts.append(one_hot(view.labels[of], view.n_classes).astype(np.float32))
         return np.concatenate(parts, axis=1)
 
     if trees and taus is None:

@@ -6,7 +6,7 @@ order that it was trained with.
 """
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float, Float64, Int64
 from scipy.optimize import linear_sum_assignment
 from scipy.special import ndtr
 from scipy.stats import binom
@@ -14,7 +14,7 @@ from scipy.stats import binom
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.gates.check import SET_UP_LEVEL, Check, failed, not_run, passed
 from seepage.models.access import Access
-from seepage.signals.functions import log_softmax
+from seepage.signals.functions import log_softmax, row_blocks
 
 MOST_RECORDS = 4000
 MOST_CLASSES = 300
@@ -38,8 +38,7 @@ def knows_the_task(evidence: Evidence, rows: np.ndarray, rng: np.random.Generato
     # Of each side at most half, so that a few members among many others are not left out.
     sides = [rng.permutation(rows[inside == side])[: MOST_RECORDS // 2] for side in (True, False)]
     rows = rng.permutation(np.concatenate(sides))
-    labels, target = evidence.labels[rows], evidence.target_models[0]
-    answers = log_softmax(evidence.logits[rows, target, 0])
+    answers, labels, columns = _in_use(evidence.logits[:, evidence.target_models[0], 0], evidence.labels, rows)
     inside = evidence.membership.targets[rows, 0]
     accuracy, chance = (answers.argmax(axis=1) == labels).mean(), largest_share(labels)
     detail = f"accuracy {accuracy:.1%}; the commonest label alone would give {chance:.1%}, n = {len(rows)}"
@@ -49,7 +48,7 @@ def knows_the_task(evidence: Evidence, rows: np.ndarray, rng: np.random.Generato
         "named as such (membership, canaries=)"
     )
     for side, part in (("", slice(None)), (" of the members", inside), (" of the non-members", ~inside)):
-        if found := _renumbered(answers[part], labels[part]):
+        if found := _renumbered(answers[part], labels[part], columns):
             before, after, p_value, example = found
             detail = (
                 f"with the classes{side} in another order the accuracy is {after:.1%} instead of {before:.1%} "
@@ -65,6 +64,19 @@ def knows_the_task(evidence: Evidence, rows: np.ndarray, rng: np.random.Generato
         detail = f"on its members the model is worse than a constant guess: {detail}"
         return failed(name, question, detail, way_out, guards="doubt")
     return passed(name, question, detail)
+
+
+def _in_use(
+    logits: Float[np.ndarray, "samples classes"], labels: Int64[np.ndarray, " samples"], rows: np.ndarray
+) -> tuple[Float64[np.ndarray, "records columns"], Int64[np.ndarray, " records"], Int64[np.ndarray, " columns"]]:
+    """The rows' log-probabilities of those classes alone that are the label or the prediction of one; their labels, as
+    places among these classes; and the classes. Of many classes few are in use."""
+    predicted = np.array([logits[row].argmax() for row in rows], dtype=np.int64)
+    columns = np.union1d(labels[rows], predicted)
+    answers = np.empty((len(rows), len(columns)))
+    for block in row_blocks(len(rows), logits.shape[1]):
+        answers[block] = log_softmax(logits[rows[block]])[:, columns]
+    return answers, np.searchsorted(columns, labels[rows]), columns
 
 
 def largest_share(labels: np.ndarray) -> float:
@@ -108,7 +120,9 @@ def _association(
 
 
 def _renumbered(
-    answers: Float64[np.ndarray, "records classes"], labels: Int64[np.ndarray, " records"]
+    answers: Float64[np.ndarray, "records classes"],
+    labels: Int64[np.ndarray, " records"],
+    columns: Int64[np.ndarray, " classes"] | None = None,
 ) -> tuple[float, float, float, str] | None:
     """The accuracy before and after the best renumbering of the classes, where that is surely better.
 
@@ -144,7 +158,9 @@ def _renumbered(
     if p_value >= level or ndtr(-by_class) >= level:
         return None
     moved = next(c for c in used[from_class] if renumbering[c] != c and (predicted == c).any())
-    return before.mean(), after.mean(), p_value, f"the model's class {moved} is label {renumbering[moved]}, for one"
+    number = np.arange(answers.shape[1]) if columns is None else columns
+    example = f"the model's class {number[moved]} is label {number[renumbering[moved]]}, for one"
+    return before.mean(), after.mean(), p_value, example
 
 
 def _worse_than_a_guess(answers: np.ndarray, labels: np.ndarray, has_probabilities: bool) -> bool:

@@ -1,5 +1,6 @@
 """The blind baseline: can the sides be told apart by the records alone, without any model?"""
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -150,7 +151,9 @@ def _classifiers(
             judge(by, model.predict_proba(with_labels[~half])[:, 1], others)
         known = np.isin(labels, common)
         if len(common) > 1 and len(np.unique(labels[half & known])) > 1:
-            fitted = trees.fit(features[half & known], labels[half & known])
+            with warnings.catch_warnings():  # labels are classes here, however many there are
+                warnings.filterwarnings("ignore", message="The number of unique classes")
+                fitted = trees.fit(features[half & known], labels[half & known])
             place = np.searchsorted(fitted.classes_, labels[~half]).clip(max=len(fitted.classes_) - 1)
             fit = fitted.predict_proba(features[~half])[np.arange(len(others)), place]
             unseen = fitted.classes_[place] != labels[~half]

@@ -12,6 +12,8 @@ from torch import nn
 
 from seepage.errors import InputError
 from seepage.models.outputs import labels_from
+from seepage.outside import from_outside
+from seepage.randomness import Seed, generator
 
 Function = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -23,14 +25,16 @@ class Callback:
         self.n_classes = n_classes
         self._function = function
 
-    def sample(self, labels: ArrayLike, rng: np.random.Generator) -> UInt8[np.ndarray, "samples channels height width"]:
+    def sample(self, labels: ArrayLike, rng: Seed) -> UInt8[np.ndarray, "samples channels height width"]:
         """One image a label.
 
         Raises:
             InputError: a label is not one of the generator's, or the function's answer is not one uint8 image a label.
         """
+        rng = generator(rng)
         labels = labels_from(labels, n_classes=self.n_classes)
-        images = np.asarray(self._function(labels, rng))
+        with from_outside(f"the generator could not make images of {len(labels)} labels"):
+            images = np.asarray(self._function(labels, rng))
         if images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(labels):
             raise InputError(
                 f"a generator must answer {len(labels)} labels with uint8 images ({len(labels)}, channels, height, "
@@ -94,12 +98,13 @@ class StyleGAN:
         self.network, self.truncation, self.batch_size = network, truncation, batch_size
         self.n_classes = network.c_dim or None
 
-    def sample(self, labels: ArrayLike, rng: np.random.Generator) -> UInt8[np.ndarray, "samples channels side side"]:
+    def sample(self, labels: ArrayLike, rng: Seed) -> UInt8[np.ndarray, "samples channels side side"]:
         """One image a label; a generator that knows no classes makes images of whatever it makes.
 
         Raises:
             InputError: there are no labels, one of them is not the generator's, or the answer is not one image a label.
         """
+        rng = generator(rng)
         labels = labels_from(labels, n_classes=self.n_classes)
         z = torch.from_numpy(rng.standard_normal((len(labels), self.network.z_dim), dtype=np.float32))
         c = torch.zeros(len(labels), self.network.c_dim)

@@ -22,6 +22,7 @@ from seepage.errors import DataFileError, InputError
 from seepage.models.generators.duel import CHECKPOINT_STEPS, Duel, follow, read_tensors, settled, write_tensors
 from seepage.models.outputs import labels_from
 from seepage.models.plan import one_thread
+from seepage.randomness import Seed, generator
 
 SCHEMA = "seepage.generator/1"
 LATENT = 128
@@ -42,7 +43,7 @@ class Generator:
         self.image_shape, self.n_classes = network.image_shape, network.n_classes
         self.network = network.eval().requires_grad_(False)
 
-    def sample(self, labels: ArrayLike, rng: np.random.Generator) -> UInt8[np.ndarray, "samples channels side side"]:
+    def sample(self, labels: ArrayLike, rng: Seed) -> UInt8[np.ndarray, "samples channels side side"]:
         """One image a label.
 
         x = 127.5 (tanh(g(z, c)) + 1), rounded; z ~ N(0, I).
@@ -54,6 +55,7 @@ class Generator:
         Raises:
             InputError: a label is not one of the generator's.
         """
+        rng = generator(rng)
         labels = labels_from(labels, n_classes=self.n_classes)
         z = torch.from_numpy(rng.standard_normal((len(labels), LATENT), dtype=np.float32))
         device = self.network.first.weight.device
@@ -178,7 +180,7 @@ def train_gan(
     n_steps: int,
     batch_size: int = 64,
     width: int = 32,
-    rng: np.random.Generator,
+    rng: Seed,
     device: str | None = None,
     folder: str | os.PathLike | None = None,
     report: Callable[[float], None] = lambda fraction: None,
@@ -217,6 +219,7 @@ def train_gan(
         layers at a quarter of their width, and an offset a class in g's first layer beside the class-wise norms: made
         for minutes of one core, not for the best image.
     """
+    rng = generator(rng)
     _check(pool, n_steps=n_steps, batch_size=batch_size, width=width)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     settings = Settings(pool.fingerprint, int(rng.integers(2**62)), n_steps, batch_size, width, guide and guide.name)

@@ -20,6 +20,7 @@ from seepage.models.generators.duel import read_tensors, write_tensors
 from seepage.models.generators.vae_networks import Network
 from seepage.models.outputs import labels_from
 from seepage.models.plan import one_thread
+from seepage.randomness import Seed, generator
 
 SCHEMA = "seepage.vae/1"
 AT_ONCE = 1024
@@ -126,9 +127,7 @@ class VAE:
         values[:, numbers] = values[:, numbers] * self._buffer("spread")[numbers] + self._buffer("shift")[numbers]
         return values.reshape(-1, *self.input_shape)
 
-    def records(
-        self, expected: Float32[np.ndarray, "samples ..."], rng: np.random.Generator | None = None
-    ) -> np.ndarray:
+    def records(self, expected: Float32[np.ndarray, "samples ..."], rng: Seed | None = None) -> np.ndarray:
         """What `decode` gives, as records of the pool's dtype and range.
 
         Args:
@@ -136,6 +135,7 @@ class VAE:
             rng: to draw binary values, choices and the spread of numbers from what the decoder gives; by default each
                 value is the likeliest one.
         """
+        rng = None if rng is None else generator(rng)
         flat = np.asarray(expected, dtype=np.float32).reshape(len(expected), self.columns.width)
         spread, shift = self._buffer("spread"), self._buffer("shift")
         values = settle(flat, self.columns, self.network.bounded_log_sigma().exp().numpy() * spread, rng)
@@ -145,7 +145,7 @@ class VAE:
             values = np.clip(np.rint(values), 0, 255).astype(np.uint8)
         return values.reshape(-1, *self.input_shape)
 
-    def sample(self, labels: ArrayLike | int, rng: np.random.Generator, *, draw: bool = False) -> np.ndarray:
+    def sample(self, labels: ArrayLike | int, rng: Seed, *, draw: bool = False) -> np.ndarray:
         """New records: x ~ p(x | z), z ~ N(0, I).
 
         Args:
@@ -159,6 +159,7 @@ class VAE:
         Raises:
             InputError: labels for a VAE that has no classes, or a number for one that has.
         """
+        rng = generator(rng)
         alone = np.ndim(labels) == 0
         if alone != (self.n_classes is None):
             raise InputError(

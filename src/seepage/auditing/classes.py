@@ -1,0 +1,148 @@
+"""One numbering of the classes for the records of all sides and for the model that is audited."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from seepage.data import Pool
+from seepage.data.labels import Values, are_codes, is_number, key, label_values, number_together, ordered
+from seepage.errors import InputError
+from seepage.models.target import TargetModel
+
+Arrays = tuple[Any, Any]
+OTHER = "(another class)"
+
+
+def pools_of(given: Mapping[str, Arrays | Pool]) -> tuple[list[Pool], bool]:
+    """A pool of each list of records, their classes numbered together, so that one that lacks a class shifts nothing.
+
+    Returns:
+        The pools; and whether class numbers may be their places in the order of the classes.
+
+    Raises:
+        InputError: a list is neither a pair of inputs and labels nor a pool with labels.
+    """
+    values, by_position = [], False
+    for name, records in given.items():
+        if isinstance(records, Pool):
+            values.append(values_of(records, f"audit: {name}"))
+            by_position = True
+            continue
+        if not isinstance(records, (tuple, list)) or len(records) != 2:
+            raise InputError(f"audit: {name} must be a pair (inputs, labels) or a Pool, got {type(records).__name__}")
+        if records[1] is None:
+            raise InputError(f"audit: {name} need labels")
+        try:
+            values.append(label_values(records[1]))
+        except InputError as error:
+            raise InputError(f"audit: the labels of {name}: {error}") from None
+        by_position |= values[-1].order is not None or values[-1].n_classes is not None
+    pools = []
+    for (name, records), numbered in zip(given.items(), number_together(values), strict=True):
+        own = {"classes": numbered.classes, "n_classes": numbered.n_classes}
+        if isinstance(records, Pool):
+            pools.append(replace(records, labels=numbered.labels, **own))
+        else:
+            pools.append(Pool(records[0], numbered.labels, name=name, **own))
+    return pools, by_position
+
+
+def values_of(pool: Pool, what: str) -> Values:
+    """A pool's labels as they were before they were numbered."""
+    if pool.labels is None:
+        raise InputError(f"{what} need labels")
+    if pool.classes is None:
+        return Values(pool.labels, n_classes=pool.n_classes)
+    return Values(np.array(pool.classes)[pool.labels], pool.classes)
+
+
+def named_alike(target: TargetModel, pool: Pool, by_position: bool) -> tuple[TargetModel, Pool]:
+    """The model and the records under one numbering of the classes, where one of them names its classes.
+
+    Classes go by their values: what an estimator calls 90001 is the label 90001. The records keep their numbers where
+    they can; a class that only the model has, or only the records, is one more.
+
+    Args:
+        target: the model; what it calls its classes is `target.classes`.
+        pool: records with labels.
+        by_position: whether the class numbers 0, 1, ... of named classes are a name for them too.
+
+    Raises:
+        InputError: no label is among the model's classes.
+    """
+    if target.classes is None:
+        if target.outputs != "labels" or pool.classes is None:
+            return target, pool
+        places = {str(place): place for place in range(pool.n_classes)} if by_position else {}
+        return target.looking_up(places | {name: at for at, name in enumerate(pool.classes)}, pool.n_classes), pool
+    of_model = target.classes
+    numbers = np.array([int(name) if is_number(name) else -1 for name in of_model])
+    if pool.classes is None:
+        present = np.unique(pool.labels)
+        largest, n_different = max(int(numbers.max()), pool.n_classes - 1), len(np.union1d(numbers, present))
+        if numbers.min() >= 0 and np.isin(numbers, present).any() and not are_codes(largest, n_different):
+            return target.numbered(numbers, largest + 1), _with(pool, pool.labels, None, largest + 1)
+        names = [str(label) for label in present.tolist()]
+    else:
+        names = list(pool.classes)
+    place = {name: index for index, name in enumerate(names)}
+    own = np.array([place.get(name, -1) for name in of_model])
+    if (own < 0).any() and by_position and pool.classes is not None and _are_places(numbers, pool.n_classes):
+        return target.numbered(numbers, pool.n_classes), pool
+    if (own < 0).all():
+        raise InputError(
+            f"audit: no label is among the classes of {target.name}: labels {_few(names)}; its classes "
+            f"{_few(of_model)}: give the labels that the model was trained on"
+        )
+    if pool.classes is None:
+        together = ordered({*names, *of_model})
+        place = {name: index for index, name in enumerate(together)}
+        labels = np.array([place[name] for name in names])[np.searchsorted(present, pool.labels)]
+    else:
+        together = (*names, *ordered(set(of_model) - set(names)))
+        place = {name: index for index, name in enumerate(together)}
+        labels = pool.labels
+    columns = np.array([place[name] for name in of_model], dtype=np.int64)
+    return target.numbered(columns, max(2, len(together))), _with(pool, labels, together, len(together))
+
+
+def in_columns(pool: Pool, target: TargetModel, n_columns: int) -> Pool:
+    """The records under class numbers that are the columns of the model's answers.
+
+    Raises:
+        InputError: the model has no column for a label, or nothing says which column a named class is.
+    """
+    if pool.n_classes == n_columns:
+        return pool
+    if pool.classes is None:
+        if pool.labels.max() >= n_columns:
+            row = int(pool.labels.argmax())
+            raise InputError(
+                f"audit: record {row} has label {pool.labels[row]}, but the model answers for {n_columns} classes "
+                f"(labels 0 to {n_columns - 1})"
+            )
+        return _with(pool, pool.labels, None, n_columns)
+    if target.classes is not None or target.outputs == "labels":
+        return _with(pool, pool.labels, (*pool.classes, *[OTHER] * (n_columns - pool.n_classes)), n_columns)
+    if all(map(is_number, pool.classes)) and max(map(int, pool.classes)) < n_columns:
+        return _with(pool, np.array(list(map(int, pool.classes)))[pool.labels], None, n_columns)
+    raise InputError(
+        f"audit: the labels are of {pool.n_classes} classes ({_few(pool.classes)}), {target.name} answers for "
+        f"{n_columns}: give as labels the numbers of its columns, 0 to {n_columns - 1}"
+    )
+
+
+def _with(pool: Pool, labels: np.ndarray, classes: tuple[str, ...] | None, n_classes: int) -> Pool:
+    same = classes == pool.classes and n_classes == pool.n_classes and labels is pool.labels
+    return pool if same else replace(pool, labels=labels, classes=classes, n_classes=n_classes)
+
+
+def _are_places(numbers: np.ndarray, n_classes: int) -> bool:
+    return bool(numbers.min() >= 0 and numbers.max() < n_classes)
+
+
+def _few(names: Any, most: int = 6) -> str:
+    names = [key(name) for name in names]
+    return ", ".join(names[:most]) + (f", ... ({len(names)} in all)" if len(names) > most else "")

@@ -1,0 +1,53 @@
+"""Values and code of others: a user's model, recipe, data set, attack or executor, and the libraries behind them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import UnionType
+from typing import Any
+
+from seepage.errors import InputError, SeepageError
+
+MOST_CHARACTERS = 1000
+
+
+@contextmanager
+def from_outside(what: str, kind: type[SeepageError] = InputError) -> Iterator[None]:
+    """Whatever is raised comes back as one error that says what was asked, with the original as its cause.
+
+    Errors of this package pass as they are, and so do Ctrl-C and a lack of memory.
+
+    Args:
+        what: what was asked and could not be done, as the beginning of a sentence.
+        kind: the error to raise.
+
+    >>> with from_outside("the model could not answer"):
+    ...     {}["a"]
+    Traceback (most recent call last):
+    ...
+    seepage.errors.InputError: the model could not answer: KeyError: 'a'
+    """
+    try:
+        yield
+    except (SeepageError, MemoryError):
+        raise
+    except Exception as error:
+        try:
+            text = str(error)
+        except Exception:  # an error that cannot even say what it is
+            text = "(without a text)"
+        raise kind(f"{what}: {type(error).__name__}: {text[:MOST_CHARACTERS]}") from error
+
+
+def check_kinds(where: str, **values: tuple[Any, type | UnionType]) -> None:
+    """Check that each value is of the kind that stands beside it.
+
+    Args:
+        where: the function that they were given to, for the message.
+
+    Raises:
+        InputError: one is not.
+    """
+    for name, (value, kind) in values.items():
+        if not isinstance(value, kind):
+            wanted = " or ".join(one.__name__ for one in getattr(kind, "__args__", (kind,))).replace("NoneType", "None")
+            raise InputError(f"{where}: {name} must be a {wanted}, got a {type(value).__name__}")

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from seepage.errors import one_line
 from seepage.report.result import Estimate, Provenance, VerdictName
 from seepage.report.saved import Part, Saved
 from seepage.report.trust_result import Finding
@@ -183,4 +184,5 @@ class InversionResult(Saved):
         raise KeyError(name)
 
     def __str__(self) -> str:
-        return "\n".join([self.headline, *(f"- {found.about}: {found.sentence}" for found in self.conclusions)])
+        lines = [self.headline, *(f"- {found.about}: {found.sentence}" for found in self.conclusions)]
+        return "\n".join(map(one_line, lines))

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from seepage.errors import one_line
 from seepage.report.result import Estimate, Provenance
 from seepage.report.saved import Part, Saved
 
@@ -151,4 +152,5 @@ class TrustResult(Saved):
         raise KeyError(name)
 
     def __str__(self) -> str:
-        return "\n".join([self.headline, *(f"- {found.about}: {found.sentence}" for found in self.conclusions)])
+        lines = [self.headline, *(f"- {found.about}: {found.sentence}" for found in self.conclusions)]
+        return "\n".join(map(one_line, lines))

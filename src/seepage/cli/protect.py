@@ -28,9 +28,8 @@ def defend(config: Path | None, **flags) -> None:
     seepage defend --data digits --defence dp-sgd --option noise_multiplier=1.5
     seepage audit --defended DIR
     """
-    import yaml
-
     from seepage.config.defend import DefendConfig
+    from seepage.config.strict_yaml import parse_yaml
 
     given = {name: value for name, value in flags.items() if value not in (None, ())}
     if config is None and not {"data", "defence"} <= set(given):
@@ -39,7 +38,7 @@ def defend(config: Path | None, **flags) -> None:
         name, equals, value = option.partition("=")
         if not equals:
             raise click.UsageError(f"--option {option}: expected NAME=VALUE")
-        given[f"recipe.defence.options.{name}"] = yaml.safe_load(value)
+        given[f"recipe.defence.options.{name}"] = parse_yaml(value, f"--option {name}")
     given = renamed(given, trains=False)
     if "architecture" in given:
         given["recipe.architecture"] = given.pop("architecture")

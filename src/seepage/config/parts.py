@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from seepage.config.reading import Section
+from seepage.config.reading import MOST_EPOCHS, Section
 from seepage.errors import InputError, SeepageError, unknown_name
 
 
@@ -102,7 +102,7 @@ class RecipeConfig(Section):
     options: dict[str, Any] = Field({})
     optimiser: OptimiserConfig = OptimiserConfig()
     schedule: ScheduleConfig = ScheduleConfig()
-    epochs: float = Field(50, gt=0)
+    epochs: float = Field(50, gt=0, le=MOST_EPOCHS)
     batch_size: int = Field(64, ge=1)
     augmentation: AugmentationConfig | None = None
     stop_at_accuracy: float | None = None

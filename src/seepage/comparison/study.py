@@ -25,6 +25,7 @@ from seepage.errors import InputError, StorageError
 from seepage.models.recipe import Recipe
 from seepage.report import comparison_result as report
 from seepage.report.result import Provenance
+from seepage.report.saved import check_room
 
 
 def compare(
@@ -101,6 +102,7 @@ def compare(
     settings, out = settings or Settings(), Path(out)
     seeds, asked = _checked(pool, seeds, floor, tolerance), resolve_attacks(attacks)
     rows = entries(defences, recipe, references, search=floor is not None)
+    check_room(defences=len(rows), rows=len(rows) * len(seeds))
     queries = default_queries(pool) if queries is None else queries
     fewest = min(row.references for row in rows)
     draw = Draw(every_model, targets, validation, population)

@@ -38,6 +38,7 @@ from seepage.models.plan import n_cores
 from seepage.models.recipe import Recipe
 from seepage.report import inversion_result as report
 from seepage.report.result import Provenance
+from seepage.report.saved import check_room
 from seepage.signals.progress import Watch
 from seepage.signals.store import RunFolder
 
@@ -138,6 +139,7 @@ def invert(
         n_outputs=n_outputs, given=generator, samples=samples, rng=np.random.default_rng([root_seed, 6]),
     )  # fmt: skip
     specs = admission.targets_of(targets, recipe, world, model)
+    check_room(targets=len(specs), attacks=len(chosen), rows=len(specs) * len(chosen))
     judge, priors = judge or default_judge(), priors or PriorOptions()
     given = judge if isinstance(judge, Evaluator) else None
     admission.check_judge(judge, model, world)

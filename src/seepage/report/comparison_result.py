@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from seepage.report.result import Estimate, Provenance
-from seepage.report.saved import MOST_ATTACKS, MOST_ROWS, Part, Saved, distinct, known
+from seepage.report.saved import MOST_ATTACKS, MOST_ROWS, MOST_TARGETS, Part, Saved, distinct, known
 
 SCHEMA = "seepage.comparison/1"
 
@@ -155,7 +155,7 @@ class ComparisonResult(Saved):
     seeds: list[int] = Field(max_length=MOST_ROWS)
     attacks: list[AttackInfo] = Field(max_length=MOST_ATTACKS)
     defences: list[DefenceResult] = Field(
-        min_length=1, max_length=MOST_ATTACKS, description="the undefended model first"
+        min_length=1, max_length=MOST_TARGETS, description="the undefended model first"
     )
     frontier: list[str] = Field(
         description="names that no other beats in both test accuracy and the largest TPR, by point estimates"

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from seepage.errors import one_line
 from seepage.report.result import Estimate, Provenance, VerdictName
-from seepage.report.saved import MOST_ATTACKS, MOST_ROWS, Part, Saved, distinct, equally_long
+from seepage.report.saved import MOST_ATTACKS, MOST_ROWS, MOST_TARGETS, Part, Saved, distinct, equally_long
 from seepage.report.trust_result import Finding
 
 SCHEMA = "seepage.inversion/1"
@@ -184,7 +184,7 @@ class InversionResult(Saved):
     evaluator: EvaluatorInfo
     priors: dict[str, str] = Field(description="what each kind of prior was here")
     attacks: list[AttackInfo] = Field(max_length=MOST_ATTACKS)
-    targets: list[TargetResult] = Field(min_length=1, max_length=MOST_ATTACKS)
+    targets: list[TargetResult] = Field(min_length=1, max_length=MOST_TARGETS)
     fisher: list[FisherCurve] = Field(max_length=MOST_ROWS)
     pictures: list[Picture] = Field(description="empty unless records were asked to be shown")
     recipe: dict[str, object]

@@ -14,7 +14,12 @@ from seepage.errors import DataFileError, InputError, StorageError, shortened
 
 MOST_BYTES = 64 * 2**20  # of a file; what is written here has a hundredth of it
 MOST_CHARACTERS = 10_000  # of one text
-MOST_ATTACKS, MOST_ROWS, MOST_RATES = 200, 5_000, 100  # that a page has room for, and is drawn in seconds
+MOST_ATTACKS, MOST_TARGETS, MOST_RATES, MOST_ROWS = (
+    200,
+    100,
+    100,
+    5_000,
+)  # that a page has room for, and is drawn in seconds
 LARGEST = 1e100  # of a number, so that an axis and the square of it are still numbers
 
 LARGEST_COUNT = 2**53
@@ -113,13 +118,13 @@ def check_room(**counts: int) -> None:
     """Refuse at the start what a result has no room for at the end.
 
     Args:
-        counts: how many there are to be, by their name; attacks, targets and defences up to 200, rows up to 5,000.
+        counts: how many there are to be, by their name: attacks, targets, defences or rows.
 
     Raises:
         InputError: there are more.
     """
     for what, n in counts.items():
-        most = MOST_ROWS if what in ("rows", "records") else MOST_ATTACKS
+        most = {"attacks": MOST_ATTACKS, "rows": MOST_ROWS}.get(what, MOST_TARGETS)
         if n > most:
             raise InputError(f"a result has room for {most:,} {what}, got {n:,}: make several of it")
 

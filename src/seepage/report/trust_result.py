@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from seepage.errors import one_line
 from seepage.report.result import Estimate, Provenance
-from seepage.report.saved import MOST_ATTACKS, MOST_ROWS, Part, Saved, distinct, equally_long, known
+from seepage.report.saved import MOST_ATTACKS, MOST_ROWS, MOST_TARGETS, Part, Saved, distinct, equally_long, known
 
 SCHEMA = "seepage.trust/1"
 
@@ -157,8 +157,8 @@ class TrustResult(Saved):
     sets: list[NonmemberSet] = Field(min_length=1, max_length=MOST_ROWS)
     left_out: dict[str, str] = Field(description="sets that were not run, and why")
     generator: str
-    variants: list[VariantResult] = Field(max_length=MOST_ATTACKS)
-    rays: list[Ray] = Field(max_length=MOST_ATTACKS)
+    variants: list[VariantResult] = Field(max_length=MOST_TARGETS)
+    rays: list[Ray] = Field(max_length=MOST_TARGETS)
     comparisons: list[Comparison] = Field(max_length=MOST_ROWS)
     recipe: dict[str, object]
     provenance: Provenance

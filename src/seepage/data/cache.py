@@ -235,7 +235,8 @@ def _reason(error: Exception) -> str:
         return "what it holds, or promises to, does not fit into memory"
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    return text if isinstance(error, OSError | ValueError | RuntimeError) else f"{type(error).__name__}: {text}"
+    is_bare = type(error).__module__ == "builtins" and not isinstance(error, OSError | ValueError | RuntimeError)
+    return f"{type(error).__name__}: {text}" if is_bare else text  # KeyError: 'x' alone says nothing
 
 
 def _checked_digest(path: Path, original: Original, recorded: str | None = None) -> str:

@@ -18,8 +18,8 @@ from seepage.data.pool import Pool
 from seepage.errors import DataFileError, InputError, MissingExtraError, unknown_name
 
 MAX_BYTES = 32 * 2**30
-if hasattr(os, "sysconf"):  # more than this machine's memory could not be held anyway
-    MAX_BYTES = min(MAX_BYTES, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+if hasattr(os, "sysconf"):  # more than half of this machine's memory could not be held, and worked on, anyway
+    MAX_BYTES = min(MAX_BYTES, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
 MOST_DEFLATED = 1100  # to how many times its size a deflated file can unpack; 1,032 by its format
 BATCH_ROWS = 1024  # of a parquet file, after which its size is looked at
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -111,8 +111,10 @@ def _check_header(file: IO[bytes], n_bytes: int, name: str) -> None:
     shape, _, dtype = NPY_HEADERS[version](file)
     if dtype.hasobject:
         raise ValueError(f"{name} holds Python objects")
+    if max(shape, default=0) > 2**62:
+        raise ValueError(f"{name} has a size in its header that no array can have: {shape}")
     if min(shape, default=0) < 0:
-        raise ValueError(f"the header of {name} has a negative size: {shape}")
+        raise ValueError(f"{name} has a negative size in its header: {shape}")
     if math.prod(shape) * max(dtype.itemsize, 1) > n_bytes:
         raise ValueError(f"{name} is shorter than its header says")
 
@@ -281,23 +283,31 @@ def _parquet_columns(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
         kind = column.type.value_type if kinds.is_dictionary(column.type) else column.type
         if not any(is_of(kind) for is_of in (*texts, *numbers)):
             raise ValueError(f"column '{name}' holds {kind}: expected numbers, true and false, or text")
-        if any(is_of(kind) for is_of in texts):
-            longest = pyarrow.compute.max(pyarrow.compute.binary_length(column.cast(kind))).as_py() or 0
-            _check_text(path, name, longest, len(column), max_bytes)
+        if kinds.is_dictionary(column.type):
+            lengths = [pyarrow.compute.max(pyarrow.compute.binary_length(c.dictionary)).as_py() for c in column.chunks]
+            _check_text(path, name, max(filter(None, lengths), default=0), len(column), max_bytes)
         # pyarrow's to_numpy turns the nulls of a dictionary column into one of its values.
         return column.cast(pyarrow.float64() if kinds.is_decimal(kind) else kind).to_numpy()
 
-    with reading(path, ".parquet"), pyarrow.parquet.ParquetFile(path) as file:
-        metadata = file.metadata
+    with reading(path, ".parquet"):
+        with pyarrow.parquet.ParquetFile(path) as file:
+            metadata, schema = file.metadata, file.schema_arrow
         groups = range(metadata.num_row_groups)
         _check_size(path, sum(metadata.row_group(k).total_byte_size for k in groups), max_bytes)
         _check_size(path, 8 * metadata.num_rows * metadata.num_columns, max_bytes)
+        # A text that is repeated takes little room in the file, and as little here until it is known how long it is.
+        named = [field.name for field in schema if any(is_of(field.type) for is_of in texts)]
         batches, n_bytes = [], 0
-        for batch in file.iter_batches(BATCH_ROWS):  # a text that is repeated takes little room in the file
-            batches.append(batch)
-            _check_size(path, n_bytes := n_bytes + batch.nbytes, max_bytes)
-        table = pyarrow.Table.from_batches(batches, file.schema_arrow)
+        with pyarrow.parquet.ParquetFile(path, read_dictionary=named) as file:
+            for batch in file.iter_batches(BATCH_ROWS):
+                batches.append(batch)
+                _check_size(path, n_bytes := n_bytes + batch.nbytes, max_bytes)
+        if not batches:
+            raise ValueError("it has no rows")
+        table = pyarrow.Table.from_batches(batches)
         table.validate(full=True)
+        if len(set(table.column_names)) < table.num_columns:
+            raise ValueError("expected distinct names of columns")
         return {name: plain(name, table[name]) for name in table.column_names}
 
 

@@ -217,7 +217,7 @@ def _csv_columns(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
         header = [name.strip() for name in next(rows, [])]
         if len(set(header)) < len(header) or not all(header):
             raise ValueError("expected a header of distinct names in the first row")
-        first = next(rows, None)
+        first = next(filter(None, rows), None)
         if first is None:
             raise ValueError("expected a header and at least one row")
         matrix = _matrix(path, first)
@@ -229,8 +229,6 @@ def _csv_columns(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
                 raise ValueError(f"expected {len(header)} cells in line {rows.line_num}, got {len(row)}")
             for column, cell in zip(cells, row, strict=False):
                 column.append(cell.strip())
-        if not cells[0]:
-            raise ValueError("expected a header and at least one row")
         for name, column in zip(header, cells, strict=True):
             _check_text(path, name, max(map(len, column)), len(column), max_bytes)
         return {name: _typed(column) for name, column in zip(header, cells, strict=True)}

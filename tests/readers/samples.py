@@ -127,8 +127,8 @@ private: 20
 COMPARE = """data: {name: digits, limit: 500}
 recipe: {epochs: 5}
 defences:
-  - {name: hamp, options: {alpha: 0.5}}
-  - {name: dp-sgd}
+  - {name: hamp, options: {alpha: 0.5}, recipe: &twice {epochs: 3, options: {hidden: [5]}}}
+  - {name: dp-sgd, recipe: *twice}
 seeds: [0, 1, 2]
 floor: 0.02
 rate: 0.01

@@ -68,10 +68,18 @@ def test_a_few_mutants_of_every_file(name, tmp_path):
     assert sum(ends.values()) >= 2
 
 
+def is_at_hand(reader) -> bool:
+    """Whether the package that writes such a file is installed."""
+    try:
+        return bool(reader.content())
+    except pytest.skip.Exception:
+        return False
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_ten_thousand_mutants(tmp_path, capsys):
-    table = readers(tmp_path)
+    table = {name: reader for name, reader in readers(tmp_path).items() if is_at_hand(reader)}
     each = 10_000 / sum(reader.share for reader in table.values())
     total = 0
     for name, reader in table.items():

@@ -33,13 +33,20 @@ class Commands(click.Group):
             # Further lines are indented: a line break in a file name cannot begin one that passes for our own.
             say("seepage: " + str(error).replace("\n", "\n    "), err=True)
             context.exit(EXIT_ERROR)
-        except MemoryError:
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
+                raise
             say("seepage: out of memory; finished trainings are kept, try fewer --workers", err=True)
             context.exit(EXIT_ERROR)
         except KeyboardInterrupt:
             again = shlex.join(["seepage", *sys.argv[1:]])
             say(f"\nStopped. Finished trainings are kept; go on with:\n  {again}", err=True)
             context.exit(EXIT_INTERRUPTED)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """torch has no error of its own for the processor's memory."""
+    return "not enough memory" in str(error) or "allocate memory" in str(error) or "out of memory" in str(error)
 
 
 @contextmanager

@@ -56,7 +56,7 @@ class CompareConfig(Task):
             by_name: dict[str, list] = {}
             for row in rows if isinstance(rows, list) else ():
                 if isinstance(row, dict):
-                    by_name.setdefault(row.get("label") or row.get("name"), []).append(row)
+                    by_name.setdefault(str(row.get("label") or row.get("name")), []).append(row)
             flags["defences"] = [row for name in flags["defences"] for row in by_name.get(name, [{"name": name}])]
         return flags
 

@@ -168,13 +168,17 @@ def check_architecture(name: str, options: dict[str, Any], input_shape, n_classe
     """Build it once without memory: what YAML says may be of any type, and the code behind it expects the right one."""
     import torch
 
+    from seepage.data.files import MAX_BYTES
     from seepage.models.architectures import build
 
     try:
         with torch.device("meta"):
-            build(name, input_shape, n_classes, **options)
+            module = build(name, input_shape, n_classes, **options)
+        n_bytes = sum(weights.numel() * weights.element_size() for weights in module.parameters())
+        if n_bytes > MAX_BYTES:
+            raise ValueError(f"its weights have {n_bytes / 2**30:,.0f} GiB, which does not fit this machine's memory")
     except SeepageError:
         raise
-    except (TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+    except (TypeError, ValueError, RuntimeError, OverflowError, MemoryError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{where}.options: '{name}' cannot be built with {options}: {reason}") from None

@@ -1,11 +1,24 @@
 """The exceptions a user can meet. Each message says what was expected, what came, and what to do."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
+from itertools import islice
+
+MOST_CHARACTERS = 2000  # of a message: whatever a file holds, its complaint is read by a person
+_END = 600  # of these the last ones, where the advice stands
+_LONGEST_NAME, _MOST_NAMES = 100, 1000  # that are compared with a wrong one, which takes time
 
 
 class SeepageError(Exception):
-    """Every error that Seepage raises on purpose."""
+    """Every error that Seepage raises on purpose.
+
+    Messages quote file names and what files hold, and both are other people's text: whatever is said here is printable
+    and of bounded length, so that no place that shows it has to see to that.
+    """
+
+    def __init__(self, *args: object):
+        super().__init__(*(shortened(printable(arg)) if isinstance(arg, str) else arg for arg in args))
 
 
 class InputError(SeepageError, ValueError):
@@ -42,6 +55,42 @@ class MissingExtraError(SeepageError, ImportError):
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that is not in a table, naming the closest one that is."""
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    name = shortened(name, _LONGEST_NAME)
+    likely = islice((one for one in known if len(one) <= _LONGEST_NAME), _MOST_NAMES)
+    close = difflib.get_close_matches(name, likely, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'? " if close else ""
     return InputError(f"unknown {kind} '{name}': {hint}there are: {', '.join(known)}")
+
+
+def printable(text: str) -> str:
+    r"""Escape what could steer a terminal or reorder a line; ids, labels and file names are other people's text.
+
+    >>> printable("cat\x1b[2J")
+    'cat\\x1b[2J'
+    """
+    return text if text.isascii() and text.isprintable() else "".join(map(_visible, text))
+
+
+def one_line(text: str) -> str:
+    r"""`printable`, and line breaks and tabs too, where a second line would pass for one of ours.
+
+    >>> one_line("a\nb")
+    'a\\nb'
+    """
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
+    """The beginning and the end of a text that has more than `most` characters."""
+    if len(text) <= most:
+        return text
+    end = min(_END, most // 3)
+    left_out = " [...] "
+    return text[: most - end - len(left_out)] + left_out + text[-end:]
+
+
+def _visible(character: str) -> str:
+    # Cc and Cf hold the terminal's control codes and the bidirectional overrides; a lone surrogate is no UTF-8.
+    if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        return character
+    return character.encode("unicode_escape").decode()

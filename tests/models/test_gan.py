@@ -242,7 +242,7 @@ def test_labels_that_the_generator_does_not_know_are_refused(trained):
 
 def test_other_files_are_no_generators(trained, tmp_path):
     (tmp_path / "text.safetensors").write_text("hello")
-    with pytest.raises(DataFileError, match="cannot be read"):
+    with pytest.raises(DataFileError, match="not a usable safetensors file"):
         Generator.load(tmp_path / "text.safetensors")
     with pytest.raises(DataFileError, match="cannot be read"):
         Generator.load(tmp_path / "missing.safetensors")

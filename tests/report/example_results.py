@@ -150,8 +150,8 @@ def hostile() -> AuditResult:
                         for attack in result.attacks],
             "gates": [gate.model_copy(update={"detail": HOSTILE, "way_out": HOSTILE}) for gate in result.gates],
             "controls": [control.model_copy(update=text) for control in result.controls],
-            "records": [record.model_copy(update={"id": HOSTILE, "label": HOSTILE, "group": HOSTILE})
-                        for record in result.records],
+            "records": [record.model_copy(update={"id": f"{HOSTILE} {at}", "label": HOSTILE, "group": HOSTILE})
+                        for at, record in enumerate(result.records)],
             "classes": [part.model_copy(update=text) for part in result.classes],
             "groups": [part.model_copy(update=text) for part in result.groups],
             "target": result.target.model_copy(update={"kind": HOSTILE, "fingerprint": HOSTILE}),

@@ -2,12 +2,15 @@ import doctest
 
 import pytest
 
+from seepage import errors
+from seepage.errors import printable
 from seepage.report import numbers
 from seepage.report.result import Estimate
 
 
 def test_doctests():
     assert doctest.testmod(numbers).failed == 0
+    assert doctest.testmod(errors).failed == 0
 
 
 def test_an_interval_is_written_as_finely_as_its_value():
@@ -27,11 +30,11 @@ def test_an_undefined_number_is_a_dash_with_its_n():
 
 @pytest.mark.parametrize("character", ["\x00", "\x1b", "\x9b", "\u202e", "\u2066", "\u200b", "\u2028", "\ud800"])
 def test_what_could_steer_a_terminal_or_reorder_text_is_made_visible(character):
-    shown = numbers.printable(f"a{character}b")
+    shown = printable(f"a{character}b")
     assert character not in shown
     assert shown.startswith("a\\")
     shown.encode()
 
 
 def test_letters_of_every_script_stay():
-    assert numbers.printable("Überdachung 図書館 مكتبة €") == "Überdachung 図書館 مكتبة €"
+    assert printable("Überdachung 図書館 مكتبة €") == "Überdachung 図書館 مكتبة €"

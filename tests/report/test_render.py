@@ -3,9 +3,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from seepage.errors import InputError, StorageError
+from seepage.errors import InputError, StorageError, printable
 from seepage.report import wording
-from seepage.report.numbers import decimal, p_value, percent, printable
+from seepage.report.numbers import decimal, p_value, percent
 from seepage.report.render import html, markdown, write_report
 from tests.report.conftest import page_source
 from tests.report.example_results import leak

@@ -31,6 +31,7 @@ from seepage.attacks.trained.sequence import MetricSequence
 from seepage.attacks.trained.transfer import Transfer
 from seepage.errors import InputError, unknown_name
 from seepage.models.access import Access
+from seepage.report.saved import check_room
 
 __all__ = [
     "ATTACKS",
@@ -199,6 +200,7 @@ def resolve_attacks(attacks: Iterable[str | Attack] | None) -> dict[str, Attack]
             continue
         registered = (name for name, other in ATTACKS.items() if is_same(attack, other))
         chosen[next(registered, None) or object_name(attack, taken=chosen)] = attack
+    check_room(attacks=len(chosen))
     return chosen
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from seepage.errors import InputError
+from seepage.report.saved import MOST_RATES, MOST_ROWS
 
 
 @dataclass(frozen=True)
@@ -37,5 +38,7 @@ class Settings:
             raise InputError(f"delta must be in [0, 1), got {self.delta}")
         if not self.rates or any(not 0 <= rate < 1 for rate in self.rates):
             raise InputError(f"rates must be one or more numbers in [0, 1), got {self.rates}")
-        if self.show_records < 0:
-            raise InputError(f"show_records must be 0 or more, got {self.show_records}")
+        if not 0 <= self.show_records <= MOST_ROWS:
+            raise InputError(f"show_records must be from 0 to {MOST_ROWS:,}, got {self.show_records}")
+        if len(self.rates) > MOST_RATES:
+            raise InputError(f"rates must be at most {MOST_RATES} numbers, got {len(self.rates)}")

@@ -1,6 +1,7 @@
 """The tables of a result: controls, exposed records, classes, groups, target, training, provenance."""
 
 import hashlib
+import math
 from dataclasses import asdict
 
 import numpy as np
@@ -15,7 +16,10 @@ from seepage.auditing.findings import Scored, estimate
 from seepage.auditing.settings import Settings
 from seepage.metrics.calibration import expected_calibration_error, negative_log_likelihood, reliability
 from seepage.report import result as report
+from seepage.report.saved import MOST_ROWS
 from seepage.signals.store import digest
+
+MOST_VALUES = 1_000_000  # of all records that are shown
 
 
 def control_rows(controls: Controls, settings: Settings, rng) -> list[report.Control]:
@@ -61,10 +65,12 @@ def exposed(scored: Scored, evidence: Evidence, settings: Settings) -> list[repo
     classes = class_names(evidence)
     together = {name: array.max(axis=1) for name, array in per_record(scored).items()}
     exposed = []
-    for place in order:
+    # Large records would make a file that cannot be read again: then only the first, the most exposed, are shown whole.
+    n_shown = 0 if pool is None or not settings.show_values else MOST_VALUES // max(1, math.prod(pool.inputs.shape[1:]))
+    for at, place in enumerate(order):
         row = int(scored.rows[records[place]])
         values = None
-        if settings.show_values and pool is not None:
+        if at < n_shown:
             values = pool.batch([row]).ravel().tolist()
         exposed.append(
             report.ExposedRecord(
@@ -97,7 +103,17 @@ def group_slices(scored: Scored, evidence: Evidence, rng) -> list[report.Slice]:
 
 
 def slices(scored: Scored, evidence: Evidence, part: np.ndarray, names: list[str], rng) -> list[report.Slice]:
-    """The leading attack and the accuracies in each part of the audited records."""
+    """The leading attack and the accuracies in each part of the audited records.
+
+    Where there are too many parts to list, the smallest stand together in the last row.
+    """
+    sizes = np.bincount(part[scored.rows], minlength=len(names))
+    if (sizes > 0).sum() > MOST_ROWS:
+        listed = np.sort(np.argsort(-sizes, kind="stable")[: MOST_ROWS - 1])
+        place = np.full(len(names), len(listed))
+        place[listed] = np.arange(len(listed))
+        rest = (sizes > 0).sum() - len(listed)
+        part, names = place[part], [*(names[one] for one in listed), f"the {rest:,} smallest others, together"]
     rows, members, scores = scored.rows, scored.members, scored.scores[scored.leading]
     correct = evidence.correct[np.ix_(rows, evidence.target_models)]
     slices = []

@@ -2,31 +2,61 @@
 
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
 import seepage
-from seepage.errors import SeepageError
+from seepage.errors import SeepageError, printable, shortened
 
 EXIT_OK, EXIT_ERROR, EXIT_INTERRUPTED = 0, 2, 130
+
+
+def say(text: object, *, err: bool = False) -> None:
+    """Print a text that may quote files and paths: nothing in it steers the terminal."""
+    click.echo(printable(str(text)), err=err)
 
 
 class Commands(click.Group):
     """Turns this package's errors and Ctrl-C into one clear line; anything else is a bug and shows itself."""
 
+    def make_context(self, *args, **extra) -> click.Context:
+        with _printable_usage():
+            return super().make_context(*args, **extra)
+
     def invoke(self, context: click.Context):
         try:
-            return super().invoke(context)
+            with _printable_usage():
+                return super().invoke(context)
         except SeepageError as error:
-            click.echo(f"seepage: {error}", err=True)
+            # Further lines are indented: a line break in a file name cannot begin one that passes for our own.
+            say("seepage: " + str(error).replace("\n", "\n    "), err=True)
             context.exit(EXIT_ERROR)
-        except MemoryError:
-            click.echo("seepage: out of memory; finished trainings are kept, try fewer --workers", err=True)
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
+                raise
+            say("seepage: out of memory; finished trainings are kept, try fewer --workers", err=True)
             context.exit(EXIT_ERROR)
         except KeyboardInterrupt:
             again = shlex.join(["seepage", *sys.argv[1:]])
-            click.echo(f"\nStopped. Finished trainings are kept; go on with:\n  {again}", err=True)
+            say(f"\nStopped. Finished trainings are kept; go on with:\n  {again}", err=True)
             context.exit(EXIT_INTERRUPTED)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """torch has no error of its own for the processor's memory."""
+    return "not enough memory" in str(error) or "allocate memory" in str(error) or "out of memory" in str(error)
+
+
+@contextmanager
+def _printable_usage() -> Iterator[None]:
+    """What was typed, or a script put there, is quoted in click's own complaints."""
+    try:
+        yield
+    except click.ClickException as error:
+        error.message = shortened(printable(error.message))
+        raise
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from seepage.cli.flags import show
-from seepage.cli.group import main
+from seepage.cli.group import main, say
 
 
 @main.command()
@@ -20,9 +20,9 @@ def report(result: Path, out: Path | None) -> None:
 
     loaded = load_result(result)
     if out is None:
-        show(loaded) if isinstance(loaded, AuditResult | InversionResult) else click.echo(str(loaded))
+        show(loaded) if isinstance(loaded, AuditResult | InversionResult) else say(str(loaded))
     else:
-        click.echo(f"Report: {loaded.report(out)}")
+        say(f"Report: {loaded.report(out)}")
 
 
 @main.command()
@@ -37,7 +37,7 @@ def init(out: Path) -> None:
         out.write_text(EXAMPLE)
     except OSError as error:
         raise click.UsageError(f"cannot write {out}: {error.strerror}") from None
-    click.echo(f"Wrote {out}. Run it with: seepage audit {out}")
+    say(f"Wrote {out}. Run it with: seepage audit {out}")
 
 
 @main.command()
@@ -48,14 +48,12 @@ def attacks(as_json: bool) -> None:
 
     rows = table()
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        say(json.dumps(rows, indent=1))
         return
     for row in rows:
         needs = ", ".join(row["needs"]) or "nothing else"
         default = "" if row["default"] else "  (not run by default)"
-        click.echo(
-            f"{row['name']}{default}\n    {row['title']}; access: {row['access']}; needs: {needs}\n    {row['source']}"
-        )
+        say(f"{row['name']}{default}\n    {row['title']}; access: {row['access']}; needs: {needs}\n    {row['source']}")
 
 
 @main.command()
@@ -69,11 +67,11 @@ def status(folder: Path) -> None:
     if not rows and not pieces and not (folder / "result.json").exists():
         raise DataFileError(f"no run in {folder}: expected the folder that was given as --out")
     for row in rows:
-        click.echo(f"{row['name']}: {row['done']} of {row['models']} models trained ({row['engine']} engine)")
+        say(f"{row['name']}: {row['done']} of {row['models']} models trained ({row['engine']} engine)")
     if pieces:
-        click.echo(f"{pieces} pieces made: trained models, and images of one class by one attack")
+        say(f"{pieces} pieces made: trained models, and images of one class by one attack")
     finished = (folder / "result.json").exists()
-    click.echo(f"result: {folder / 'result.json'}" if finished else "no result yet: the same command again goes on")
+    say(f"result: {folder / 'result.json'}" if finished else "no result yet: the same command again goes on")
 
 
 @main.command()
@@ -84,6 +82,6 @@ def doctor() -> None:
     failed = False
     for name, value, problem in checks():
         failed = failed or problem is not None
-        click.echo(f"{name:12} {value}" + (f"\n{'':12} ! {problem}" if problem else ""))
+        say(f"{name:12} {value}" + (f"\n{'':12} ! {problem}" if problem else ""))
     if failed:
         click.get_current_context().exit(1)

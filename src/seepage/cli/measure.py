@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from seepage.cli.flags import command_line, names, renamed, show
-from seepage.cli.group import main
+from seepage.cli.group import main, say
 
 
 @main.command()
@@ -17,7 +17,7 @@ def demo(out: Path, references: int, seed: int) -> None:
     """Audit a leaky model and a null model on real data (handwritten digits)."""
     from seepage.demo import run
 
-    run(out, references=references, seed=seed, echo=click.echo)
+    run(out, references=references, seed=seed, echo=say)
 
 
 @main.command()
@@ -79,7 +79,7 @@ def audit(config: Path | None, **flags) -> None:
     parsed = AuditConfig.read(config, renamed(given, trains=trains))
     result = parsed.run(progress=sys.stderr.isatty(), command=command_line())
     show(result)
-    click.echo(f"\nReport: {parsed.out / 'report.html'}")
+    say(f"\nReport: {parsed.out / 'report.html'}")
 
 
 @main.command()
@@ -120,5 +120,5 @@ def trust(config: Path | None, **flags) -> None:
             given[key] = given.pop(flag)
     parsed = TrustConfig.read(config, given)
     result = parsed.run(progress=sys.stderr.isatty(), command=command_line())
-    click.echo(str(result))
-    click.echo(f"\nReport: {parsed.out / 'report.html'}")
+    say(str(result))
+    say(f"\nReport: {parsed.out / 'report.html'}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from seepage.cli.flags import command_line, names, renamed
-from seepage.cli.group import main
+from seepage.cli.group import main, say
 
 
 @main.command()
@@ -28,9 +28,8 @@ def defend(config: Path | None, **flags) -> None:
     seepage defend --data digits --defence dp-sgd --option noise_multiplier=1.5
     seepage audit --defended DIR
     """
-    import yaml
-
     from seepage.config.defend import DefendConfig
+    from seepage.config.strict_yaml import parse_yaml
 
     given = {name: value for name, value in flags.items() if value not in (None, ())}
     if config is None and not {"data", "defence"} <= set(given):
@@ -39,7 +38,7 @@ def defend(config: Path | None, **flags) -> None:
         name, equals, value = option.partition("=")
         if not equals:
             raise click.UsageError(f"--option {option}: expected NAME=VALUE")
-        given[f"recipe.defence.options.{name}"] = yaml.safe_load(value)
+        given[f"recipe.defence.options.{name}"] = parse_yaml(value, f"--option {name}")
     given = renamed(given, trains=False)
     if "architecture" in given:
         given["recipe.architecture"] = given.pop("architecture")
@@ -48,10 +47,10 @@ def defend(config: Path | None, **flags) -> None:
     for part in ("train", "test"):
         if part in summary:
             numbers = ", ".join(f"{name} {number['value']:.3f}" for name, number in summary[part].items())
-            click.echo(f"{part}: {numbers} ({summary[part]['accuracy']['n']} records)")
+            say(f"{part}: {numbers} ({summary[part]['accuracy']['n']} records)")
     for note in summary["notes"]:
-        click.echo(f"note: {note}")
-    click.echo(f"\nModel, recipe and membership: {parsed.out}\nAudit it with: seepage audit --defended {parsed.out}")
+        say(f"note: {note}")
+    say(f"\nModel, recipe and membership: {parsed.out}\nAudit it with: seepage audit --defended {parsed.out}")
 
 
 @main.command()
@@ -97,8 +96,8 @@ def compare(config: Path | None, **flags) -> None:
             given[key] = given.pop(flag)
     parsed = CompareConfig.read(config, given)
     result = parsed.run(progress=sys.stderr.isatty(), command=command_line())
-    click.echo(str(result))
-    click.echo(f"\nReport: {parsed.out / 'report.html'}")
+    say(str(result))
+    say(f"\nReport: {parsed.out / 'report.html'}")
 
 
 @main.command()
@@ -109,8 +108,8 @@ def defences(as_json: bool) -> None:
 
     rows = table()
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        say(json.dumps(rows, indent=1))
         return
     for row in rows:
         options = ", ".join(f"{name}={value}" for name, value in row["options"].items()) or "no options"
-        click.echo(f"{row['name']}\n    {row['title']}; changes: {row['kind']}; {options}\n    {row['source']}")
+        say(f"{row['name']}\n    {row['title']}; changes: {row['kind']}; {options}\n    {row['source']}")

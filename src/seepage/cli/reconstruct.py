@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from seepage.cli.flags import command_line, names, renamed, show
-from seepage.cli.group import main
+from seepage.cli.group import main, say
 
 
 @main.command()
@@ -86,7 +86,7 @@ def invert(config: Path | None, **flags) -> None:
     parsed = InvertConfig.read(config, given)
     result = parsed.run(progress=sys.stderr.isatty(), command=command_line())
     show(result)
-    click.echo(f"\nReport: {parsed.out / 'report.html'}")
+    say(f"\nReport: {parsed.out / 'report.html'}")
 
 
 @main.command()
@@ -97,11 +97,11 @@ def inversions(as_json: bool) -> None:
 
     rows = table()
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        say(json.dumps(rows, indent=1))
         return
     for row in rows:
         budget = f"{row['steps']:,} steps x {row['restarts']}"
-        click.echo(
+        say(
             f"{row['name']}\n    {row['title']}; access: {row['access']}; needs: {', '.join(row['needs'])}; its own "
             f"budget: {budget}\n    {row['source']}"
         )
@@ -129,12 +129,12 @@ def fisher(folder: Path, out: Path | None, as_json: bool) -> None:
             "or the targets are too sure of all images to have any left"
         )
     if as_json:
-        click.echo(json.dumps([curve.model_dump() for curve in result.fisher], indent=1))
+        say(json.dumps([curve.model_dump() for curve in result.fisher], indent=1))
         return
     for curve in result.fisher:
-        click.echo(f"{curve.target}, images of {curve.attack} ({curve.n_inversion}):")
-        click.echo(f"    {'layer':24}{'classification':>16}{'inversion':>12}")
+        say(f"{curve.target}, images of {curve.attack} ({curve.n_inversion}):")
+        say(f"    {'layer':24}{'classification':>16}{'inversion':>12}")
         for name, known, made in zip(curve.layers, curve.classification, curve.inversion, strict=True):
-            click.echo(f"    {name:24}{known:16.3f}{made:12.3f}")
+            say(f"    {name:24}{known:16.3f}{made:12.3f}")
     beside = folder if folder.is_dir() else folder.parent
-    click.echo(f"Figure: {write_fisher(result.fisher, out or beside / 'fisher.svg')}")
+    say(f"Figure: {write_fisher(result.fisher, out or beside / 'fisher.svg')}")

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from seepage.cli.flags import renamed
-from seepage.cli.group import main
+from seepage.cli.group import main, say
 
 
 @main.command()
@@ -49,8 +49,8 @@ def synthesise(config: Path | None, **flags) -> None:
             given[key] = given.pop(flag)
     parsed = SynthesiseConfig.read(config, given)
     made = parsed.run(progress=sys.stderr.isatty())
-    click.echo(f"{made['n_records']:,} synthetic records: {parsed.out} (guarantee: {parsed.out}.json)")
+    say(f"{made['n_records']:,} synthetic records: {parsed.out} (guarantee: {parsed.out}.json)")
     for sentence in (*made["sentences"], *made["distances"]):
-        click.echo(f"- {sentence}")
+        say(f"- {sentence}")
     if made["audit"] is not None:
-        click.echo(str(made["audit"]))
+        say(str(made["audit"]))

@@ -210,7 +210,7 @@ def _is_finished(note: Path, saved: Path, asked: str) -> bool:
     try:
         about = json.loads(note.read_text())
         return about == {"asked": asked, "result": _sha256(saved)}
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
 
 

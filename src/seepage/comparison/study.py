@@ -27,6 +27,7 @@ from seepage.models.trial import is_recipe, try_recipe
 from seepage.outside import check_kinds
 from seepage.report import comparison_result as report
 from seepage.report.result import Provenance
+from seepage.report.saved import check_room
 from seepage.writing import make_folder, sweep
 
 
@@ -106,6 +107,7 @@ def compare(
     is_recipe(recipe, "compare")
     seeds, asked = _checked(pool, seeds, floor, tolerance), resolve_attacks(attacks)
     rows = entries(defences, recipe, references, search=floor is not None)
+    check_room(defences=len(rows), rows=len(rows) * len(seeds))
     for row in rows:  # a defence that does not suit the recipe is refused before the first training
         try_recipe(row.recipe if row.defence is None else row.defence.apply(row.recipe), pool, f"compare: {row.label}")
     queries = default_queries(pool) if queries is None else queries

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from seepage.config.parts import CanariesConfig, DataConfig, ModelConfig, RecipeConfig, check_architecture
-from seepage.config.reading import Task
+from seepage.config.reading import MOST_MODELS, MOST_WORKERS, Task
 from seepage.errors import InputError
 
 
@@ -26,7 +26,7 @@ class AuditConfig(Task):
     outputs: Path | None = Field(None, description="a .npz of outputs that were computed elsewhere")
     origin: Literal["declared", "unknown"] = Field("unknown", description="declared: members were chosen at random")
     recipe: RecipeConfig | None = None
-    references: int | None = Field(None, ge=0, description="with a recipe; default 64")
+    references: int | None = Field(None, ge=0, le=MOST_MODELS, description="with a recipe; default 64")
     every_model: bool = False
     canaries: CanariesConfig | None = Field(None, description="plant canaries and judge them alone")
     known: int | float = Field(0, ge=0, description="records whose membership the attacker knows: a count or a share")
@@ -43,7 +43,7 @@ class AuditConfig(Task):
     show_records: int = Field(20, ge=0)
     show_values: bool = False
     engine: Literal["stacked", "single"] | None = None
-    workers: int | None = Field(None, ge=0)
+    workers: int | None = Field(None, ge=0, le=MOST_WORKERS)
     replay: Path | None = Field(None, description="a result of the same audit, whose plan is followed, not timed")
     keep_weights: bool = False
     seed: int = Field(0, ge=0)

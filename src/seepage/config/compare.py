@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from seepage.config.parts import DataConfig, PlantedConfig, RecipeConfig, as_tuples, check_architecture
-from seepage.config.reading import Section, Task
+from seepage.config.reading import MOST_MODELS, MOST_WORKERS, Section, Task
 from seepage.errors import InputError
 
 
@@ -16,7 +16,7 @@ class ChoiceConfig(Section):
     name: str = Field(description="one of 'seepage defences'")
     options: dict[str, Any] | None = Field(None, description="of the defence; with a floor, none: search its grid")
     recipe: dict[str, Any] = Field({}, description="keys of the recipe that this row has otherwise")
-    references: int | None = Field(None, ge=2)
+    references: int | None = Field(None, ge=2, le=MOST_MODELS)
     label: str | None = None
 
 
@@ -30,9 +30,9 @@ class CompareConfig(Task):
     queries: str | None = Field(None, description="augmented copies of images; default: flip-shift")
     access: Literal["label", "probabilities", "logits"] | None = None
     seeds: list[int] = Field([0, 1, 2], min_length=1, description="one repetition each: members, weights")
-    references: int = Field(64, ge=2)
+    references: int = Field(64, ge=2, le=MOST_MODELS)
     every_model: bool = Field(True, description="each of the models is the target in its turn")
-    targets: int = Field(1, ge=1, description="without every_model: targets that share the references")
+    targets: int = Field(1, ge=1, le=MOST_MODELS, description="without every_model: targets that share the references")
     validation: int | float = Field(0.1, ge=0, description="records held out to choose by: a share or a count")
     population: int | float = Field(0.2, ge=0, description="further records held out: a share or a count")
     floor: float | None = Field(None, ge=0, lt=1, description="validation accuracy that a searched defence may cost")
@@ -44,7 +44,7 @@ class CompareConfig(Task):
     rates: list[float] = Field([0.1, 0.01, 0.001])
     controls: bool = False
     engine: Literal["stacked", "single"] | None = None
-    workers: int | None = Field(None, ge=0)
+    workers: int | None = Field(None, ge=0, le=MOST_WORKERS)
     seed: int = Field(0, ge=0, description="of the records drawn by data: limit")
     out: Path = Path("comparison")
 
@@ -56,7 +56,7 @@ class CompareConfig(Task):
             by_name: dict[str, list] = {}
             for row in rows if isinstance(rows, list) else ():
                 if isinstance(row, dict):
-                    by_name.setdefault(row.get("label") or row.get("name"), []).append(row)
+                    by_name.setdefault(str(row.get("label") or row.get("name")), []).append(row)
             flags["defences"] = [row for name in flags["defences"] for row in by_name.get(name, [{"name": name}])]
         return flags
 

@@ -151,4 +151,10 @@ def read_defended(folder: Path) -> tuple[DefendConfig, Any, dict[str, Any], Any]
     except RuntimeError as error:
         first = str(error).splitlines()[0]
         raise InputError(f"the weights in {folder / MODEL} do not fit {folder / CONFIG}: {first}") from None
-    return config, pool, read_arrays(folder / MEMBERSHIP), module.eval()
+    masks = read_arrays(folder / MEMBERSHIP)
+    for name in ("members", "validation", "population"):
+        if name not in masks or (masks[name].shape, masks[name].dtype) != ((len(pool),), bool):
+            raise DataFileError(
+                f"{folder / MEMBERSHIP}: expected '{name}', true or false for each of {len(pool)} records"
+            )
+    return config, pool, masks, module.eval()

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from seepage.config.parts import DataConfig, ModelConfig, OptimiserConfig, RecipeConfig, as_tuples, check_architecture
-from seepage.config.reading import Section, Task
+from seepage.config.reading import MOST_EPOCHS, MOST_WORKERS, Section, Task
 from seepage.errors import InputError
 
 FULL = "full"
@@ -60,7 +60,7 @@ class JudgeConfig(RecipeConfig):
     architecture: str = "cnn"
     options: dict[str, Any] = Field({"widths": [48, 96, 192], "convolutions": 2})
     optimiser: OptimiserConfig = OptimiserConfig()
-    epochs: float = Field(30, gt=0)
+    epochs: float = Field(30, gt=0, le=MOST_EPOCHS)
 
 
 class InvertConfig(Task):
@@ -95,7 +95,7 @@ class InvertConfig(Task):
     alpha: float = Field(0.05, gt=0, lt=0.5)
     confidence: float = Field(0.95, gt=0, lt=1)
     device: Literal["cpu", "cuda"] | None = None
-    workers: int | None = Field(None, ge=0)
+    workers: int | None = Field(None, ge=0, le=MOST_WORKERS)
     seed: int = Field(0, ge=0, description="of which classes are private, attacked and held out")
     out: Path = Path("inversion")
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from seepage.config.reading import Section
+from seepage.config.reading import MOST_EPOCHS, Section
 from seepage.errors import InputError, SeepageError, unknown_name
 
 
@@ -103,7 +103,7 @@ class RecipeConfig(Section):
     options: dict[str, Any] = Field({})
     optimiser: OptimiserConfig = OptimiserConfig()
     schedule: ScheduleConfig = ScheduleConfig()
-    epochs: float = Field(50, gt=0)
+    epochs: float = Field(50, gt=0, le=MOST_EPOCHS)
     batch_size: int = Field(64, ge=1)
     augmentation: AugmentationConfig | None = None
     stop_at_accuracy: float | None = None
@@ -169,13 +169,17 @@ def check_architecture(name: str, options: dict[str, Any], input_shape, n_classe
     """Build it once without memory: what YAML says may be of any type, and the code behind it expects the right one."""
     import torch
 
+    from seepage.data.files import MAX_BYTES
     from seepage.models.architectures import build
 
     try:
         with torch.device("meta"):
-            build(name, input_shape, n_classes, **options)
+            module = build(name, input_shape, n_classes, **options)
+        n_bytes = sum(weights.numel() * weights.element_size() for weights in module.parameters())
+        if n_bytes > MAX_BYTES:
+            raise ValueError(f"its weights have {n_bytes / 2**30:,.0f} GiB, which does not fit this machine's memory")
     except SeepageError:
         raise
-    except (TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+    except (TypeError, ValueError, RuntimeError, OverflowError, MemoryError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{where}.options: '{name}' cannot be built with {options}: {reason}") from None

@@ -1,17 +1,28 @@
 """From a YAML file and flags to a configuration, with one readable complaint."""
 
+import math
 import os
+import reprlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from seepage.config.strict_yaml import parse_yaml
 from seepage.errors import DataFileError, InputError, unknown_name
+
+MOST_BYTES = 2**20  # of a file
+LARGEST_INTEGER, LARGEST_SEED = 2**31 - 1, 2**63 - 1
+MOST_CHARACTERS = 4096  # of one text; what a path may have
+MOST_EPOCHS = 1_000_000
+MOST_WORKERS = 4096
+MOST_MODELS = 100_000
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A number is finite unless its field says otherwise.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @classmethod
     def of(cls, values: dict[str, Any], where: str | os.PathLike) -> Self:
@@ -20,6 +31,7 @@ class Section(BaseModel):
         Raises:
             InputError: an unknown key or an unusable value.
         """
+        _check_sizes(values, where)
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -54,14 +66,35 @@ def from_yaml(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        values = yaml.safe_load(Path(path).read_text()) or {}
-    except (OSError, UnicodeDecodeError) as error:
+        with open(path, "rb") as file:
+            content = file.read(MOST_BYTES + 1)  # one byte more tells a file that is too large, and a pipe without end
+        if len(content) > MOST_BYTES:
+            raise DataFileError(f"{path} has more than {MOST_BYTES:,} bytes, which no configuration needs")
+        text = content.decode("utf-8-sig")
+    except (OSError, ValueError) as error:
         raise DataFileError(f"cannot read the configuration {path}: {error}") from None
-    except yaml.YAMLError as error:
-        raise DataFileError(f"{path} is not YAML: {str(error).splitlines()[0]}") from None
+    values = parse_yaml(text, path) or {}
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected keys and values, got {type(values).__name__}")
     return values
+
+
+def _check_sizes(value: Any, where: str | os.PathLike, path: tuple[str, ...] = ()) -> None:
+    """Refuse what fits no field: the code behind would fail later, or take all memory, rather than say so."""
+    if isinstance(value, dict | list | tuple):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, part in items:
+            _check_sizes(part, where, (*path, str(name)))
+        return
+    reason, largest = None, LARGEST_SEED if {"seed", "seeds"} & set(path) else LARGEST_INTEGER
+    if isinstance(value, int) and abs(value) > largest:
+        reason = f"expected an integer up to {largest:,}"
+    elif isinstance(value, float) and (math.isnan(value) or (math.isinf(value) and "options" in path)):
+        reason = "expected a finite number"
+    elif isinstance(value, str) and (len(value) > MOST_CHARACTERS or "\0" in value):
+        reason = f"expected a text of at most {MOST_CHARACTERS:,} characters, without NUL"
+    if reason:
+        raise InputError(f"{where}: {'.'.join(path)}: {reason}, got {_repr(value)}")
 
 
 def set_value(values: dict[str, Any], names: list[str], value: Any) -> None:
@@ -80,9 +113,23 @@ def readable(error: ValidationError, where: str | os.PathLike, kind: type[Sectio
     if first["type"] == "extra_forbidden":
         section = kind
         for name in path[:-1]:
-            if name.isdigit():  # a place in a list, whose rows are what its annotation says
-                continue
-            annotation = section.model_fields[name].annotation
-            section = next(a for a in getattr(annotation, "__args__", (annotation,)) if a is not type(None))
+            if name in section.model_fields:  # otherwise a place in a list, or which of several kinds was tried
+                section = next(_sections(section.model_fields[name].annotation), section)
         return InputError(f"{where}: {unknown_name('key', path[-1], section.model_fields)}")
-    return InputError(f"{where}: {'.'.join(path) or 'configuration'}: {first['msg']}, got {first['input']!r}"[:400])
+    return InputError(f"{where}: {'.'.join(path) or 'configuration'}: {first['msg']}, got {_repr(first['input'])}")
+
+
+def _sections(annotation: Any) -> Iterator[type[Section]]:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)
+
+
+def _repr(value: Any) -> str:
+    """A value in a few words, however much it holds."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 100
+    if isinstance(value, int) and abs(value) > 10**40:  # Python refuses to write the longest
+        return f"one of {value.bit_length()} bits"
+    return short.repr(value)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from seepage.config.parts import DataConfig
-from seepage.config.reading import Task
+from seepage.config.reading import MOST_EPOCHS, Task
 from seepage.errors import InputError
 
 
@@ -17,7 +17,9 @@ class SynthesiseConfig(Task):
     """Synthetic records in place of a data set's own."""
 
     data: DataConfig
-    epsilon: float = Field(gt=0, description="per unit of distance between codes, and per release; .inf: no noise")
+    epsilon: float = Field(
+        gt=0, allow_inf_nan=True, description="per unit of distance between codes, and per release; .inf: no noise"
+    )
     latent: int = Field(16, ge=1, description="dimensions of a code")
     clip: float | None = Field(None, gt=0, description="bound on a code's norm")
     labels: Literal["kept", "conditional", "per-class", "randomised-response"] = "conditional"
@@ -25,7 +27,9 @@ class SynthesiseConfig(Task):
     releases: int = Field(1, ge=1, description="records made of each original")
     public: DataConfig | None = Field(None, description="records to train the networks on instead")
     network: Literal["auto", "mlp", "conv"] = "auto"
-    epochs: int | None = Field(None, ge=1, description="of the VAE; default: those that make 3,000 steps")
+    epochs: int | None = Field(
+        None, ge=1, le=MOST_EPOCHS, description="of the VAE; default: those that make 3,000 steps"
+    )
     batch_size: int = Field(64, ge=1)
     noise_multiplier: float | None = Field(None, gt=0, description="train the networks by DP-SGD")
     max_norm: float = Field(1.0, gt=0)

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from seepage.config.parts import DataConfig, RecipeConfig, check_architecture
-from seepage.config.reading import Task
+from seepage.config.reading import MOST_WORKERS, Task
 from seepage.errors import InputError
 
 
@@ -33,7 +33,7 @@ class TrustConfig(Task):
     prior: float = Field(0.5, gt=0, lt=1)
     confidence: float = Field(0.95, gt=0, lt=1)
     engine: Literal["stacked", "single"] | None = None
-    workers: int | None = Field(None, ge=0)
+    workers: int | None = Field(None, ge=0, le=MOST_WORKERS)
     seed: int = Field(0, ge=0)
     out: Path = Path("trust")
 

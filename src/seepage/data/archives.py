@@ -27,19 +27,17 @@ def place(folder: Folder, archive: Original, pattern: str) -> int:
         DataFileError: the archive cannot be had, is damaged, or no member matches.
     """
     path = folder.locate(archive)
-    n_files = 0
+    n_files = n_all = 0
     with reading(path):
-        try:
-            for name, n_bytes, file in _members(path):
-                found = re.fullmatch(pattern, name.removeprefix("./"))
-                if found is None:
-                    continue
-                if n_bytes > MAX_UNPACKED_BYTES or ".." in Path(found[1]).parts or Path(found[1]).is_absolute():
-                    raise DataFileError(f"{path}: '{name}' ({n_bytes} bytes) is not unpacked; it is no original")
-                folder._write(folder.path / found[1], iter(lambda file=file: file.read(CHUNK_BYTES), b""))
-                n_files += 1
-        except zipfile.BadZipFile as error:
-            raise ValueError(str(error)) from None
+        for name, n_bytes, file in _members(path):
+            found = re.fullmatch(pattern, name.removeprefix("./"))
+            if found is None:
+                continue
+            n_all += n_bytes
+            if n_all > MAX_UNPACKED_BYTES or ".." in Path(found[1]).parts or Path(found[1]).is_absolute():
+                raise DataFileError(f"{path}: '{name}' ({n_bytes} bytes) is not unpacked; it is no original")
+            folder._write(folder.path / found[1], iter(lambda file=file: file.read(CHUNK_BYTES), b""))
+            n_files += 1
     if not n_files:
         raise DataFileError(f"{path} holds no file like '{pattern}': it is not the original archive")
     return n_files

@@ -9,9 +9,9 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import secrets
 import tarfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from typing import IO
 
 import numpy as np
 
-from seepage.errors import DataFileError, StorageError
+from seepage.errors import DataFileError, SeepageError, StorageError
 from seepage.writing import whole_file
 
 CHUNK_BYTES = 2**20
@@ -82,17 +82,22 @@ class Folder:
             return parse(path)
         index = self.path / f"parsed-{key[:16]}.json"
         try:
-            names = json.loads(index.read_text())
-            return tuple(np.load(self.path / name, mmap_mode="c", allow_pickle=False) for name in names)
-        except (OSError, ValueError, TypeError, EOFError):
-            pass  # not parsed yet, or a half-written copy: parse again
-        arrays = parse(path)
-        names = [f"parsed-{key[:16]}-{k}.npy" for k in range(len(arrays))]
+            with reading(index):
+                kept = [Original(f"parsed-{key[:16]}-{k}.npy", checksum=c) for k, c in enumerate(_checksums(index))]
+                for copy in kept:
+                    self._verify(self.path / copy.path, copy)
+                return tuple(np.load(self.path / copy.path, mmap_mode="c", allow_pickle=False) for copy in kept)
+        except DataFileError:
+            pass  # not parsed yet, a half-written copy, or one that has changed: parse again
+        arrays, checksums = parse(path), []
         try:
-            for name, array in zip(names, arrays, strict=True):
-                with whole_file(self.path / name, private=False) as file:
+            for k, array in enumerate(arrays):
+                copy = self.path / f"parsed-{key[:16]}-{k}.npy"
+                with whole_file(copy, private=False) as file:
                     np.save(file, array, allow_pickle=False)
-            self._write(index, [json.dumps(names).encode()])
+                with open(copy, "rb") as file:
+                    checksums.append(f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}")
+            self._write(index, [json.dumps(checksums).encode()])
         except (OSError, StorageError):
             pass  # no room to keep it: the arrays are still right
         return arrays
@@ -120,10 +125,14 @@ class Folder:
     def _stamps(self) -> dict:
         try:
             stamps = json.loads((self.path / STAMPS).read_text())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         stamps = stamps if isinstance(stamps, dict) else {}
-        return {key: stamp for key, stamp in stamps.items() if isinstance(stamp, dict)}
+        return {
+            key: stamp
+            for key, stamp in stamps.items()
+            if isinstance(stamp, dict) and isinstance(stamp.get("sha256"), str)
+        }
 
     def _download(self, original: Original) -> Path:
         import pooch
@@ -162,6 +171,13 @@ class Folder:
             raise StorageError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
+def _checksums(index: Path) -> list[str]:
+    checksums = json.loads(index.read_text())
+    if not isinstance(checksums, list) or not all(re.fullmatch("sha256:[0-9a-f]{64}", one) for one in checksums):
+        raise ValueError("expected a list of checksums")
+    return checksums
+
+
 def cache_folder(cache: str | os.PathLike | None = None) -> Path:
     """DIR of the cache's layout: `cache`, else SEEPAGE_DATA, else ~/.cache/seepage."""
     return Path(cache or os.environ.get("SEEPAGE_DATA") or "~/.cache/seepage").expanduser()
@@ -188,13 +204,35 @@ def tar_members(path: Path, names: Sequence[str]) -> Iterator[tuple[str, IO[byte
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn what goes wrong inside a damaged file into one sentence that names the file."""
+def reading(path: str | os.PathLike, kind: str | None = None) -> Iterator[None]:
+    """Turn what goes wrong inside a damaged file into one sentence that names the file.
+
+    A library that reads a file made to mislead it can raise anything, running out of memory or of stack too, so
+    anything is caught: put no more than the reading itself in here.
+
+    Args:
+        kind: of file that was expected, such as ".npz".
+    """
     try:
         yield
-    except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataFileError(f"{path} cannot be read: {reason}") from None
+    except SeepageError:
+        raise
+    except Exception as error:
+        fault = f"is not a usable {kind} file" if kind else "cannot be read"
+        raise DataFileError(f"{path} {fault}: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    """An error of another library in one sentence."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    if "allow_pickle" in text or "Python objects" in text:
+        return "it holds Python objects, which could run code when opened; save plain arrays instead"
+    if isinstance(error, MemoryError):
+        return "what it holds, or promises to, does not fit into memory"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    is_bare = type(error).__module__ == "builtins" and not isinstance(error, OSError | ValueError | RuntimeError)
+    return f"{type(error).__name__}: {text}" if is_bare else text  # KeyError: 'x' alone says nothing
 
 
 def _checked_digest(path: Path, original: Original, recorded: str | None = None) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from seepage.data.cache import Folder, Original, reading
+from seepage.data.cache import MAX_UNPACKED_BYTES, Folder, Original, reading
 from seepage.data.pool import Pool
 from seepage.errors import DataFileError
 
@@ -89,6 +89,8 @@ def _pool(
 def _records(path: Path, n_label_bytes: int) -> UInt8[np.ndarray, "records bytes"]:
     size = n_label_bytes + 3072
     with reading(path):
+        if path.stat().st_size > MAX_UNPACKED_BYTES:
+            raise ValueError("it has more bytes than any original")
         values = np.fromfile(path, dtype=np.uint8)
         if len(values) == 0 or len(values) % size:
             raise ValueError(f"expected records of {size} bytes, got {len(values)} bytes in all")

@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from seepage.data.archives import place
-from seepage.data.cache import Folder, Original, reading
+from seepage.data.cache import MAX_UNPACKED_BYTES, Folder, Original, reading
+from seepage.data.files import read_arrays
 from seepage.data.grey import aligned, as_bytes, read_pgm, resized
 from seepage.data.pool import Pool
 from seepage.errors import DataFileError, InputError
@@ -124,8 +125,9 @@ def _pool(name: str, images: list, people: np.ndarray, shots: np.ndarray, classe
 def _orl_array(path: Path) -> UInt8[np.ndarray, "400 112 92"]:
     """The pictures in an array file, by person and then by shot."""
     n = ORL_PEOPLE * ORL_SHOTS
-    with reading(path), np.load(path, allow_pickle=False) as arrays:
-        missing = {"images", "person", "shot"} - set(arrays.files)
+    with reading(path):
+        arrays = read_arrays(path, max_bytes=MAX_UNPACKED_BYTES)
+        missing = {"images", "person", "shot"} - set(arrays)
         if missing:
             raise ValueError(f"expected the arrays images, person and shot, it lacks {', '.join(sorted(missing))}")
         images, person, shot = arrays["images"], arrays["person"], arrays["shot"]

@@ -4,21 +4,26 @@ import csv
 import functools
 import inspect
 import itertools
+import math
 import os
 import zipfile
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from seepage.data.cache import reading
 from seepage.data.frames import pool_from_columns
 from seepage.data.labels import key
 from seepage.data.pool import KEPT, Pool
 from seepage.errors import DataFileError, InputError, MissingExtraError, unknown_name
 
 MAX_BYTES = 32 * 2**30
+if hasattr(os, "sysconf"):  # more than half of this machine's memory could not be held, and worked on, anyway
+    MAX_BYTES = min(MAX_BYTES, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
+MOST_DEFLATED = 1100  # to how many times its size a deflated file can unpack; 1,032 by its format
+BATCH_ROWS = 1024  # of a parquet file, after which its size is looked at
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 MISSING_CELLS = ("", "NA", "N/A", "NaN", "nan", "null", "None")
 
@@ -29,7 +34,7 @@ def pool_from_file(path: str | os.PathLike, options: Mapping[str, Any]) -> Pool:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"expected a file ending in {', '.join(READERS)}, got {path}")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataFileError(f"no file at {path}")
     return call_with_options(reader, path, options=options, owner=f"{path.suffix} files")
 
@@ -80,25 +85,40 @@ def read_arrays(path: str | os.PathLike, *, max_bytes: int = MAX_BYTES) -> dict[
         DataFileError: the file is missing, corrupt, or larger than `max_bytes` when unpacked.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataFileError(f"no file at {path}")
-    try:
+    with reading(path, ".npz"):
         # The archive's directory and each array's header are read first: either could promise terabytes.
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
+            if len({member.filename for member in members}) < len(members):
+                raise ValueError("it holds two arrays of one name")
             _check_size(path, sum(member.file_size for member in members), max_bytes)
             for member in members:
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise ValueError(f"'{member.filename}' is compressed in a way that np.savez does not know")
+                if member.file_size > MOST_DEFLATED * (member.compress_size + 1):
+                    raise ValueError(f"'{member.filename}' holds fewer bytes than it says")
                 with archive.open(member) as file:
-                    version = np.lib.format.read_magic(file)
-                    if version not in NPY_HEADERS:
-                        raise ValueError(f"'{member.filename}' is in version {version} of the .npy format")
-                    shape, _, dtype = NPY_HEADERS[version](file)
-                    if not dtype.hasobject and int(np.prod(shape, dtype=object)) * dtype.itemsize > member.file_size:
-                        raise ValueError(f"'{member.filename}' is shorter than its header says")
+                    _check_header(file, member.file_size, f"'{member.filename}'")
         with np.load(path, allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
-    except (ValueError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataFileError(f"{path} is not a usable .npz file: {_reason(error)}") from None
+
+
+def _check_header(file: IO[bytes], n_bytes: int, name: str) -> None:
+    """Refuse an .npy header that promises more than the `n_bytes` that it stands in, before anything is set aside."""
+    version = np.lib.format.read_magic(file)
+    if version not in NPY_HEADERS:
+        raise ValueError(f"{name} is in version {version} of the .npy format")
+    shape, _, dtype = NPY_HEADERS[version](file)
+    if dtype.hasobject:
+        raise ValueError(f"{name} holds Python objects")
+    if max(shape, default=0) > 2**62:
+        raise ValueError(f"{name} has a size in its header that no array can have: {shape}")
+    if min(shape, default=0) < 0:
+        raise ValueError(f"{name} has a negative size in its header: {shape}")
+    if math.prod(shape) * max(dtype.itemsize, 1) > n_bytes:
+        raise ValueError(f"{name} is shorter than its header says")
 
 
 def _npy(
@@ -112,7 +132,9 @@ def _npy(
 ) -> Pool:
     inputs = _mapped(path)
     if isinstance(labels, (str, os.PathLike)):
-        labels = np.array(_mapped(Path(labels)))
+        labels = _mapped(Path(labels))
+        _check_size(Path(labels.filename), labels.nbytes, max_bytes)
+        labels = np.array(labels)
     if inputs.dtype not in KEPT:
         _check_size(path, inputs.size * 8, max_bytes)
         inputs = np.array(inputs)  # another dtype is converted, and so held in memory
@@ -120,13 +142,13 @@ def _npy(
 
 
 def _mapped(path: Path) -> np.memmap:
-    try:
+    if not os.path.isfile(path):
+        raise DataFileError(f"no file at {path}")
+    with reading(path, ".npy"):
+        with open(path, "rb") as file:
+            _check_header(file, path.stat().st_size, "it")
         # Mode c: writable for those who want a tensor over it, and never written back.
         return np.load(path, mmap_mode="c", allow_pickle=False)
-    except FileNotFoundError:
-        raise DataFileError(f"no file at {path}") from None
-    except (ValueError, OSError, EOFError, TypeError) as error:
-        raise DataFileError(f"{path} is not a usable .npy file: {_reason(error)}") from None
 
 
 def pools_from_files(paths: Sequence[str | os.PathLike], options: Mapping[str, Any]) -> list[Pool]:
@@ -187,7 +209,7 @@ def _columns(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
     reader = TABLES.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"expected a file ending in {', '.join(TABLES)}, got {path}")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataFileError(f"no file at {path}")
     return reader(path, max_bytes)
 
@@ -195,27 +217,33 @@ def _columns(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
 def _csv_columns(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
     """The columns by the names of the header; a column is numeric if every cell that is not missing is."""
     _check_size(path, path.stat().st_size, max_bytes)
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = csv.reader(file, strict=True)
-            header = [name.strip() for name in next(rows, [])]
-            if len(set(header)) < len(header) or not all(header):
-                raise ValueError("expected a header of distinct names in the first row")
-            first = next(rows, None)
-            if first is None:
-                raise ValueError("expected a header and at least one row")
-            matrix = _matrix(path, first)
-            if matrix is not None and matrix.shape[1] == len(header):
-                return {name: _whole(column) for name, column in zip(header, matrix.T, strict=True)}
-            cells: list[list[str]] = [[] for _ in header]
-            for row in itertools.chain([first], rows):
-                if row and len(row) != len(header):
-                    raise ValueError(f"expected {len(header)} cells in line {rows.line_num}, got {len(row)}")
-                for column, cell in zip(cells, row, strict=False):
-                    column.append(cell.strip())
-    except (ValueError, OSError, csv.Error) as error:
-        raise DataFileError(f"{path} is not a usable .csv file: {_reason(error)}") from None
-    return {name: _typed(column) for name, column in zip(header, cells, strict=True)}
+    with reading(path, ".csv"), open(path, newline="", encoding="utf-8-sig") as file:
+        rows = csv.reader(_without_nul(file), strict=True)
+        header = [name.strip() for name in next(rows, [])]
+        if len(set(header)) < len(header) or not all(header):
+            raise ValueError("expected a header of distinct names in the first row")
+        first = next(filter(None, rows), None)
+        if first is None:
+            raise ValueError("expected a header and at least one row")
+        matrix = _matrix(path, first)
+        if matrix is not None and matrix.shape[1] == len(header):
+            return {name: _whole(column) for name, column in zip(header, matrix.T, strict=True)}
+        cells: list[list[str]] = [[] for _ in header]
+        for row in itertools.chain([first], rows):
+            if row and len(row) != len(header):
+                raise ValueError(f"expected {len(header)} cells in line {rows.line_num}, got {len(row)}")
+            for column, cell in zip(cells, row, strict=False):
+                column.append(cell.strip())
+        for name, column in zip(header, cells, strict=True):
+            _check_text(path, name, max(map(len, column)), len(column), max_bytes)
+        return {name: _typed(column) for name, column in zip(header, cells, strict=True)}
+
+
+def _without_nul(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        if "\0" in line:
+            raise ValueError("it holds NUL characters: expected a text in UTF-8, not UTF-16 or binary")
+        yield line
 
 
 def _matrix(path: Path, first: Sequence[str]) -> np.ndarray | None:
@@ -245,23 +273,53 @@ def _whole(numbers: np.ndarray) -> np.ndarray:
 def _parquet_columns(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
     try:
         import pyarrow
+        import pyarrow.compute
         import pyarrow.parquet
     except ImportError:
         raise MissingExtraError("pyarrow", "parquet", f"reading {path.name}") from None
 
-    def decoded(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
-        # pyarrow's to_numpy turns the nulls of a dictionary column into one of its values.
-        return column.cast(column.type.value_type) if pyarrow.types.is_dictionary(column.type) else column
+    kinds = pyarrow.types
+    texts = (kinds.is_string, kinds.is_large_string)
+    numbers = (kinds.is_integer, kinds.is_floating, kinds.is_boolean, kinds.is_decimal, kinds.is_null)
 
-    try:
+    def plain(name: str, column: pyarrow.ChunkedArray) -> np.ndarray:
+        kind = column.type.value_type if kinds.is_dictionary(column.type) else column.type
+        if not any(is_of(kind) for is_of in (*texts, *numbers)):
+            raise ValueError(f"column '{name}' holds {kind}: expected numbers, true and false, or text")
+        if kinds.is_dictionary(column.type):
+            lengths = [pyarrow.compute.max(pyarrow.compute.binary_length(c.dictionary)).as_py() for c in column.chunks]
+            _check_text(path, name, max(filter(None, lengths), default=0), len(column), max_bytes)
+        # pyarrow's to_numpy turns the nulls of a dictionary column into one of its values.
+        return column.cast(pyarrow.float64() if kinds.is_decimal(kind) else kind).to_numpy()
+
+    with reading(path, ".parquet"):
         with pyarrow.parquet.ParquetFile(path) as file:
-            metadata = file.metadata
-            groups = range(metadata.num_row_groups)
-            _check_size(path, sum(metadata.row_group(k).total_byte_size for k in groups), max_bytes)
-            table = file.read()
-        return {name: decoded(table[name]).to_numpy() for name in table.column_names}
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataFileError(f"{path} is not a usable .parquet file: {_reason(error)}") from None
+            metadata, schema = file.metadata, file.schema_arrow
+        groups = range(metadata.num_row_groups)
+        _check_size(path, sum(metadata.row_group(k).total_byte_size for k in groups), max_bytes)
+        _check_size(path, 8 * metadata.num_rows * metadata.num_columns, max_bytes)
+        # A text that is repeated takes little room in the file, and as little here until it is known how long it is.
+        named = [field.name for field in schema if any(is_of(field.type) for is_of in texts)]
+        batches, n_bytes = [], 0
+        with pyarrow.parquet.ParquetFile(path, read_dictionary=named) as file:
+            for batch in file.iter_batches(BATCH_ROWS):
+                batches.append(batch)
+                _check_size(path, n_bytes := n_bytes + batch.nbytes, max_bytes)
+        if not batches:
+            raise ValueError("it has no rows")
+        table = pyarrow.Table.from_batches(batches)
+        table.validate(full=True)
+        if len(set(table.column_names)) < table.num_columns:
+            raise ValueError("expected distinct names of columns")
+        return {name: plain(name, table[name]) for name in table.column_names}
+
+
+def _check_text(path: Path, name: str, longest: int, n: int, max_bytes: int) -> None:
+    """Texts become rows as long as the longest: one long cell among many is paid for by all."""
+    if 4 * longest * n > max_bytes:
+        raise DataFileError(
+            f"{path}: column '{name}' has a text of {longest:,} characters, too many for {n:,} rows: leave it out"
+        )
 
 
 def _label_order(path: Path, label: str | None) -> tuple[str, ...] | None:
@@ -271,7 +329,7 @@ def _label_order(path: Path, label: str | None) -> tuple[str, ...] | None:
     import pyarrow
     import pyarrow.parquet
 
-    with pyarrow.parquet.ParquetFile(path) as file:
+    with reading(path, ".parquet"), pyarrow.parquet.ParquetFile(path) as file:
         place = file.schema_arrow.get_field_index(label)
         kind = None if place < 0 else file.schema_arrow.field(place).type
         if kind is None or not pyarrow.types.is_dictionary(kind) or not kind.ordered:
@@ -286,13 +344,6 @@ def _check_size(path: Path, n_bytes: int, max_bytes: int) -> None:
             f"{path} holds {n_bytes / 2**30:.3g} GiB, more than the {max_bytes / 2**30:.3g} GiB that are read at "
             f"once: give max_bytes= if that is right"
         )
-
-
-def _reason(error: Exception) -> str:
-    """An error of another library in one sentence."""
-    if "allow_pickle" in str(error) or "Python objects" in str(error):
-        return "it holds Python objects, which could run code when opened; save plain arrays instead"
-    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 TABLES: dict[str, Callable[[Path, int], dict[str, np.ndarray]]] = {".csv": _csv_columns, ".parquet": _parquet_columns}

@@ -8,6 +8,7 @@ from jaxtyping import Float64, UInt8
 
 from seepage.data.cache import reading
 
+MOST_BYTES = 2**26  # of one picture
 OVERSAMPLING = 4  # points that an aligned pixel is the mean of, along each axis
 _GAP = rb"\s+(?:#[^\n]*\n\s*)*"
 _HEADER = re.compile(rb"P5" + 3 * (_GAP + rb"(\d+)") + rb"\s")
@@ -20,6 +21,8 @@ def read_pgm(path: Path) -> UInt8[np.ndarray, "height width"]:
         DataFileError: the file is not there, is of another kind, or is damaged.
     """
     with reading(path):
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"it has more than {MOST_BYTES:,} bytes")
         content = path.read_bytes()
         header = _HEADER.match(content)
         if header is None:
@@ -30,7 +33,7 @@ def read_pgm(path: Path) -> UInt8[np.ndarray, "height width"]:
         pixels = content[header.end() :]
         if len(pixels) != height * width:
             raise ValueError(f"expected {height} x {width} pixels as its header says, got {len(pixels)}")
-    return np.frombuffer(pixels, dtype=np.uint8).reshape(height, width)
+        return np.frombuffer(pixels, dtype=np.uint8).reshape(height, width)
 
 
 def resized(image: np.ndarray, height: int, width: int) -> Float64[np.ndarray, "height width"]:

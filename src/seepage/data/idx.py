@@ -6,12 +6,13 @@ C. J. C. Burges, "The MNIST database of handwritten digits".
 """
 
 import gzip
+import math
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
-from seepage.data.cache import Folder, Original, reading
+from seepage.data.cache import MAX_UNPACKED_BYTES, Folder, Original, reading
 from seepage.data.pool import Pool
 from seepage.errors import DataFileError
 
@@ -100,10 +101,12 @@ def read_idx(path: Path) -> UInt8[np.ndarray, "..."]:
         if len(axes) < 4 * head[3]:
             raise ValueError("it ends inside its header")
         shape = tuple(np.frombuffer(axes, dtype=">u4").tolist())
-        size = int(np.prod(shape, dtype=object))
+        size = math.prod(shape)
+        if size > MAX_UNPACKED_BYTES:
+            raise ValueError(f"its header promises {size} values, more than any original has")
         values = file.read(size)
         if len(values) < size or file.read(1):
             raise ValueError(
                 f"expected {size} values as its header says, got {'fewer' if len(values) < size else 'more'}"
             )
-    return np.frombuffer(values, dtype=np.uint8).reshape(shape)
+        return np.frombuffer(values, dtype=np.uint8).reshape(shape)

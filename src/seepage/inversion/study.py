@@ -40,6 +40,7 @@ from seepage.outside import check_kinds
 from seepage.randomness import Seed, seed_from
 from seepage.report import inversion_result as report
 from seepage.report.result import Provenance
+from seepage.report.saved import check_room
 from seepage.signals.progress import Watch
 from seepage.signals.store import RunFolder
 from seepage.writing import make_folder, sweep
@@ -141,6 +142,7 @@ def invert(
         n_outputs=n_outputs, given=generator, samples=samples, rng=np.random.default_rng([root_seed, 6]),
     )  # fmt: skip
     specs = admission.targets_of(targets, recipe, world, model)
+    check_room(targets=len(specs), attacks=len(chosen), rows=len(specs) * len(chosen))
     judge, priors = judge or default_judge(), priors or PriorOptions()
     given = judge if isinstance(judge, Evaluator) else None
     admission.check_judge(judge, model, world)

@@ -8,7 +8,9 @@ falls back from the first kind to the second.
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
+import os
 import pickle
 import pickletools
 import zipfile
@@ -21,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seepage.data.cache import reading
 from seepage.errors import DataFileError, InputError, MissingExtraError, UnsafeFileError
 from seepage.models import architectures
 from seepage.models.sandbox import BATCH_TIME_S, MEMORY_BYTES, Sandbox, SandboxError
@@ -28,6 +31,7 @@ from seepage.models.sandbox import BATCH_TIME_S, MEMORY_BYTES, Sandbox, SandboxE
 MAX_FILE_BYTES = 8 << 30
 MAX_HEADER_BYTES = 25 << 20  # of a safetensors file
 MAX_MEMBERS = 100_000  # of a zip file
+TEXT_PICKLE_BYTES = 1 << 20  # in which such a pickle shows itself
 MISMATCHES_SHOWN = 5
 
 # How joblib's compressed pickles begin: gzip, bz2, xz, lzma, lz4, and zlib at each of its levels.
@@ -118,7 +122,7 @@ def load_model(
     thousand times the memory of their file.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataFileError(f"there is no model file {path}")
     size = path.stat().st_size
     if size > max_bytes:
@@ -158,7 +162,7 @@ def file_format(path: Path) -> str:
     Raises:
         DataFileError: none of these.
     """
-    with path.open("rb") as file:
+    with reading(path), path.open("rb") as file:
         head = file.read(16)
     if head.startswith(b"PK\x03\x04"):
         return _zip_format(path)
@@ -182,19 +186,17 @@ def file_format(path: Path) -> str:
 def _is_text_pickle(path: Path) -> bool:
     """Protocols 0 and 1 have no first byte of their own: see whether the first opcodes read as such (none is run)."""
     with path.open("rb") as file:
-        try:
-            return len(list(itertools.islice(pickletools.genops(file), 32))) > 1
-        except ValueError:
-            return False
+        head = io.BytesIO(file.read(TEXT_PICKLE_BYTES))
+    try:
+        return len(list(itertools.islice(pickletools.genops(head), 32))) > 1
+    except Exception:  # of bytes that are no pickle, its opcodes can make anything
+        return False
 
 
 def _zip_format(path: Path) -> str:
     """Which of torch's archives it is; a state dict that could unpack to more than its file is refused."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
-        raise DataFileError(f"{path} is a broken zip file: {error}") from error
+    with reading(path, "zip"), zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
     if len(members) > MAX_MEMBERS:
         raise DataFileError(f"{path} has {len(members)} members, more than the limit of {MAX_MEMBERS}")
     names = {member.filename.split("/", 1)[-1] for member in members}  # all are in one folder, named like the file
@@ -216,30 +218,28 @@ def _zip_format(path: Path) -> str:
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
+    """The tensors of a safetensors file, on the CPU.
+
+    Raises:
+        DataFileError: the file is missing or damaged, or its header is too long.
+    """
     from safetensors.torch import load_file
 
-    with path.open("rb") as file:
-        n_header = int.from_bytes(file.read(8), "little")
-    if n_header > MAX_HEADER_BYTES:
-        raise DataFileError(f"{path} has a header of {n_header} bytes, more than the limit of {MAX_HEADER_BYTES}")
-    try:
+    with reading(path, "safetensors"):
+        with path.open("rb") as file:
+            n_header = int.from_bytes(file.read(8), "little")
+        if n_header > MAX_HEADER_BYTES:
+            raise ValueError(f"it has a header of {n_header} bytes, more than the limit of {MAX_HEADER_BYTES}")
         return load_file(path, device="cpu")
-    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
-        raise DataFileError(f"{path} is not a sound safetensors file: {error}") from error
 
 
 def _read_state_dict(path: Path, *, trust_code: bool) -> dict[str, Tensor] | nn.Module:
     try:
-        with path.open("rb") as file:  # given a name, torch would judge by its extension
-            state = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        state = read_torch(path)
+    except UnsafeFileError:
         if not trust_code:
-            reason = "a torch file with more than tensors in it (a whole module?): opening it runs code"
-            raise _unsafe(path, reason, CONVERT_TORCH) from error
+            raise
         state = _unpickle(path)
-    except (RuntimeError, ValueError, TypeError, LookupError, EOFError, OSError, MemoryError) as error:
-        raise DataFileError(f"{path} is not a sound torch file: {_first_line(error)}") from error
     if trust_code and isinstance(state, nn.Module):
         return state
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
@@ -253,10 +253,32 @@ def _read_state_dict(path: Path, *, trust_code: bool) -> dict[str, Tensor] | nn.
         if inner is not None:
             hint = f"take the weights out: torch.save(torch.load(path, weights_only=True)[{inner!r}], new_path)"
         raise InputError(f"{path} has entries that are no tensors ({', '.join(map(repr, nested[:3]))}): {hint}")
-    # A view can claim any shape over few bytes (torch.Tensor.expand): it would be paid for when it is copied.
-    if sum(tensor.numel() * tensor.element_size() for tensor in state.values()) > 2 * path.stat().st_size:
-        raise DataFileError(f"{path} declares tensors larger than itself")
     return dict(state)
+
+
+def read_torch(path: Path) -> Any:
+    """What a file of `torch.save` holds, if it is tensors, containers and numbers alone.
+
+    Raises:
+        UnsafeFileError: it holds more, and would run code.
+        DataFileError: it is damaged, or its tensors claim more than its bytes.
+    """
+    with reading(path, "torch"):
+        try:
+            with path.open("rb") as file:  # given a name, torch would judge by its extension
+                content = torch.load(file, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            reason = "a torch file with more than tensors in it (a whole module?), or damaged: opening it runs code"
+            raise _unsafe(path, reason, CONVERT_TORCH) from error
+        parts = content.values() if isinstance(content, Mapping) else [content]
+        parts = [value for part in parts for value in (part.values() if isinstance(part, Mapping) else [part])]
+        tensors = [part for part in parts if isinstance(part, Tensor)]
+        if any(one.layout is not torch.strided or one.is_quantized or one.device.type != "cpu" for one in tensors):
+            raise ValueError("it holds tensors that are sparse, quantised or without values: save plain ones")
+        # A view can claim any shape over few bytes (torch.Tensor.expand): it would be paid for when it is copied.
+        if sum(one.numel() * one.element_size() for one in tensors) > 2 * path.stat().st_size:
+            raise ValueError("it declares tensors larger than itself")
+        return content
 
 
 def _fill(
@@ -293,7 +315,8 @@ def _fill(
         shown = "\n    ".join(mismatches[:MISMATCHES_SHOWN])
         more = f"\n    and {len(mismatches) - MISMATCHES_SHOWN} more" if len(mismatches) > MISMATCHES_SHOWN else ""
         raise InputError(f"the weights in {path} do not fit the architecture {architecture!r}:\n    {shown}{more}")
-    module.load_state_dict(state)
+    with reading(path):
+        module.load_state_dict(state)
     return module.eval()
 
 

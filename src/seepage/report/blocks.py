@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from matplotlib.axes import Axes
@@ -64,7 +65,7 @@ class Column:
     flag: str | None = None
     number: bool = False
 
-    @property
+    @cached_property  # asked for in every row
     def has_intervals(self) -> bool:
         return any(cell.interval for cell in self.cells)
 

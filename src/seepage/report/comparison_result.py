@@ -5,12 +5,12 @@ number in `SCHEMA`.
 """
 
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from seepage.report.result import Estimate, Provenance
-from seepage.report.saved import Part, Saved
+from seepage.report.saved import MOST_ATTACKS, MOST_ROWS, MOST_TARGETS, Part, Saved, distinct, known
 
 SCHEMA = "seepage.comparison/1"
 
@@ -25,8 +25,8 @@ METRICS: tuple[Metric, ...] = ("balanced_accuracy", "auc", "tpr", "tnr")
 class Rates(Part):
     """Where the two ends of the ROC curve are read."""
 
-    fpr: float = Field(description="of every TPR here")
-    fnr: float = Field(description="of every TNR here")
+    fpr: float = Field(ge=0, le=1, description="of every TPR here")
+    fnr: float = Field(ge=0, le=1, description="of every TNR here")
 
 
 class AttackInfo(Part):
@@ -112,7 +112,7 @@ class DefenceResult(Part):
     notes: list[str] = Field(description="what its user must know")
     setting: Literal["as given", "searched"]
     reached_floor: bool | None = Field(None, description="whether a searched setting reached it; None without a search")
-    tuning: list[TuningPoint] = Field(default_factory=list)
+    tuning: list[TuningPoint] = Field(default_factory=list, max_length=MOST_ROWS)
     n_references: int
     seconds: float = Field(description="of training and auditing it, all seeds together")
     epsilon_claimed: float | None = Field(None, description="that the training guarantees: claimed, not measured")
@@ -121,7 +121,7 @@ class DefenceResult(Part):
     worst: Leak = Field(description="over all attacks")
     by_family: dict[Family, Leak]
     attacks: dict[str, AttackFigures] = Field(description="by the attack's name")
-    per_seed: list[SeedFigures]
+    per_seed: list[SeedFigures] = Field(max_length=MOST_ROWS)
     canaries: CanaryFigures | None = None
 
 
@@ -141,8 +141,8 @@ class ComparisonResult(Saved):
 
     schema_: str = Field(SCHEMA, alias="schema")
     headline: str
-    conclusions: list[str] = Field(description="sentences made from the numbers below")
-    limits: list[str]
+    conclusions: list[str] = Field(max_length=MOST_ROWS, description="sentences made from the numbers below")
+    limits: list[str] = Field(max_length=MOST_ROWS)
     data: str
     n_members: int = Field(description="in one seed")
     n_nonmembers: int
@@ -152,15 +152,26 @@ class ComparisonResult(Saved):
     utility_tolerance: float | None = Field(
         None, description="how much further than the floor below the undefended test accuracy `matched` may be"
     )
-    seeds: list[int]
-    attacks: list[AttackInfo]
-    defences: list[DefenceResult] = Field(description="the undefended model first")
+    seeds: list[int] = Field(max_length=MOST_ROWS)
+    attacks: list[AttackInfo] = Field(max_length=MOST_ATTACKS)
+    defences: list[DefenceResult] = Field(
+        min_length=1, max_length=MOST_TARGETS, description="the undefended model first"
+    )
     frontier: list[str] = Field(
         description="names that no other beats in both test accuracy and the largest TPR, by point estimates"
     )
     frontier_auc: list[str] = Field(description="the same with the largest AUC")
     matched: list[Matched] = Field(default_factory=list)
     provenance: Provenance
+
+    @model_validator(mode="after")
+    def _names_its_defences(self) -> Self:
+        names = distinct("defences", (one.name for one in self.defences))
+        distinct("attacks", (one.name for one in self.attacks))
+        if sum(len(one.per_seed) + len(one.tuning) for one in self.defences) > 2 * MOST_ROWS:
+            raise ValueError(f"expected at most {2 * MOST_ROWS} seeds and settings of all defences together")
+        known("defence", [*self.frontier, *self.frontier_auc, *(one.name for one in self.matched)], names)
+        return self
 
     def defence(self, name: str) -> DefenceResult:
         for defence in self.defences:

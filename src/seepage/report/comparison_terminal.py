@@ -8,8 +8,9 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from seepage.errors import one_line
 from seepage.report.comparison_result import ComparisonResult
-from seepage.report.numbers import printable, rate
+from seepage.report.numbers import rate
 from seepage.report.terminal import FALLBACK, WIDEST, _aligned, _hanging, _heading, _text
 
 
@@ -45,5 +46,5 @@ def _defences(result: ComparisonResult, width: int) -> Group:
     cells = [_aligned(values, as_rate) for values, as_rate in columns.values()]
     for at, one in enumerate(made):
         mark = "*" if one.name in result.frontier else " "
-        table.add_row(Text(f"{mark} {printable(result.titles[one.name])}"), *(column[at] for column in cells))
+        table.add_row(Text(f"{mark} {one_line(result.titles[one.name])}"), *(column[at] for column in cells))
     return Group(table, _text("TPR and AUC are the largest of any attack. * on the frontier: none beats it in both."))

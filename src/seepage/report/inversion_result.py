@@ -4,16 +4,18 @@ Its JSON schema is published as `docs/inversion.schema.json`; a change that remo
 in `SCHEMA`.
 """
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from seepage.errors import one_line
 from seepage.report.result import Estimate, Provenance, VerdictName
-from seepage.report.saved import Part, Saved
+from seepage.report.saved import MOST_ATTACKS, MOST_ROWS, MOST_TARGETS, Part, Saved, distinct, equally_long
 from seepage.report.trust_result import Finding
 
 SCHEMA = "seepage.inversion/1"
 
+KINDS = ("classification", "inversion")  # of the curves of a Fisher analysis
 Role = Literal["undefended", "defended", "null", "shuffled"]
 
 
@@ -99,7 +101,12 @@ class TargetResult(Part):
     n_trained: int = Field(description="parameters that saw private records: |theta_C| under TL-DMI")
     train_accuracy: Estimate
     test_accuracy: Estimate = Field(description="natural accuracy, on private images that were not trained on")
-    attacks: list[Reconstructed]
+    attacks: list[Reconstructed] = Field(max_length=MOST_ATTACKS)
+
+    @model_validator(mode="after")
+    def _names_its_attacks(self) -> Self:
+        distinct("attacks", (one.attack for one in self.attacks))
+        return self
 
     def attack(self, name: str) -> Reconstructed:
         for attack in self.attacks:
@@ -129,6 +136,14 @@ class FisherCurve(Part):
     n_classification: int
     n_inversion: int
 
+    @model_validator(mode="after")
+    def _has_layers(self) -> Self:
+        names = ("layers", "parameters", *(f"{of}{end}" for of in KINDS for end in ("", "_low", "_high")))
+        equally_long(**{name: getattr(self, name) for name in names})
+        if len(self.layers) > MOST_ROWS:
+            raise ValueError(f"expected at most {MOST_ROWS} layers")
+        return self
+
 
 class Picture(Part):
     """A row of the contact sheet; images are PNG in base64."""
@@ -140,6 +155,11 @@ class Picture(Part):
     reconstructed: list[str]
     recognised: list[bool]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _readable(cls, values: Any) -> Any:
+        return values  # an image in base64 that is cut is none
+
 
 class InversionResult(Saved):
     SCHEMA: ClassVar[str] = SCHEMA
@@ -148,8 +168,8 @@ class InversionResult(Saved):
     schema_: str = Field(SCHEMA, alias="schema")
     verdict: VerdictName
     headline: str
-    conclusions: list[Finding] = Field(description="sentences made from the numbers below")
-    limits: list[Finding]
+    conclusions: list[Finding] = Field(max_length=MOST_ROWS, description="sentences made from the numbers below")
+    limits: list[Finding] = Field(max_length=MOST_ROWS)
     n_private_classes: int
     n_attacked_classes: int
     n_private_images: int
@@ -163,12 +183,20 @@ class InversionResult(Saved):
     confidence: float
     evaluator: EvaluatorInfo
     priors: dict[str, str] = Field(description="what each kind of prior was here")
-    attacks: list[AttackInfo]
-    targets: list[TargetResult]
-    fisher: list[FisherCurve]
+    attacks: list[AttackInfo] = Field(max_length=MOST_ATTACKS)
+    targets: list[TargetResult] = Field(min_length=1, max_length=MOST_TARGETS)
+    fisher: list[FisherCurve] = Field(max_length=MOST_ROWS)
     pictures: list[Picture] = Field(description="empty unless records were asked to be shown")
     recipe: dict[str, object]
     provenance: Provenance
+
+    @model_validator(mode="after")
+    def _names_its_targets(self) -> Self:
+        if sum(len(one.attacks) for one in self.targets) > MOST_ROWS:
+            raise ValueError(f"expected at most {MOST_ROWS} attacks on all targets together")
+        distinct("targets", (one.name for one in self.targets))
+        distinct("attacks", (one.name for one in self.attacks))
+        return self
 
     def target(self, name: str) -> TargetResult:
         for target in self.targets:
@@ -183,4 +211,5 @@ class InversionResult(Saved):
         raise KeyError(name)
 
     def __str__(self) -> str:
-        return "\n".join([self.headline, *(f"- {found.about}: {found.sentence}" for found in self.conclusions)])
+        lines = [self.headline, *(f"- {found.about}: {found.sentence}" for found in self.conclusions)]
+        return "\n".join(map(one_line, lines))

@@ -8,10 +8,11 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from seepage.errors import one_line
 from seepage.report.inversion_content import NOT_MEANT
 from seepage.report.inversion_result import InversionResult, TargetResult
 from seepage.report.inversion_view import best_accuracy, level_of, ranked, rivals, subjects, title_of, titles
-from seepage.report.numbers import p_value, percent, printable
+from seepage.report.numbers import p_value, percent
 from seepage.report.terminal import FALLBACK, STYLES, WIDEST, _aligned, _hanging, _heading, _text
 
 
@@ -35,7 +36,7 @@ def summary(result: InversionResult, *, width: int | None = None, colour: bool =
         *(_hanging("-", f"{one.about}: {one.sentence}") for one in result.conclusions),
     ]
     for target in subjects(result.targets):
-        parts += [_heading(f"Recognised by the judge: {printable(names[target.name])}"), _attacks(result, target)]
+        parts += [_heading(f"Recognised by the judge: {one_line(names[target.name])}"), _attacks(result, target)]
     if len(rivals(result.targets)) > 1:
         parts += [_heading("Targets, and the attack that gets furthest with each"), _targets(result, console.width)]
     steps = [
@@ -54,7 +55,7 @@ def _attacks(result: InversionResult, target: TargetResult) -> Group:
     judged = _aligned([one.accuracy for one in rows], True)
     for judge, one in zip(judged, rows, strict=True):
         mark = "!" if one.adversarial else " "
-        title = Text(f"{mark} {printable(title_of(result.attacks, one.attack))}")
+        title = Text(f"{mark} {one_line(title_of(result.attacks, one.attack))}")
         rates = [_text(percent(each.value)) for each in (best_accuracy(one), one.target_accuracy)]
         table.add_row(title, judge, *rates, Text(p_value(one.p_value_holm)))
     alarm = [_text("! adversarial: it convinces the target and not the judge.", "dim")]
@@ -71,7 +72,7 @@ def _targets(result: InversionResult, width: int) -> Group:
     shown = dict(list(columns.items())[: max(1, (width - 30) // 20)])
     table = _table(list(shown))
     for at, one in enumerate(rows):
-        table.add_row(Text(printable(names[one.name])), *(cells[at] for cells in shown.values()))
+        table.add_row(Text(one_line(names[one.name])), *(cells[at] for cells in shown.values()))
     return Group(table)
 
 

@@ -1,6 +1,5 @@
 """Numbers and other people's text as a reader should meet them, alike in HTML, Markdown and the terminal."""
 
-import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -80,7 +79,7 @@ def moment(created: str) -> str:
     """
     try:
         return datetime.fromisoformat(created).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except ValueError:
+    except (ValueError, OverflowError):  # no date, or one that no calendar has in UTC
         return created
 
 
@@ -122,22 +121,6 @@ def with_interval(estimate: Estimate, *, as_rate: bool = False, n: bool = True) 
 
 def epsilon_kind(epsilon: Epsilon) -> str:
     return "lower bound" if epsilon.kind == "epsilon_lower" else "heuristic, not a bound"
-
-
-def printable(text: str) -> str:
-    r"""Escape what could steer a terminal or reorder a line; ids, labels and file names are other people's text.
-
-    >>> printable("cat\x1b[2J")
-    'cat\\x1b[2J'
-    """
-    return "".join(map(_visible, text))
-
-
-def _visible(character: str) -> str:
-    # Cc and Cf hold the terminal's control codes and the bidirectional overrides; a lone surrogate is no UTF-8.
-    if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp"):
-        return character
-    return character.encode("unicode_escape").decode()
 
 
 def listed(names: Sequence[str]) -> str:

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from seepage.report.numbers import count, decimal, printable, rate
+from seepage.errors import printable
+from seepage.report.numbers import count, decimal, rate
 from seepage.report.result import AttackResult, AuditResult, RocCurve, Slice
 
 # name: (on white paper, on a dark screen). The light values differ from each other: see svg.py.

@@ -7,11 +7,11 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from seepage.errors import InputError, StorageError
+from seepage.errors import InputError, StorageError, printable
 from seepage.report import comparison_content, content, inversion_content, trust_content, wording
 from seepage.report.comparison_result import ComparisonResult
 from seepage.report.inversion_result import InversionResult
-from seepage.report.numbers import moment, printable
+from seepage.report.numbers import moment
 from seepage.report.plots import PALETTE
 from seepage.report.result import AuditResult
 from seepage.report.svg import inline_svg

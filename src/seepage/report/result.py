@@ -8,17 +8,39 @@ import datetime
 import platform
 import time
 from importlib import metadata
-from typing import ClassVar, Literal, Self
+from itertools import pairwise
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 import seepage
-from seepage.report.saved import Part, Saved
+from seepage.report.saved import MOST_ATTACKS, MOST_RATES, MOST_ROWS, Part, Saved, distinct, equally_long, known
 
 SCHEMA = "seepage.audit/2"
 
 VerdictName = Literal["LEAK SHOWN", "NO EVIDENCE", "INCONCLUSIVE", "INVALID"]
 GateStatus = Literal["pass", "fail", "not run"]
+
+
+def _of_rates(by_rate: dict[str, "Estimate"]) -> dict[str, "Estimate"]:
+    for rate in by_rate:
+        try:
+            fits = 0 <= float(rate) <= 1
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError(f"expected rates from 0 to 1, got '{rate[:100]}'")
+    distinct("rates", (str(float(rate)) for rate in by_rate))
+    return by_rate
+
+
+def _between_0_and_1(values: list[float]) -> list[float]:
+    if not all(-1e-6 <= value <= 1 + 1e-6 for value in values):
+        raise ValueError("expected rates from 0 to 1")
+    return values
+
+
+Rates = Annotated[list[float], Field(max_length=MOST_ROWS), AfterValidator(_between_0_and_1)]
 
 
 class Estimate(Part):
@@ -29,6 +51,9 @@ class Estimate(Part):
     high: float | None
     n: int = Field(description="records (non-members for a TPR, members for a TNR, both for an AUC)")
     flag: str | None = Field(None, description="why the number is undefined or to be read with care")
+
+
+ByRate = Annotated[dict[str, Estimate], Field(max_length=MOST_RATES), AfterValidator(_of_rates)]
 
 
 class LogMiaEstimate(Estimate):
@@ -61,16 +86,28 @@ class Epsilon(Part):
 class RocCurve(Part):
     """Mean ROC over targets on a grid of false-positive rates, with a pointwise band."""
 
-    fpr: list[float]
-    tpr: list[float]
-    low: list[float]
-    high: list[float]
+    fpr: Rates
+    tpr: Rates
+    low: Rates
+    high: Rates
+
+    @model_validator(mode="after")
+    def _is_a_curve(self) -> Self:
+        equally_long(fpr=self.fpr, tpr=self.tpr, low=self.low, high=self.high)
+        return self
 
 
 class Histogram(Part):
-    edges: list[float]
+    edges: list[float] = Field(max_length=MOST_ROWS)
     members: list[int]
     nonmembers: list[int]
+
+    @model_validator(mode="after")
+    def _has_bins(self) -> Self:
+        equally_long(members=self.members, nonmembers=self.nonmembers, bins=self.edges[1:])
+        if min(*self.members, *self.nonmembers) < 0 or any(b < a for a, b in pairwise(self.edges)):
+            raise ValueError("expected counts of 0 or more, and edges in their order")
+        return self
 
 
 class Cost(Part):
@@ -96,9 +133,9 @@ class AttackResult(Part):
     auc: Estimate
     balanced_accuracy: Estimate
     advantage: Estimate
-    tpr_at_fpr: dict[str, Estimate]
-    tnr_at_fnr: dict[str, Estimate]
-    positive_predictive_value: dict[str, Estimate] = Field(description="by FPR, at the declared prior")
+    tpr_at_fpr: ByRate
+    tnr_at_fnr: ByRate
+    positive_predictive_value: ByRate = Field(description="by FPR, at the declared prior")
     log_mia: LogMia
     epsilon: Epsilon | None
     p_value: float = Field(description="one-sided, of no leak: twice the smaller of the AUC and the top-scores test")
@@ -278,7 +315,7 @@ class BestAttack(Part):
     """The best attack at one FPR: chosen on one half of the records and judged on the other, both ways round."""
 
     fpr: float
-    chosen: list[str] = Field(description="on the first half, on the second half")
+    chosen: list[str] = Field(min_length=1, description="on the first half, on the second half")
     tpr: Estimate
     naive_attack: str = Field(description="does best on all records, and is judged on the same ones")
     naive_tpr: Estimate = Field(description="too large: the maximum of many noisy figures")
@@ -292,14 +329,27 @@ class Ensemble(Part):
     n_members: int
     n_nonmembers: int
     n_targets: int
-    attacks: list[str]
-    intersections: list[Intersection] = Field(description="the largest; no record is in two")
+    attacks: list[str] = Field(min_length=1, max_length=MOST_ATTACKS)
+    intersections: list[Intersection] = Field(max_length=MOST_ROWS, description="the largest; no record is in two")
     rest: Intersection | None = Field(None, description="all smaller ones together; its attacks are empty")
     n_rest: int = Field(0, description="how many smaller ones there are")
     union: Union
     agreement: list[list[float | None]] = Field(description="Cohen's kappa over the members; None: undefined")
-    combinations: list[Combination]
-    best: list[BestAttack]
+    combinations: list[Combination] = Field(max_length=MOST_ROWS)
+    best: list[BestAttack] = Field(max_length=MOST_ROWS)
+
+    @model_validator(mode="after")
+    def _names_its_attacks(self) -> Self:
+        names = distinct("attacks", self.attacks)
+        for one in self.intersections:
+            equally_long(attacks=one.attacks)
+        named = [name for one in self.intersections for name in one.attacks]
+        named += [name for one in self.best for name in (*one.chosen, one.naive_attack)]
+        known("attack", [*named, self.union.best_attack], names)
+        equally_long(attacks=self.attacks, agreement=self.agreement)
+        for row in self.agreement:
+            equally_long(attacks=self.attacks, agreement=row)
+        return self
 
 
 class AuditResult(Saved):
@@ -312,20 +362,30 @@ class AuditResult(Saved):
         description="causal where membership was drawn at random, by us or as declared; association otherwise"
     )
     headline: str
-    reasons: list[str]
+    reasons: list[str] = Field(max_length=MOST_ROWS)
     lower_bound: LowerBound | None = Field(description="with LEAK SHOWN")
     smallest_detectable: SmallestLeak
     prior: float | None = Field(None, description="share of members that the positive predictive values assume")
-    gates: list[Gate]
-    attacks: list[AttackResult] = Field(description="the leading attack first")
-    controls: list[Control]
-    records: list[ExposedRecord]
-    classes: list[Slice]
-    groups: list[Slice]
+    gates: list[Gate] = Field(max_length=MOST_ROWS)
+    attacks: list[AttackResult] = Field(min_length=1, max_length=MOST_ATTACKS, description="the leading attack first")
+    controls: list[Control] = Field(max_length=MOST_ATTACKS)
+    records: list[ExposedRecord] = Field(max_length=MOST_ROWS)
+    classes: list[Slice] = Field(max_length=MOST_ROWS)
+    groups: list[Slice] = Field(max_length=MOST_ROWS)
     target: Target
     training: Training | None = Field(description="None where no reference model was trained")
     provenance: Provenance
     ensemble: Ensemble | None = Field(None, description="with two attacks or more and enough records")
+
+    @model_validator(mode="after")
+    def _names_its_attacks(self) -> Self:
+        names = distinct("attacks", (attack.name for attack in self.attacks))
+        distinct("ids of records", (record.id for record in self.records))
+        if self.lower_bound is not None:
+            known("attack", [self.lower_bound.attack], names)
+        if self.ensemble is not None:
+            known("attack", self.ensemble.attacks, names)
+        return self
 
     def attack(self, name: str) -> AttackResult:
         for attack in self.attacks:

@@ -8,7 +8,7 @@ import matplotlib
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from seepage.report.numbers import printable
+from seepage.errors import printable
 from seepage.report.plots import PALETTE
 
 _VARIABLES = {light: f"var(--{name})" for name, (light, _) in PALETTE.items()}

@@ -11,8 +11,9 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from seepage.errors import one_line
 from seepage.report import wording
-from seepage.report.numbers import UNDEFINED, count, interval_of, p_value, printable, rate, value_of
+from seepage.report.numbers import UNDEFINED, count, interval_of, p_value, rate, value_of
 from seepage.report.result import AttackResult, AuditResult, Estimate, Gate
 
 FALLBACK, WIDEST = 80, 120  # columns
@@ -66,7 +67,7 @@ def _parts(result: AuditResult, width: int) -> list:
 
 
 def _text(text: str, style: str = "") -> Text:
-    return Text(re.sub(r"(?<=\d) %", f"{_HARD_SPACE}%", printable(text)), style=style)
+    return Text(re.sub(r"(?<=\d) %", f"{_HARD_SPACE}%", one_line(text)), style=style)
 
 
 def _hanging(mark: str, text: str) -> Table:
@@ -81,7 +82,7 @@ def _heading(text: str) -> Group:
 
 def _gate(gate: Gate) -> Group:
     style = "bold red" if gate.status == "fail" else "yellow"
-    lines = [Text.assemble((gate.status, style), " ", printable(gate.question)), _indented(gate.detail)]
+    lines = [Text.assemble((gate.status, style), " ", one_line(gate.question)), _indented(gate.detail)]
     return Group(*lines, *([_indented("Way out: " + gate.way_out)] if gate.way_out else []))
 
 
@@ -108,7 +109,7 @@ def _attacks(attacks: list[AttackResult], width: int) -> Group:
         cells.append(_aligned(estimates, as_rate))
     table.add_column("\np (Holm)", justify="right", no_wrap=True)
     for at, attack in enumerate(attacks):
-        row = [Text(printable(attack.title), style="bold" if at == 0 else ""), *(column[at] for column in cells)]
+        row = [Text(one_line(attack.title), style="bold" if at == 0 else ""), *(column[at] for column in cells)]
         table.add_row(*row, Text(p_value(attack.p_value_holm)))
     flags = [(title, estimate.flag) for title, estimates, _ in shown for estimate in estimates if estimate]
     notes = [_hanging(f"{title}:", flag) for title, flag in dict.fromkeys(flags) if flag]
@@ -136,8 +137,8 @@ def _records(result: AuditResult) -> Group:
     table.add_column("p", justify="right", no_wrap=True)
     table.add_column("q", justify="right", no_wrap=True)
     for record in result.records[:MOST_RECORDS]:
-        label = UNDEFINED if record.label is None else printable(record.label)
-        table.add_row(Text(printable(record.id)), Text(label), p_value(record.p_value), p_value(record.q_value))
+        label = UNDEFINED if record.label is None else one_line(record.label)
+        table.add_row(Text(one_line(record.id)), Text(label), p_value(record.p_value), p_value(record.q_value))
     alpha = result.smallest_detectable.alpha
     found = sum(record.q_value <= alpha for record in result.records)
     told = (

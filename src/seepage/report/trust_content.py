@@ -20,9 +20,9 @@ from seepage.report.content import KeyFigure
 from seepage.report.numbers import count, decimal, interval_of, percent, rate, value_of
 from seepage.report.provenance import provenance
 from seepage.report.result import Estimate
+from seepage.report.trust_result import LARGEST_SCORE as LEAD
 from seepage.report.trust_result import Finding, TrustResult, VariantResult
 
-LEAD = "max-score"
 KINDS = {"same": "the target's own test part", "near": "near", "far": "far", "corrupted": "corrupted: a stress test"}
 NOT_MEANT = (
     "It does not mean that the model leaks nothing: these attacks are crude, and one that calibrates each record with "

@@ -6,12 +6,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from seepage.report.numbers import count, decimal, rate
-from seepage.report.plots import INK, LEAD, NORMAL, PALETTE, PAPER, SERIES, SMALL, SOFT, WIDTH, _axes, _title
+from seepage.report.plots import INK, LEAD, NORMAL, PALETTE, PAPER, SERIES, SMALL, SOFT, WIDTH, _axes, _short, _title
 from seepage.report.result import Estimate
-from seepage.report.trust_result import TrustResult, VariantResult
+from seepage.report.trust_result import LARGEST_SCORE, SHOWN, TrustResult, VariantResult
 
 MARKS = ("o", "s", "D", "^", "v", "P")
-LARGEST_SCORE = "max-score"
 
 
 def auc_against_calibration(result: TrustResult, ax: Axes | None = None) -> Axes:
@@ -76,7 +75,7 @@ def _name_points(ax: Axes, points: list[tuple[float, float, str, str]]) -> None:
     column = right + 0.04 * (right - left)
     for (x, y, name, colour), height in zip(ordered, heights, strict=True):
         ax.plot([x, column], [y, height], color=colour, linewidth=0.5, alpha=0.5, zorder=1)
-        ax.text(column, height, f" {name}", fontsize=SMALL, color=colour, va="center", parse_math=False)
+        ax.text(column, height, f" {_short(name)}", fontsize=SMALL, color=colour, va="center", parse_math=False)
 
 
 def reliability(result: TrustResult) -> Axes:
@@ -104,7 +103,7 @@ def _reliability(variant: VariantResult, ax: Axes, is_bottom: bool, is_left: boo
         size = 2.0 + 6.0 * np.sqrt(bins.counts[at] / total)
         ax.plot(confidence, accuracy, "o", color=LEAD, markersize=size, zorder=3)
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    _title(ax, f"{variant.title}, ECE {decimal(variant.calibration_error.value)}")
+    _title(ax, f"{_short(variant.title)}, ECE {decimal(variant.calibration_error.value)}")
     if is_bottom:
         ax.set_xlabel("confidence", fontsize=NORMAL, color=SOFT)
     if is_left:
@@ -119,7 +118,7 @@ def rays(result: TrustResult, ax: Axes | None = None) -> Axes:
     ends = []
     for ray, (colour, dash) in zip(result.rays, colours, strict=False):
         share = [estimate.value for estimate in ray.called]
-        wide = 1.8 if ray.variant in ("standard", "laplace") else 1.1
+        wide = 1.8 if ray.variant in SHOWN else 1.1
         ax.plot(ray.doublings, share, color=colour, linestyle=dash, linewidth=wide)
         ends.append((ray.doublings[-1], share[-1], titles[ray.variant], colour))
     ax.set_ylim(-0.03, 1.06)
@@ -134,7 +133,7 @@ def rays(result: TrustResult, ax: Axes | None = None) -> Axes:
 def false_alarms(result: TrustResult, ax: Axes | None = None) -> Axes:
     """False-positive rate of the largest-score attack on every set, of the standard model and of Laplace."""
     titles = {one.name: one.title for one in result.sets}
-    shown = [result.variant("standard"), result.variant("laplace")]
+    shown = [result.variant(name) for name in SHOWN]
     names = [one.name for one in result.sets]
     ax = _axes(ax, height=0.9 + 0.3 * len(names))
     for shift, variant, colour, mark in zip((-0.13, 0.13), shown, (LEAD, PALETTE["member"][0]), "os", strict=True):
@@ -144,10 +143,10 @@ def false_alarms(result: TrustResult, ax: Axes | None = None) -> Axes:
             ax.plot(found.value, y + shift, mark, color=colour, markersize=4.2)
     for x, align, variant, colour in zip((0, 1), ("left", "right"), shown, (LEAD, PALETTE["member"][0]), strict=True):
         mark = "●" if x == 0 else "■"
-        ax.text(x, 1.01, f"{mark} {variant.title}", transform=ax.transAxes, ha=align, va="bottom", fontsize=SMALL,
-                color=colour)  # fmt: skip
+        ax.text(x, 1.01, f"{mark} {_short(variant.title)}", transform=ax.transAxes, ha=align, va="bottom",
+                fontsize=SMALL, color=colour)  # fmt: skip
     ax.set(xlim=(-0.02, 1.02), ylim=(len(names) - 0.4, -0.6))
-    ax.set_yticks(range(len(names)), [titles[name] for name in names], fontsize=SMALL, parse_math=False)
+    ax.set_yticks(range(len(names)), [_short(titles[name]) for name in names], fontsize=SMALL, parse_math=False)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: rate(value)))

@@ -4,14 +4,18 @@ Its JSON schema is published as `docs/trust.schema.json`; a change that removes 
 `SCHEMA`.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from seepage.errors import one_line
 from seepage.report.result import Estimate, Provenance
-from seepage.report.saved import Part, Saved
+from seepage.report.saved import MOST_ATTACKS, MOST_ROWS, MOST_TARGETS, Part, Saved, distinct, equally_long, known
 
 SCHEMA = "seepage.trust/1"
+
+LARGEST_SCORE = "max-score"  # the attack that the report is about
+SHOWN = ("standard", "laplace")  # the variants that it draws side by side
 
 Kind = Literal["same", "near", "far", "corrupted"]
 
@@ -76,6 +80,14 @@ class ReliabilityBins(Part):
     high: list[float]
     counts: list[int]
 
+    @model_validator(mode="after")
+    def _has_bins(self) -> Self:
+        bins = {name: getattr(self, name) for name in ("confidence", "accuracy", "low", "high", "counts")}
+        equally_long(**bins, bins=self.edges[1:])
+        if min(self.counts) < 0 or not sum(self.counts) or len(self.counts) > MOST_ROWS:
+            raise ValueError(f"expected at most {MOST_ROWS} counts of 0 or more, and one that is more")
+        return self
+
 
 class VariantResult(Part):
     """One way to train or answer, its calibration, and what the attacks make of it."""
@@ -90,7 +102,7 @@ class VariantResult(Part):
     overconfidence_error: Estimate
     negative_log_likelihood: Estimate
     reliability: ReliabilityBins
-    attacks: list[ThreatResult]
+    attacks: list[ThreatResult] = Field(max_length=MOST_ATTACKS)
 
     def attack(self, name: str) -> ThreatResult:
         for attack in self.attacks:
@@ -107,6 +119,13 @@ class Ray(Part):
     doublings: list[int] = Field(description="k; the scale is 2^k")
     called: list[Estimate] = Field(description="share for which some scale up to 2^k suffices")
     max_score: list[float] = Field(description="mean largest score at scale 2^k")
+
+    @model_validator(mode="after")
+    def _is_a_line(self) -> Self:
+        equally_long(doublings=self.doublings, called=self.called, max_score=self.max_score)
+        if self.doublings != list(range(len(self.doublings))) or len(self.doublings) > MOST_ROWS:
+            raise ValueError("expected doublings 0, 1, 2, ...")
+        return self
 
 
 class Finding(Part):
@@ -131,18 +150,35 @@ class TrustResult(Saved):
 
     schema_: str = Field(SCHEMA, alias="schema")
     headline: str
-    conclusions: list[Finding] = Field(description="sentences made from the numbers below")
-    limits: list[Finding]
+    conclusions: list[Finding] = Field(max_length=MOST_ROWS, description="sentences made from the numbers below")
+    limits: list[Finding] = Field(max_length=MOST_ROWS)
     prior: float = Field(description="share of members among those asked about that the predictive values assume")
-    parts: list[DataPart]
-    sets: list[NonmemberSet]
+    parts: list[DataPart] = Field(max_length=MOST_ROWS)
+    sets: list[NonmemberSet] = Field(min_length=1, max_length=MOST_ROWS)
     left_out: dict[str, str] = Field(description="sets that were not run, and why")
     generator: str
-    variants: list[VariantResult]
-    rays: list[Ray]
-    comparisons: list[Comparison]
+    variants: list[VariantResult] = Field(max_length=MOST_TARGETS)
+    rays: list[Ray] = Field(max_length=MOST_TARGETS)
+    comparisons: list[Comparison] = Field(max_length=MOST_ROWS)
     recipe: dict[str, object]
     provenance: Provenance
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        """The report reads the largest-score attack of every variant on every set, and two variants by name."""
+        sets = distinct("sets", (one.name for one in self.sets))
+        variants = distinct("variants", (one.name for one in self.variants))
+        known("variant", [*SHOWN, *(ray.variant for ray in self.rays)], variants)
+        known("set", ["same"], sets)
+        if len({len(ray.doublings) for ray in self.rays}) > 1:
+            raise ValueError("expected rays of one length")
+        if sum(len(attack.sets) for variant in self.variants for attack in variant.attacks) > 10 * MOST_ROWS:
+            raise ValueError(f"expected at most {10 * MOST_ROWS} sets of all attacks together")
+        for variant in self.variants:
+            known("attack", [LARGEST_SCORE], distinct("attacks", (attack.name for attack in variant.attacks)))
+            for attack in variant.attacks:
+                known("set", sets, distinct("sets", (one.set for one in attack.sets)))
+        return self
 
     def variant(self, name: str) -> VariantResult:
         for variant in self.variants:
@@ -151,4 +187,5 @@ class TrustResult(Saved):
         raise KeyError(name)
 
     def __str__(self) -> str:
-        return "\n".join([self.headline, *(f"- {found.about}: {found.sentence}" for found in self.conclusions)])
+        lines = [self.headline, *(f"- {found.about}: {found.sentence}" for found in self.conclusions)]
+        return "\n".join(map(one_line, lines))

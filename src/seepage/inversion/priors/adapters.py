@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +14,12 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seepage.data.cache import reading
 from seepage.data.weights import weights
-from seepage.errors import DataFileError, InputError, UnsafeFileError
+from seepage.errors import DataFileError, InputError
 from seepage.inversion.priors.base import Prior
 from seepage.inversion.randomness import normal
-from seepage.models.files import file_format
+from seepage.models.files import file_format, read_torch
 from seepage.models.generators.gan import LATENT, Generator
 
 SHARPNESS = 5.0  # of the classes that a code stands for: a draw is nearly always of one
@@ -115,7 +115,8 @@ class DCGANPrior(ModulePrior):
         """
         path = Path(path)
         content = _read_weights(path)
-        return cls(content.get("netG_state_dict", content), image_shape, name or f"DCGAN {path.name}")
+        with reading(path):
+            return cls(dict(content.get("netG_state_dict", content)), image_shape, name or f"DCGAN {path.name}")
 
 
 class SavedGANPrior(Prior):
@@ -174,13 +175,7 @@ def _read_weights(path: Path) -> dict[str, Any]:
         raise DataFileError(f"there is no file {path}")
     if file_format(path) != "torch-zip":
         raise DataFileError(f"{path} is no torch file of weights: expected one that torch.save wrote")
-    try:
-        with path.open("rb") as file:
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise UnsafeFileError(f"{path} holds more than weights, and would run code: it was not opened") from None
-    except (RuntimeError, ValueError, TypeError, LookupError, EOFError, OSError, MemoryError) as error:
-        raise DataFileError(f"{path} is not a sound torch file: {str(error).strip().partition(chr(10))[0]}") from None
+    content = read_torch(path)
     return content if isinstance(content, dict) else {}
 
 
@@ -190,7 +185,11 @@ def _dcgan(state: dict[str, Tensor]) -> nn.Module:
         for key, value in state.items()
         if (found := re.fullmatch(r"main\.(\d+)\.weight", key)) and getattr(value, "ndim", 0) == 4
     }
-    if sorted(places) != list(range(0, 3 * len(places), 3)) or not places:
+    if (
+        sorted(places) != list(range(0, 3 * len(places), 3))
+        or not places
+        or any(value.shape[2] != value.shape[3] for value in places.values())
+    ):
         raise InputError(
             "expected the weights of a DCGAN (main.0.weight, main.3.weight, ... of transposed convolutions), got "
             f"{', '.join(list(state)[:3]) or 'none'}"

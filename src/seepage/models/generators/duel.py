@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import operator
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -16,7 +17,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from seepage.data.cache import reading
 from seepage.errors import DataFileError, StorageError, TrainingError
+from seepage.models.files import read_safetensors
 from seepage.writing import make_folder, payload_digest, sweep, warn_damaged, whole_file
 
 AVERAGE = 0.999  # decay of the moving average of the generator's weights
@@ -110,17 +113,18 @@ class Duel(ABC):
                 f"{path.parent} holds the training of another generator (other data or target, seed, steps, batch "
                 "size or width): choose another folder, or delete this one to start again"
             )
-        for name, module in self.modules.items():
-            prefix = f"{name}."
-            module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-        for name, optimiser in self.optimisers.items():
-            state: dict[int, dict[str, Tensor]] = {}
-            for key, value in tensors.items():
-                if key.startswith(f"adam.{name}."):
-                    _, _, place, what = key.split(".")
-                    state.setdefault(int(place), {})[what] = value
-            optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
-        self.steps_done = about["steps_done"]
+        with reading(path):
+            for name, module in self.modules.items():
+                prefix = f"{name}."
+                module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+            for name, optimiser in self.optimisers.items():
+                state: dict[int, dict[str, Tensor]] = {}
+                for key, value in tensors.items():
+                    if key.startswith(f"adam.{name}."):
+                        _, _, place, what = key.split(".")
+                        state.setdefault(int(place), {})[what] = value
+                optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
+            self.steps_done = operator.index(about["steps_done"])
 
     def _described(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self.settings).items() if value is not None}
@@ -201,15 +205,31 @@ def read_tensors(path: Path, *, unchecked: bool = True) -> tuple[dict[str, Tenso
     Raises:
         DataFileError: the file is missing, damaged or no safetensors.
     """
-    try:
+    tensors = read_safetensors(path)
+    with reading(path, "safetensors"):
         with safetensors.safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
-        raise DataFileError(f"{path} cannot be read as safetensors: {error}") from None
-    wanted = about.pop("sha256", None) if isinstance(about, dict) else None
+        if not isinstance(about, dict):
+            raise ValueError(f"expected keys and values about it, got {type(about).__name__}")
+    wanted = about.pop("sha256", None)
     if wanted is None and unchecked:
         return tensors, about
     if wanted is None or wanted != _digest(about, tensors):
         raise DataFileError(f"{path} is damaged: it does not have the checksum of its content")
     return tensors, about
+
+
+def filled(path: Path, build: Callable[[], nn.Module], tensors: Mapping[str, Tensor]) -> nn.Module:
+    """The module that `build` makes with these weights in it; sizes that a file names are checked before they are paid.
+
+    Raises:
+        DataFileError: the weights are not those of this module.
+    """
+    with reading(path):
+        with torch.device("meta"):
+            shapes = {name: value.shape for name, value in build().state_dict().items()}
+        if shapes != {name: value.shape for name, value in tensors.items()}:
+            raise ValueError("its weights do not have the shapes that it says: save it again")
+        module = build()
+        module.load_state_dict(tensors)
+        return module

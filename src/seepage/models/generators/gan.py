@@ -18,8 +18,9 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from seepage.data import Pool
+from seepage.data.cache import reading
 from seepage.errors import DataFileError, InputError
-from seepage.models.generators.duel import CHECKPOINT_STEPS, Duel, follow, read_tensors, settled, write_tensors
+from seepage.models.generators.duel import CHECKPOINT_STEPS, Duel, filled, follow, read_tensors, settled, write_tensors
 from seepage.models.outputs import labels_from
 from seepage.models.plan import one_thread
 from seepage.randomness import Seed, generator
@@ -79,15 +80,13 @@ class Generator:
         Raises:
             DataFileError: the file is missing, corrupt or holds something else.
         """
-        tensors, about = read_tensors(Path(path))
+        path = Path(path)
+        tensors, about = read_tensors(path)
         if about.pop("schema", None) != SCHEMA:
             raise DataFileError(f"{path} is not a generator: expected a file that Generator.save wrote")
-        try:
-            network = Images(tuple(about["image_shape"]), about["n_classes"], about["width"])
-            network.load_state_dict(tensors)
-        except (KeyError, TypeError, RuntimeError, InputError) as error:
-            raise DataFileError(f"{path} is not a whole generator ({error}): save it again") from None
-        return cls(network)
+        with reading(path):
+            shape, n_classes, width = tuple(about["image_shape"]), about["n_classes"], about["width"]
+        return cls(filled(path, lambda: Images(shape, n_classes, width), tensors))
 
 
 def of_class(table: nn.Embedding, classes: Tensor) -> Tensor:

@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn import functional as F
 
+from seepage.data.cache import reading
 from seepage.errors import DataFileError, InputError
 from seepage.models.generators.columns import Columns, means, settle
-from seepage.models.generators.duel import read_tensors, write_tensors
+from seepage.models.generators.duel import filled, read_tensors, write_tensors
 from seepage.models.generators.vae_networks import Network
 from seepage.models.outputs import labels_from
 from seepage.models.plan import one_thread
@@ -185,18 +186,16 @@ class VAE:
         Raises:
             DataFileError: the file is missing, corrupt or holds something else.
         """
-        tensors, about = read_tensors(Path(path))
+        path = Path(path)
+        tensors, about = read_tensors(path)
         if about.get("schema") != SCHEMA:
             raise DataFileError(f"{path} is not a VAE: expected a file that VAE.save wrote")
-        try:
-            network = _network(about["network"])
-            network.load_state_dict(tensors)
+        network = filled(path, lambda: _network(about["network"]), tensors)
+        with reading(path):
             told = about["training"]
             privacy = None if told["privacy"] is None else TrainingPrivacy(**told["privacy"])
             training = Training(**{**told, "losses": tuple(told["losses"]), "privacy": privacy})
             return cls(network, about["dtype"], training)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise DataFileError(f"{path} is not a whole VAE ({error}): save it again") from None
 
     def _classes(self, labels: ArrayLike | None, n: int) -> Tensor:
         if (labels is None) != (self.n_classes is None):

@@ -166,3 +166,22 @@ def test_a_graph_in_float32_is_told_by_the_command_line(tmp_path):
     told = CliRunner().invoke(main, [str(argument) for argument in command])
     assert told.exit_code == 2
     assert "the column 'time'" in told.output
+
+
+def test_numbers_longer_than_float64_are_ids(tmp_path):
+    """Card numbers that differ in the last digit stay apart: as ids, as labels, never as numbers."""
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    cards = [4000_0000_0000_0000_000 + k for k in range(6)]
+    frame = pandas.DataFrame({"card": cards, "x": np.arange(6) / 10, "y": [0, 1] * 3})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    for make in (
+        lambda **how: seepage.Pool.from_frame(frame, **how),
+        lambda **how: seepage.Pool.from_file(tmp_path / "t.csv", **how),
+    ):
+        assert make(label="y", id="card").ids.tolist() == list(map(str, cards))
+        assert make(label="card").n_classes == 6
+    with pytest.raises(seepage.SeepageError, match=r"column 'card'.*looks like an id"):
+        seepage.Pool.from_frame(frame, label="y")
+    frame["card"] = frame["card"].astype(object)
+    with pytest.raises(seepage.SeepageError, match=r"column 'card'.*looks like an id"):
+        seepage.Pool.from_frame(frame, label="y")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier, SGDClassifier
+from sklearn.svm import SVC, LinearSVC
 from torch import nn
 from torch.nn import functional as F
 
@@ -593,3 +594,19 @@ def test_the_parts_that_metrics_need_are_free_of_torch():
 
     code = "import sys, seepage.models.access, seepage.models.outputs; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_scores_of_estimators_without_probabilities():
+    """A decision function is asked where logits are declared; labels are never read as scores."""
+    inputs, labels = records()
+    two = (labels > 0).astype(int)
+    for y, n_classes in ((two, 2), (labels, 3)):
+        for estimator in (LinearSVC(), SVC(), RidgeClassifier(), SGDClassifier(), LogisticRegression()):
+            scores = estimator.fit(inputs, y).decision_function(inputs)
+            scores = np.c_[np.zeros(len(scores)), scores] if n_classes == 2 else scores
+            np.testing.assert_array_equal(TargetModel.wrap(estimator, outputs="logits").logits(inputs), scores)
+    assert TargetModel.wrap(LinearSVC().fit(inputs, labels)).access == Access.LABEL
+    with pytest.raises(InputError, match="pass outputs='logits'"):
+        TargetModel.wrap(LinearSVC().fit(inputs, labels), outputs="probabilities")
+    unseen = TargetModel.wrap(LinearSVC().fit(inputs, two), outputs="logits", n_classes=4).logits(inputs)
+    assert (unseen[:, 2:].max(axis=1) < unseen[:, :2].max(axis=1) - 100).all()

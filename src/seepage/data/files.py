@@ -226,7 +226,7 @@ def _csv_columns(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
         if first is None:
             raise ValueError("expected a header and at least one row")
         matrix = _matrix(path, first)
-        if matrix is not None and matrix.shape[1] == len(header):
+        if matrix is not None and matrix.shape[1] == len(header) and not (np.abs(matrix) >= 2**53).any():
             return {name: _whole(column) for name, column in zip(header, matrix.T, strict=True)}
         cells: list[list[str]] = [[] for _ in header]
         for row in itertools.chain([first], rows):
@@ -259,9 +259,18 @@ def _typed(cells: list[str]) -> np.ndarray:
     values: Any = [None if cell in MISSING_CELLS else cell for cell in cells]
     try:
         numbers = [value if value is None else float(value) for value in values]
+        is_text = any(_is_long(cell) for cell in values if cell is not None)
     except ValueError:
+        is_text = True
+    if is_text:
         return np.array(values, dtype=object if None in values else str)
     return np.array(numbers, dtype=object) if None in numbers else _whole(np.array(numbers))
+
+
+def _is_long(cell: str) -> bool:
+    """Whether it is a whole number of more digits than float64 holds: an account, a card, a hash, not a quantity."""
+    digits = cell.lstrip("+-")
+    return len(digits) > 15 and digits.isdecimal() and int(float(digits)) != int(digits)
 
 
 def _whole(numbers: np.ndarray) -> np.ndarray:

@@ -125,7 +125,14 @@ def _numbers(name: str, values: np.ndarray) -> np.ndarray | None:
             f"column '{name}' has {missing.sum()} missing of {len(values)} numbers: fill them, leave those rows "
             f"out, or name it in categorical=, where missing is a category of its own"
         )
-    return values.astype(np.float64)
+    numbers = values.astype(np.float64)
+    # As objects: NumPy compares a whole number with a float as floats.
+    if values.dtype.kind in "iuO" and (np.abs(numbers) >= 2**53).any() and (values.astype(object) != numbers).any():
+        raise InputError(
+            f"column '{name}' holds whole numbers beyond 2^53, which float64 cannot hold: it looks like an id; name it "
+            "in id=, group= or categorical=, or leave it out"
+        )
+    return numbers
 
 
 def _one_hot(name: str, values: np.ndarray) -> np.ndarray:

@@ -20,7 +20,10 @@ from jaxtyping import Int64
 from seepage.data.labels import are_codes, is_number, key
 from seepage.errors import InputError
 from seepage.models.access import Access
+from seepage.models.outputs import SMALLEST_PROBABILITY
 from seepage.models.sandbox import Sandbox
+
+LOG_OF_ZERO = float(np.log(SMALLEST_PROBABILITY))  # how far below the others a class is that a model never saw
 
 
 class Adapter(ABC):
@@ -76,18 +79,19 @@ class Adapter(ABC):
 
 
 class Estimator(Adapter):
-    """Anything with scikit-learn's `predict_proba`, which includes the scikit-learn classes of the booster libraries.
+    """Anything with scikit-learn's `predict_proba`, which includes the scikit-learn classes of the booster libraries;
+    declared to return logits, it is asked for its `decision_function`, where it has one.
 
     Column j of its answer is the class `classes_[j]`. Whole numbers from 0 say which column of ours that is, and one
     that the model never saw gets the probability zero; classes of other kinds keep the order of `classes_`.
     """
 
     kind = "estimator"
-    outputs = "probabilities"
 
-    def __init__(self, model: Any, n_classes: int | None):
-        self.name = type(model).__name__
-        self._model = model
+    def __init__(self, model: Any, n_classes: int | None, outputs: str = "probabilities"):
+        self.name, self.outputs = type(model).__name__, outputs
+        scores = getattr(model, "decision_function", None) if outputs == "logits" else None
+        self._ask = scores if callable(scores) else model.predict_proba
         self._columns: np.ndarray | None = None
         self.classes = _class_names(model, self.name)
         if self.classes is None:
@@ -108,15 +112,18 @@ class Estimator(Adapter):
         with warnings.catch_warnings():
             # Fitted on a data frame: the columns are the same ones, only their names are gone.
             warnings.filterwarnings("ignore", message="X does not have valid feature names")
-            answer = self._model.predict_proba(_rows(batch))
+            answer = self._ask(_rows(batch))
         if self._columns is None:
             return answer
         answer = np.asarray(answer, dtype=np.float64)
+        if answer.ndim == 1 and len(self._columns) == 2 and self.outputs == "logits":
+            answer = np.stack([np.zeros(len(answer)), answer], axis=1)
         if answer.ndim != 2 or answer.shape[1] != len(self._columns):
             raise InputError(f"{self.name} has {len(self._columns)} classes but answered with the shape {answer.shape}")
         if self.n_classes == len(self._columns) and (self._columns == np.arange(self.n_classes)).all():
             return answer
-        filled = np.zeros((len(answer), self.n_classes))
+        unseen = 0.0 if self.outputs == "probabilities" else answer.max(axis=1, keepdims=True) + LOG_OF_ZERO
+        filled = np.full((len(answer), self.n_classes), unseen)
         filled[:, self._columns] = answer
         return filled
 

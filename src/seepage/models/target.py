@@ -349,8 +349,13 @@ def _adapt(loaded: LoadedModel, outputs: str | None, n_classes: int | None, devi
             return LightGBM(model) if library == "lightgbm" else XGBoost(model)
         return Sandboxed(model, "lightgbm", "logits")
     # scikit-learn hides the methods that an estimator lacks behind descriptors: only asking for them tells.
-    if callable(getattr(model, "predict_proba", None)) and outputs in (None, "probabilities"):
+    has = {name: callable(getattr(model, name, None)) for name in ("predict_proba", "decision_function")}
+    if has["predict_proba"] and outputs in (None, "probabilities"):
         return Estimator(model, n_classes)
+    if any(has.values()) and outputs == "logits":
+        return Estimator(model, n_classes, outputs)
+    if outputs == "probabilities" and has["decision_function"]:
+        raise InputError(f"{type(model).__name__} has no predict_proba: {say('logits')}, or fit it with probabilities")
     if callable(getattr(model, "predict", None)):
         return Predictor(model, outputs or "labels")
     if not callable(model):

@@ -85,7 +85,10 @@ def packed_arrays(folder):
     import seepage
 
     path = folder / "bomb.npz"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("inputs.npy", "w") as file:
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("inputs.npy", "w", force_zip64=True) as file,
+    ):
         header = {"descr": "<f4", "fortran_order": False, "shape": (750_000, 1000)}
         np.lib.format.write_array_header_1_0(file, header)
         for _ in range(3000):

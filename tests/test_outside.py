@@ -271,3 +271,13 @@ def test_options_of_an_audit_that_contradict_each_other_are_refused(name):
     )
     with pytest.raises(InputError, match=name):
         seepage.audit(**contradictions(POOL, membership)[name])
+
+
+def test_options_of_other_verbs_that_contradict_each_other_are_refused(tmp_path):
+    given = {"recipe": Recipe(seepage.MLP), "defences": [Choice("hamp")], "out": tmp_path}
+    with pytest.raises(InputError, match="every_model= makes each model a target: leave targets=3"):
+        compare(POOL, **given, targets=3)
+    with pytest.raises(InputError, match=r"tolerance=0\.2 is beside a floor="):
+        compare(POOL, **given, tolerance=0.2)
+    with pytest.raises(InputError, match=r"max_norm=3\.0 is of DP-SGD"):
+        seepage.synthesise(POOL, epsilon=1.0, max_norm=3.0)

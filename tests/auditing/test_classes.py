@@ -62,6 +62,13 @@ def test_an_estimator_and_its_labels_are_matched_by_value(labels, form, names):
     assert [part.name for part in result.classes] == names
 
 
+@pytest.mark.parametrize("name", [0, 5, "only"])
+def test_a_model_of_a_single_class_is_audited_too(name):
+    labels = np.array([name] * N)
+    result = of(labels, attacks=["correctness"])
+    assert result.target.accuracy_nonmembers.value == 1.0
+
+
 def test_bools_are_zero_and_one():
     once, again = of(Y > 0), of(Y > 0, lambda part: part.astype(int))
     assert once.attacks[0].auc.value == again.attacks[0].auc.value

@@ -83,7 +83,8 @@ def named_alike(target: TargetModel, pool: Pool, by_position: bool) -> tuple[Tar
         present = np.unique(pool.labels)
         largest, n_different = max(int(numbers.max()), pool.n_classes - 1), len(np.union1d(numbers, present))
         if numbers.min() >= 0 and np.isin(numbers, present).any() and not are_codes(largest, n_different):
-            return target.numbered(numbers, largest + 1), _with(pool, pool.labels, None, largest + 1)
+            n_classes = max(2, largest + 1)
+            return target.numbered(numbers, n_classes), _with(pool, pool.labels, None, n_classes)
         names = [str(label) for label in present.tolist()]
     else:
         names = list(pool.classes)

@@ -30,6 +30,8 @@ from seepage.report.result import Provenance
 from seepage.report.saved import check_room
 from seepage.writing import make_folder, sweep
 
+TOLERANCE = 0.01
+
 
 def compare(
     pool: Pool,
@@ -47,7 +49,7 @@ def compare(
     validation: float | int = 0.1,
     population: float | int = 0.2,
     floor: float | None = None,
-    tolerance: float = 0.01,
+    tolerance: float = TOLERANCE,
     canaries: tuple[str, int] | None = None,
     rate: float | None = None,
     settings: Settings | None = None,
@@ -105,6 +107,10 @@ def compare(
     check_kinds("compare", pool=(pool, Pool), settings=(settings, Settings | None), out=(out, str | os.PathLike))
     settings, out = settings or Settings(), Path(out)
     is_recipe(recipe, "compare")
+    if every_model and targets != 1:
+        raise InputError(f"compare: every_model= makes each model a target: leave targets={targets} or it out")
+    if floor is None and tolerance != TOLERANCE:
+        raise InputError(f"compare: tolerance={tolerance} is beside a floor=: give that too, or leave it out")
     seeds, asked = _checked(pool, seeds, floor, tolerance), resolve_attacks(attacks)
     rows = entries(defences, recipe, references, search=floor is not None)
     check_room(defences=len(rows), rows=len(rows) * len(seeds))

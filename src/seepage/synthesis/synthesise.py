@@ -24,6 +24,7 @@ from seepage.synthesis.labels import WAYS, randomised_response
 from seepage.synthesis.mechanism import check_epsilon, clipped, latent_noise
 
 FEWEST_OF_A_CLASS = 10
+MAX_NORM = 1.0  # of DP-SGD
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ def synthesise(
     epochs: int | None = None,
     batch_size: int = 64,
     noise_multiplier: float | None = None,
-    max_norm: float = 1.0,
+    max_norm: float = MAX_NORM,
     draw: bool = True,
     report: Callable[[float], None] = lambda fraction: None,
     rng: Seed | None = None,
@@ -103,7 +104,7 @@ def synthesise(
         here are ours. Deviations: the encoder's mean, no draw from q(z | x), is what gets the noise.
     """
     check_kinds("synthesise", pool=(pool, Pool), public=(public, Pool | None))
-    _check(pool, epsilon, clip, labels, label_epsilon, releases, public, noise_multiplier)
+    _check(pool, epsilon, clip, labels, label_epsilon, releases, public, noise_multiplier, max_norm)
     if isinstance(rng, np.random.Generator):
         entropy = [int(word) for word in rng.integers(2**32, size=4)]
     else:
@@ -210,7 +211,7 @@ def _labels(
     return np.concatenate([randomised_response(pool.labels, pool.n_classes, epsilon, rng) for _ in range(releases)])
 
 
-def _check(pool, epsilon, clip, labels, label_epsilon, releases, public, noise_multiplier) -> None:
+def _check(pool, epsilon, clip, labels, label_epsilon, releases, public, noise_multiplier, max_norm) -> None:
     check_epsilon(epsilon)
     if labels not in WAYS:
         raise unknown_name("way with labels", labels, WAYS)
@@ -224,6 +225,8 @@ def _check(pool, epsilon, clip, labels, label_epsilon, releases, public, noise_m
         raise InputError(f"synthesise: clip must be a positive number or None, got {clip!r}")
     if not isinstance(releases, int) or releases < 1:
         raise InputError(f"synthesise: releases must be a positive whole number, got {releases!r}")
+    if noise_multiplier is None and max_norm != MAX_NORM:
+        raise InputError(f"synthesise: max_norm={max_norm} is of DP-SGD: give noise_multiplier= too, or leave it out")
     if public is None:
         return
     if noise_multiplier is not None:

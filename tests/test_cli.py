@@ -353,7 +353,10 @@ REFUSED = {
         "answer",
     ),
     "a missing model": (("audit", "--model", "gone.safetensors", *LISTS), "no model file gone.safetensors"),
-    "a corrupt model": (("audit", "--model", "broken.safetensors", "--architecture", "mlp", *LISTS), "not a sound"),
+    "a corrupt model": (
+        ("audit", "--model", "broken.safetensors", "--architecture", "mlp", *LISTS),
+        "not a usable safetensors file",
+    ),
     "weights without an architecture": (("audit", "--model", "model.safetensors", *LISTS), "pass the architecture"),
     "another architecture": (
         ("audit", "--model", "model.safetensors", "--architecture", "mpl", *LISTS),
@@ -370,9 +373,9 @@ REFUSED = {
     "an architecture that does not suit": (("audit", "--data", "pool.npz", "--architecture", "cnn"), "expects images"),
     "no epochs": (("audit", "--data", "pool.npz", "--epochs", "0"), "recipe.epochs"),
     "a missing result": (("report", "gone"), "no result at gone"),
-    "a corrupt result": (("report", "broken.json"), "is not a seepage.audit/2 result"),
+    "a corrupt result": (("report", "broken.json"), "no result .* cannot be read as JSON"),
     "a result that lacks everything": (("report", "other.json"), "is not a seepage.audit/2 result: verdict"),
-    "a binary result": (("report", "in.npz"), "is not a seepage.audit/2 result"),
+    "a binary result": (("report", "in.npz"), "no result .* cannot be read as JSON"),
     "a folder that was never a run": (("status", "gone"), "no run in gone"),
     "a folder that is a file": (("audit", "--outputs", "probs.npz", "--out", "in.npz/out"), "cannot write to"),
     "an example in no folder": (("init", "--out", "gone/audit.yaml"), "cannot write"),

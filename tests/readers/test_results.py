@@ -8,6 +8,7 @@ import pytest
 
 from seepage.attacks import RMIA, resolve_attacks
 from seepage.auditing import Settings, tables
+from seepage.auditing.findings import _histogram
 from seepage.errors import MOST_CHARACTERS, DataFileError, InputError
 from seepage.report.comparison_result import ComparisonResult
 from seepage.report.inversion_result import InversionResult
@@ -185,3 +186,13 @@ def test_more_than_a_result_has_room_for_is_refused_before_the_audit(settings):
 def test_more_attacks_than_a_result_has_room_for_are_refused_before_the_audit():
     with pytest.raises(InputError, match="room for 200 attacks, got 201"):
         resolve_attacks([RMIA(gamma=1 + k / 1000) for k in range(201)])
+
+
+def test_scores_without_bounds_are_written_as_numbers_that_are_read(tmp_path):
+    scores = np.array([-np.inf, -1e308, 0.0, 1.0, 2.0, 1e308, np.inf])
+    made = _histogram(scores, np.arange(7) % 2 == 0)
+    whole = leak(n=120)
+    changed = whole.model_copy(update={"attacks": [whole.attacks[0].model_copy(update={"histogram": made})]})
+    changed = changed.model_copy(update={"lower_bound": None, "ensemble": None})
+    assert load_result(changed.save(tmp_path / "result.json")).attacks[0].histogram == made
+    assert sum(made.members) + sum(made.nonmembers) == 7

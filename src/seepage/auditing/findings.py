@@ -16,6 +16,7 @@ from seepage.auditing.evidence import Evidence
 from seepage.auditing.kept import Done, Kept
 from seepage.auditing.settings import Settings
 from seepage.report import result as report
+from seepage.report.saved import LARGEST
 from seepage.signals.progress import Steps
 from seepage.signals.store import digest
 from seepage.signals.view import View
@@ -233,7 +234,7 @@ def _roc(scores, members, level: dict) -> report.RocCurve:
 
 
 def _histogram(scores: np.ndarray, members: np.ndarray) -> report.Histogram | None:
-    finite = scores[np.isfinite(scores)]
+    finite = scores[np.abs(scores) <= LARGEST]
     if finite.size == 0 or finite.min() == finite.max():
         return None
     low, high = np.quantile(finite, [0.02, 0.98])

@@ -16,7 +16,7 @@ from seepage.auditing.findings import Scored, estimate
 from seepage.auditing.settings import Settings
 from seepage.metrics.calibration import expected_calibration_error, negative_log_likelihood, reliability
 from seepage.report import result as report
-from seepage.report.saved import MOST_ROWS
+from seepage.report.saved import LARGEST, MOST_ROWS
 from seepage.signals.store import digest
 
 MOST_VALUES = 1_000_000  # of all records that are shown
@@ -77,7 +77,7 @@ def exposed(scored: Scored, evidence: Evidence, settings: Settings) -> list[repo
                 id=str(names[row]),
                 label=classes[evidence.labels[row]],
                 group=None if pool is None or pool.groups is None else str(pool.groups[row]),
-                score=float(np.nan_to_num(mean_score[place])),
+                score=float(np.clip(np.nan_to_num(mean_score[place]), -LARGEST, LARGEST)),  # a file has no infinity
                 p_value=float(combined[place]),
                 q_value=float(q_values[place]),
                 rank_average=float(together["rank_average"][records[place]]),

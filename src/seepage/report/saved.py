@@ -145,9 +145,7 @@ def read_values(path: str | os.PathLike, written_by: str) -> tuple[Path, dict[st
     except RecursionError:
         raise DataFileError(f"{path} is nested too deeply: it is no result that '{written_by}' wrote") from None
     except (OSError, ValueError) as error:
-        raise DataFileError(
-            f"{path} is no result that '{written_by}' wrote, it cannot be read as JSON: {error}"
-        ) from None
+        raise DataFileError(f"{path} is no result that '{written_by}' wrote, cannot be read as JSON: {error}") from None
     if not isinstance(values, dict):
         raise DataFileError(f"{path} holds a {type(values).__name__}, expected a result that '{written_by}' wrote")
     return path, values

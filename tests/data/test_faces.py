@@ -186,7 +186,7 @@ def test_a_picture_with_a_comment_and_broken_ones(tmp_path):
         write(tmp_path / "b.pgm", content)
         with pytest.raises(DataFileError, match=words):
             grey.read_pgm(tmp_path / "b.pgm")
-    with pytest.raises(DataFileError, match="cannot be read"):
+    with pytest.raises(DataFileError, match="there is no file"):
         grey.read_pgm(tmp_path / "none.pgm")
 
 

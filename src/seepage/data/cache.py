@@ -217,6 +217,8 @@ def reading(path: str | os.PathLike, kind: str | None = None) -> Iterator[None]:
         yield
     except SeepageError:
         raise
+    except FileNotFoundError:
+        raise DataFileError(f"there is no file {path}") from None
     except Exception as error:
         fault = f"is not a usable {kind} file" if kind else "cannot be read"
         raise DataFileError(f"{path} {fault}: {_reason(error)}") from None
@@ -224,7 +226,8 @@ def reading(path: str | os.PathLike, kind: str | None = None) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     """An error of another library in one sentence."""
-    text = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    said = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    text = said.splitlines()[0].rstrip(".")
     if "allow_pickle" in text or "Python objects" in text:
         return "it holds Python objects, which could run code when opened; save plain arrays instead"
     if isinstance(error, MemoryError):

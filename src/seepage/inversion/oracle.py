@@ -69,7 +69,7 @@ class Oracle:
         if self._module is not None:
             return self._as_logits(self._module(images)).log_softmax(1)
         answers = torch.from_numpy(self._target.logits(images.detach().cpu().numpy()))
-        return answers.log_softmax(1).to(self.device)
+        return answers.log_softmax(1).float().to(self.device)
 
     @torch.no_grad()
     def labels(self, images: Float32[Tensor, "images ..."]) -> Int64[Tensor, " images"]:

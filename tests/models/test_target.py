@@ -610,3 +610,16 @@ def test_scores_of_estimators_without_probabilities():
         TargetModel.wrap(LinearSVC().fit(inputs, labels), outputs="probabilities")
     unseen = TargetModel.wrap(LinearSVC().fit(inputs, two), outputs="logits", n_classes=4).logits(inputs)
     assert (unseen[:, 2:].max(axis=1) < unseen[:, :2].max(axis=1) - 100).all()
+
+
+def test_a_model_that_writes_into_its_inputs_changes_nobody_elses():
+    inputs, _ = records()
+    before = inputs.copy()
+
+    def model(batch):
+        batch *= 2
+        return batch[:, :3]
+
+    target = TargetModel.wrap(model, outputs="logits")
+    np.testing.assert_array_equal(target.logits(inputs), target.logits(inputs))
+    np.testing.assert_array_equal(inputs, before)

@@ -288,7 +288,7 @@ with access='probabilities' if the attacker you have in mind would have it
         checked = []
         with self._adapter.asked():
             for start in range(0, len(inputs), self._batch_size):
-                batch = np.asarray(inputs[start : start + self._batch_size])
+                batch = np.array(inputs[start : start + self._batch_size])  # a copy: some models write into it
                 checked.append(check(self._call(answer or self._adapter.answer, batch), len(batch), start))
         return checked
 

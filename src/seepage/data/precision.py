@@ -1,22 +1,23 @@
 """What float32 cannot hold: tensors are float32, and records come in float64.
 
 Rounding alone is no harm: a network that was trained on float32 is asked what it was trained on. Harm is done where
-distinct values become the same (seconds since 1970 are 128 apart in float32, account numbers beyond 16,777,216 two),
-or where a value overflows.
+what was given is no longer there: a whole number becomes another one (an account number beyond 16,777,216, seconds
+since 1970), the values of a column stand closer together than float32's steps, distinct records become the same, or a
+value overflows. How many records there are plays no part.
 """
 
+import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 
 from seepage.errors import InputError
 
-# A column is looked at where float32 has fewer steps over its range than so many per record: with more, values that
-# fall together are few.
-STEPS_PER_RECORD = 50
-COARSE = 2**20  # fewer steps over the whole range than this are too few for a measured quantity
-MERGED = 0.01  # share of a column's distinct values that may fall together
-DECIMALS = 6  # values with at most so many digits after the point are written down, not measured
+LEAST_STEPS = 1000  # of float32 over the densest half of a column's values; a measured quantity needs no more
+LARGEST_WHOLE = 2.0**53  # beyond it every float is a whole number, which says nothing
+NOISE = 1e-11  # numbers that differ relatively by less were the same before a sum was taken in another order
+TWINS = 0.01  # share of records that may become the same as another: in one column or two some do by chance
 
 
 def check_float32(inputs: np.ndarray, columns: Sequence[tuple[str, str | None]] | None = None, *, taker: str) -> None:
@@ -28,43 +29,63 @@ def check_float32(inputs: np.ndarray, columns: Sequence[tuple[str, str | None]] 
         taker: who takes float32, for the message.
 
     Raises:
-        InputError: a value is beyond float32, distinct values of a column fall together, or distinct records do. It
-            names the column and what to do.
+        InputError: a value is beyond float32; a column of whole numbers has some that float32 does not; the values of
+            another are closer together than its steps; or more than one record in a hundred becomes the same as a distinct one.
+            It names the column and what to do.
     """
     if inputs.dtype != np.float64:
         return
     flat = inputs.reshape(len(inputs), -1)
-    low, high = flat.min(axis=0), flat.max(axis=0)
-    largest = np.maximum(np.abs(low), np.abs(high))
     way_out = (
         "subtract its smallest value or divide it (Pool.from_frame and files: standardise=True), give a model that "
         "takes float64 (a torch module: model.double()), or, if the model was trained on rounded values, round them "
         "yourself: inputs.astype(np.float32)"
     )
+    largest = np.maximum(np.abs(flat.min(axis=0)), np.abs(flat.max(axis=0)))
     if (largest > np.finfo(np.float32).max).any():
         column = int(largest.argmax())
         raise InputError(
             f"{taker} takes float32, and {_name(column, inputs, columns)} holds {largest[column]:.6g}, which is beyond "
             f"it: {way_out}"
         )
-    steps = (high - low) / np.spacing(largest.astype(np.float32)).astype(np.float64)
-    for column in np.flatnonzero((steps > 0) & (steps < STEPS_PER_RECORD * len(flat))):
-        values = np.unique(flat[:, column])
-        left = len(np.unique(values.astype(np.float32)))
-        written = np.array_equal(values, values.round(DECIMALS))
-        if len(values) - left > MERGED * len(values) and (written or steps[column] < COARSE):
-            example = _merged(values)
+    narrow = flat.astype(np.float32)
+    for column in range(flat.shape[1]):
+        if lost := _lost(flat[:, column], narrow[:, column]):
             raise InputError(
-                f"{taker} takes float32, which cannot hold {_name(column, inputs, columns)}: {len(values)} distinct "
-                f"values become {left} ({example[0]:.17g} and {example[1]:.17g} the same): {way_out}"
+                f"{taker} takes float32, which cannot hold {_name(column, inputs, columns)}: {lost}: {way_out}"
             )
-    if (pair := _twins(flat)) is not None:
-        column = int((flat[pair[0]] != flat[pair[1]]).argmax())
-        values = flat[list(pair), column]
+    twins = _twins(flat, narrow)
+    if len(twins) > TWINS * len(flat):
+        first, second = twins[0]
+        column = int((flat[first] != flat[second]).argmax())
         raise InputError(
-            f"{taker} takes float32, in which the distinct records {pair[0]} and {pair[1]} become the same "
-            f"({_name(column, inputs, columns)} holds {values[0]:.17g} and {values[1]:.17g}): {way_out}"
+            f"{taker} takes float32, in which the distinct records {first} and {second} become the same, and "
+            f"{len(twins)} in all ({_name(column, inputs, columns)} holds {flat[first, column]:.17g} and "
+            f"{flat[second, column]:.17g}): {way_out}"
         )
+
+
+def _lost(wide: np.ndarray, narrow: np.ndarray) -> str | None:
+    """What of a column float32 does not hold, in words; None where it is rounding alone."""
+    changed = wide != narrow
+    if not changed.any():
+        return None
+    if np.abs(wide).max() < LARGEST_WHOLE and (wide == np.round(wide)).all():
+        row = int(changed.argmax())
+        return f"the whole number {wide[row]:.0f} becomes {narrow[row]:.0f}"
+    values = np.unique(wide)  # a code for a missing value counts once, however often it stands there
+    half = (len(values) + 1) // 2
+    widths = values[half - 1 :] - values[: len(values) - half + 1]
+    start = int(widths.argmin())
+    dense = values[start : start + half]
+    steps = widths[start] / np.spacing(np.float32(np.abs(dense[[0, -1]]).max()))
+    merged = np.flatnonzero(np.diff(dense.astype(np.float32)) == 0)
+    if steps >= LEAST_STEPS or not merged.size or not (np.diff(dense)[merged] > NOISE * np.abs(dense[merged])).any():
+        return None
+    return (
+        f"half of its distinct values lie between {dense[0]:.17g} and {dense[-1]:.17g}, which float32 divides into "
+        f"{max(1, round(steps))} steps"
+    )
 
 
 def _name(column: int, inputs: np.ndarray, columns: Sequence[tuple[str, str | None]] | None) -> str:
@@ -73,19 +94,18 @@ def _name(column: int, inputs: np.ndarray, columns: Sequence[tuple[str, str | No
     return f"column {column}" if inputs.ndim == 2 else f"the value at {np.unravel_index(column, inputs.shape[1:])}"
 
 
-def _merged(values: np.ndarray) -> tuple[float, float]:
-    """Two neighbours of sorted distinct values that are one in float32."""
-    at = int((np.diff(values.astype(np.float32)) == 0).argmax())
-    return float(values[at]), float(values[at + 1])
-
-
-def _twins(flat: np.ndarray) -> tuple[int, int] | None:
-    """Two records that differ and are the same in float32."""
-    narrow = np.ascontiguousarray(flat.astype(np.float32)) + np.float32(0)  # -0 + 0 = 0
-    order = np.lexsort(narrow.T[:: max(1, narrow.shape[1] // 8)][:8])  # records that are the same are neighbours
-    same = (narrow[order[1:]] == narrow[order[:-1]]).all(axis=1)
-    for place in np.flatnonzero(same):
-        first, second = int(order[place]), int(order[place + 1])
-        if (flat[first] != flat[second]).any():
-            return min(first, second), max(first, second)
-    return None
+def _twins(wide: np.ndarray, narrow: np.ndarray) -> list[tuple[int, int]]:
+    """Records that become the same as an earlier one, from which they differ by more than the noise of a sum."""
+    narrow = np.ascontiguousarray(narrow) + np.float32(0)  # -0 + 0 = 0
+    earlier, twins = defaultdict(list), []
+    for row, values in enumerate(narrow):
+        digest = hashlib.blake2b(values, digest_size=16).digest()
+        others = earlier[digest]
+        if others:
+            apart = np.abs(wide[others] - wide[row]) > NOISE * np.abs(wide[row])
+            if apart.any(axis=1).all():  # from each of those, so it is one record fewer
+                twins.append((others[0], row))
+            else:
+                continue
+        others.append(row)
+    return twins

@@ -1,8 +1,9 @@
 """Scalar signals of answers that are probabilities: what was given counts, not what the other classes say about it.
 
-Logits tell p_y through all classes, p_y = exp(l_y) / sum_j exp(l_j). Who answers probabilities has told p_y itself,
-so two records with the same p_y get the same score, whatever the rest of the row is and to whatever it sums. The
-functions take the logarithms of the answers (a zero as 1e-45) and return float64, as those of `functions` do:
+Logits tell p_y through all classes, p_y = exp(l_y) / sum_j exp(l_j). Who answers probabilities has told p_y itself, so
+two records with the same p_y get the same loss, confidence and scaled logit, whatever the rest of the row is and to
+whatever it sums. The functions take the logarithms of the answers (a zero as 1e-45) and return float64, as those of
+`functions` do:
 
     loss              -log p_y
     confidence        p_y
@@ -12,8 +13,9 @@ functions take the logarithms of the answers (a zero as 1e-45) and return float6
 
 The other signals of `SIGNALS` (hinge, correct, taylor-softmax) compare classes and need no form of their own.
 
-Where p_y has run into 1, so that 1 - p_y is nothing but rounding, and the other classes sum to as little, their sum is
-1 - p_y: as in the LiRA code, and as the softmax of a sure network in float32 needs it.
+One exception: where p_y has run into 1, so that 1 - p_y is nothing but rounding, the scaled logit takes the sum of the
+other classes for it, as the LiRA code does everywhere. In half precision, or with few digits, all sure answers would be
+one answer otherwise. Loss and confidence have no such way out: there they are one.
 """
 
 from collections.abc import Callable
@@ -37,7 +39,7 @@ def _log_odds(log_p: np.ndarray, classes: np.ndarray) -> np.ndarray:
         others[classes[sure], np.arange(sure.size)] = 0.0
         others[others < 2 * LEAST] = 0.0  # a zero that was read as the least probability
         rest = others.sum(axis=0)
-        missing[sure] = np.where(rest <= ROUNDING, rest, missing[sure])
+        missing[sure] = np.where(rest > 0, rest, missing[sure])
     return log_p_c - np.log(np.maximum(missing, LEAST))
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
+from scipy.stats import rankdata
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.feature_extraction.text import HashingVectorizer
@@ -102,11 +103,7 @@ def difference(
 def _features(
     records: np.ndarray | Sequence[str], seen: Traits, rng: np.random.Generator
 ) -> Float64[np.ndarray, "records features"]:
-    """Values (or their principal components and what these leave over), and traits.
-
-    Each column is centred and brought to -1 to 1: trees look at float32, which holds neither a time in seconds nor
-    values beyond 1e38.
-    """
+    """Values (or their principal components and what these leave over), and traits; each column from -1 to 1."""
     seed = int(rng.integers(2**31))
     if isinstance(records[0], str):
         words = HashingVectorizer(n_features=1 << 14, alternate_sign=False).transform(records)
@@ -120,7 +117,6 @@ def _features(
             parts = [reduce.fit_transform(flat)]
             parts.append(np.log1p(((flat - reduce.inverse_transform(parts[0])) ** 2).sum(axis=1, keepdims=True)))
     features = np.hstack([*parts, seen.values]).astype(np.float64)
-    features -= features.mean(axis=0)
     largest = np.abs(features).max(axis=0)
     return features / np.where(largest > 0, largest, 1)
 
@@ -133,7 +129,9 @@ def _classifiers(
     linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200))
     classes, counts = np.unique(labels, return_counts=True)
     common = classes[np.argsort(-counts, kind="stable")[:MOST_CLASSES]]
-    with_labels = np.hstack([features, labels[:, None] == common])
+    # Trees see ranks: they compute on float32, in which one far value, or a time in seconds, hides all the others.
+    ranks = rankdata(features, axis=0) / len(features)
+    on_values, on_ranks = (np.hstack([numbers, labels[:, None] == common]) for numbers in (features, ranks))
     first = random_half(members, rng)
     found = []
 
@@ -146,16 +144,18 @@ def _classifiers(
 
     for half in (first, ~first):
         others = members[~half]
-        for by, model in (("a linear classifier", linear), ("a classifier of trees", trees)):
-            model.fit(with_labels[half], members[half])
-            judge(by, model.predict_proba(with_labels[~half])[:, 1], others)
+        for by, model, seen in (
+            ("a linear classifier", linear, on_values), ("a classifier of trees", trees, on_ranks)
+        ):  # fmt: skip
+            model.fit(seen[half], members[half])
+            judge(by, model.predict_proba(seen[~half])[:, 1], others)
         known = np.isin(labels, common)
         if len(common) > 1 and len(np.unique(labels[half & known])) > 1:
             with warnings.catch_warnings():  # labels are classes here, however many there are
                 warnings.filterwarnings("ignore", message="The number of unique classes")
-                fitted = trees.fit(features[half & known], labels[half & known])
+                fitted = trees.fit(ranks[half & known], labels[half & known])
             place = np.searchsorted(fitted.classes_, labels[~half]).clip(max=len(fitted.classes_) - 1)
-            fit = fitted.predict_proba(features[~half])[np.arange(len(others)), place]
+            fit = fitted.predict_proba(ranks[~half])[np.arange(len(others)), place]
             unseen = fitted.classes_[place] != labels[~half]
             judge("how well the labels fit the records", np.where(unseen, 0.0, fit), others)
     return found

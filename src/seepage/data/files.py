@@ -382,9 +382,9 @@ def _parquet_columns(path: Path, max_bytes: int, named: Collection[str]) -> dict
         _check_size(path, sum(metadata.row_group(k).total_byte_size for k in groups), max_bytes)
         _check_size(path, 8 * metadata.num_rows * metadata.num_columns, max_bytes)
         # A text that is repeated takes little room in the file, and as little here until it is known how long it is.
-        named = [field.name for field in schema if any(is_of(field.type) for is_of in texts)]
+        of_text = [field.name for field in schema if any(is_of(field.type) for is_of in texts)]
         batches, n_bytes = [], 0
-        with pyarrow.parquet.ParquetFile(path, read_dictionary=named) as file:
+        with pyarrow.parquet.ParquetFile(path, read_dictionary=of_text) as file:
             for batch in file.iter_batches(BATCH_ROWS):
                 batches.append(batch)
                 _check_size(path, n_bytes := n_bytes + batch.nbytes, max_bytes)

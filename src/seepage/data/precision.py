@@ -30,8 +30,7 @@ def check_float32(inputs: np.ndarray, columns: Sequence[tuple[str, str | None]] 
 
     Raises:
         InputError: a value is beyond float32; a column of whole numbers has some that float32 does not; the values of
-            another are closer together than its steps; or more than one record in a hundred becomes the same as a
-            distinct one.
+            another are closer together than its steps; or more than one record in a hundred becomes the same as a distinct one.
             It names the column and what to do.
     """
     if inputs.dtype != np.float64:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
 
+from seepage.data.inputs import as_array
 from seepage.data.labels import label_values, number
 from seepage.errors import InputError
 
@@ -328,10 +329,7 @@ def _checked_inputs(inputs: ArrayLike) -> np.ndarray:
             )
         array = inputs
     else:
-        try:
-            array = np.asarray(inputs)
-        except ValueError as error:
-            raise InputError(f"expected inputs that make one array (samples, ...): {error}") from None
+        array = as_array(inputs)
     if array.ndim < 2 or array.size == 0:
         raise InputError(f"expected inputs of shape (samples, ...) with at least one value each, got {array.shape}")
     dtype = kept_dtype(array.dtype)

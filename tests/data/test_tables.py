@@ -115,6 +115,9 @@ def test_an_index_without_a_name_is_no_feature(tmp_path):
     assert Pool.from_file(tmp_path / "t.parquet", label="y", id="__index_level_0__").ids.tolist() == list("01245")
     both = pools_from_files([tmp_path / "t.parquet"] * 2, {"label": "y"})
     assert [part.inputs.tolist() for part in both] == [pool.inputs.tolist()] * 2
+    texts = pd.DataFrame({"x": range(6), "y": [0, 1] * 3}, index=list("abcdef"))
+    texts.to_parquet(tmp_path / "texts.parquet")
+    assert Pool.from_file(tmp_path / "texts.parquet", label="y").columns == (("x", None),)
     frame.to_csv(tmp_path / "t.csv")
     with pytest.raises(DataFileError, match=r"the first column has no name: .*index=False"):
         Pool.from_file(tmp_path / "t.csv", label="y")
@@ -160,7 +163,7 @@ def test_frames_and_objects_that_are_numbers_are_inputs():
         Pool(np.array([[10**400, True]], dtype=object))
     with pytest.raises(InputError, match="missing value in record 1"):
         Pool(pd.DataFrame({"flag": [True, False], "count": pd.array([3, None], dtype="Int64")}))
-    with pytest.raises(InputError, match="Pool.from_frame encodes text"):
+    with pytest.raises(InputError, match=r"Pool\.from_frame encodes text"):
         Pool(pd.DataFrame({"x": [1, 2], "colour": ["red", "blue"]}))
 
 

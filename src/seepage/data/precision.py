@@ -30,8 +30,8 @@ def check_float32(inputs: np.ndarray, columns: Sequence[tuple[str, str | None]] 
 
     Raises:
         InputError: a value is beyond float32; a column of whole numbers has some that float32 does not; the values of
-            another are closer together than its steps; or more than one record in a hundred becomes the same as a distinct one.
-            It names the column and what to do.
+            another are closer together than its steps; or more than one record in a hundred becomes the same as a
+            distinct one. It names the column and what to do.
     """
     if inputs.dtype != np.float64:
         return
@@ -78,9 +78,9 @@ def _lost(wide: np.ndarray, narrow: np.ndarray) -> str | None:
     widths = values[half - 1 :] - values[: len(values) - half + 1]
     start = int(widths.argmin())
     dense = values[start : start + half]
-    steps = widths[start] / np.spacing(np.float32(np.abs(dense[[0, -1]]).max()))
-    merged = np.flatnonzero(np.diff(dense.astype(np.float32)) == 0)
-    if steps >= LEAST_STEPS or not merged.size or not (np.diff(dense)[merged] > NOISE * np.abs(dense[merged])).any():
+    largest = np.abs(dense[[0, -1]]).max()
+    steps = widths[start] / np.spacing(np.float32(largest))
+    if steps >= LEAST_STEPS or widths[start] <= NOISE * largest:
         return None
     return (
         f"half of its distinct values lie between {dense[0]:.17g} and {dense[-1]:.17g}, which float32 divides into "

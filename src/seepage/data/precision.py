@@ -20,13 +20,16 @@ NOISE = 1e-11  # numbers that differ relatively by less were the same before a s
 TWINS = 0.01  # share of records that may become the same as another: in one column or two some do by chance
 
 
-def check_float32(inputs: np.ndarray, columns: Sequence[tuple[str, str | None]] | None = None, *, taker: str) -> None:
+def check_float32(
+    inputs: np.ndarray, columns: Sequence[tuple[str, str | None]] | None = None, *, taker: str, trained: bool = False
+) -> None:
     """That records keep apart as float32, which is what `taker` takes.
 
     Args:
         inputs: (samples, ...); only float64 has more to lose.
         columns: their names, as `Pool.columns`.
         taker: who takes float32, for the message.
+        trained: it is a model that was trained already, so that other records are no way out.
 
     Raises:
         InputError: a value is beyond float32; a column of whole numbers has some that float32 does not; the values of
@@ -37,9 +40,11 @@ def check_float32(inputs: np.ndarray, columns: Sequence[tuple[str, str | None]] 
         return
     flat = inputs.reshape(len(inputs), -1)
     way_out = (
-        "subtract its smallest value or divide it (Pool.from_frame and files: standardise=True), give a model that "
-        "takes float64 (a torch module: model.double()), or, if the model was trained on rounded values, round them "
-        "yourself: inputs.astype(np.float32)"
+        "if it was trained on rounded records, round them yourself (inputs.astype(np.float32); --float32); else give "
+        "the model in float64 (a torch module: model.double())"
+        if trained
+        else "subtract its smallest value or divide it (of a table: standardise=True, options: {standardise: true}), "
+        "or round the records yourself (inputs.astype(np.float32))"
     )
     largest = np.maximum(np.abs(flat.min(axis=0)), np.abs(flat.max(axis=0)))
     if (largest > np.finfo(np.float32).max).any():

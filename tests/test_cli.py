@@ -334,6 +334,15 @@ REFUSED = {
         ("audit", "--outputs", "probs.npz", "--attacks", "lira-online"),
         "needs reference models",
     ),
+    "references without a recipe": ((*MODEL, *LISTS, "--references", "8"), "recipe:, a key of the YAML file"),
+    "a replay without a recipe": ((*MODEL, *LISTS, "--replay", "r"), "recipe:, a key of the YAML file"),
+    "tables without --label": (
+        (*MODEL, "--members", "in.csv", "--nonmembers", "out.csv"),
+        r"in.csv is a table without a column of labels.*--label.*options: \{label",
+    ),
+    "a table as data without --label": (("audit", "--data", "in.csv"), r"--label.*data: \{options: \{label"),
+    "arrays with --label": ((*MODEL, *LISTS, "--label", "y"), r"--label.*columns of a table.*in.npz is none"),
+    "a table as outputs": (("audit", "--outputs", "in.csv"), "expected a .npz file"),
     "an unknown access": (("audit", "--outputs", "probs.npz", "--access", "all"), "Invalid value"),
     "an alpha of one": (("audit", "--outputs", "probs.npz", "--alpha", "1"), "alpha"),
     "outputs and a model": (("audit", "--outputs", "probs.npz", "--model", "model.safetensors"), "model"),
@@ -347,7 +356,6 @@ REFUSED = {
     "records without labels": ((*MODEL, "--members", "no-labels.npz", "--nonmembers", "out.npz"), "holds no labels"),
     "a missing file of records": ((*MODEL, "--members", "gone.npz", "--nonmembers", "out.npz"), "no file at gone.npz"),
     "a corrupt file of records": ((*MODEL, "--members", "broken.npz", "--nonmembers", "out.npz"), "not a usable"),
-    "tables without the labels' column": ((*MODEL, "--members", "in.csv", "--nonmembers", "out.csv"), "label"),
     "a column that is not there": (
         (*MODEL, "--members", "in.csv", "--nonmembers", "out.csv", "--label", "anser"),
         "answer",

@@ -203,7 +203,7 @@ def test_a_pool_and_a_membership_file_audit_a_model(tmp_path):
     [
         ({"membership": "m.npz"}, "needs data"),
         ({"data": {"file": "data.npz"}, "membership": "data.npz"}, "expected an array 'members', got inputs, labels"),
-        ({"data": {"file": "bare.npz"}}, "no labels: name their column"),
+        ({"data": {"file": "bare.npz"}}, "data: bare.npz holds no labels: expected a .npz"),
         ({"members": "bare.npz", "nonmembers": "data.npz"}, "members: .*holds no labels"),
         ({"data": {"name": "digit"}}, "did you mean 'digits'"),
         ({"data": {"file": "data.npz", "options": {"labl": "x"}}}, "labl"),

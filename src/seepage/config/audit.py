@@ -9,6 +9,8 @@ from seepage.config.parts import CanariesConfig, DataConfig, ModelConfig, Recipe
 from seepage.config.reading import MOST_MODELS, MOST_WORKERS, Task
 from seepage.errors import InputError
 
+NEED_RECIPE = ("references", "replay")
+
 
 class AuditConfig(Task):
     """One audit."""
@@ -61,6 +63,11 @@ class AuditConfig(Task):
         """Carry out the audit."""
         if self.defended is not None:
             return self._run_defended(progress=progress, command=command)
+        if self.recipe is None and (needing := [name for name in NEED_RECIPE if getattr(self, name) is not None]):
+            raise InputError(
+                f"{needing[0]}: models are trained with recipe:, a key of the YAML file ('seepage init' writes one), "
+                f"and there is none: give it, or leave --{needing[0].replace('_', '-')} out"
+            )
         return self._run(progress=progress, command=command)
 
     def _run_defended(self, *, progress: bool, command: str):
@@ -128,7 +135,7 @@ class AuditConfig(Task):
         from seepage.auditing.classes import pools_of
         from seepage.auditing.gather import DEFAULT_REFERENCES
         from seepage.data import Membership, plant
-        from seepage.data.files import pools_from_files, read_arrays
+        from seepage.data.files import no_labels, pools_from_files, read_arrays
         from seepage.models.files import load_model
 
         files = {
@@ -146,11 +153,9 @@ class AuditConfig(Task):
             pool = pool and pool.rounded()
         for name, part in records.items():
             if part.labels is None:
-                raise InputError(
-                    f"{name}: {getattr(self, name)} holds no labels: expected arrays 'inputs' and 'labels'"
-                )
+                raise no_labels(name, files[name], options="options: {label: NAME}")
         if pool is not None and pool.labels is None:
-            raise InputError("data: the records have no labels: name their column with data: options: {label: ...}")
+            raise no_labels("data", self.data.file, options="data: {options: {label: NAME}}")
         if len({(part.classes, part.n_classes) for part in records.values()}) > 1:
             records = dict(zip(records, pools_of(records)[0], strict=True))
         membership = None

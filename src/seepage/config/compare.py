@@ -7,7 +7,6 @@ from pydantic import Field
 
 from seepage.config.parts import DataConfig, PlantedConfig, RecipeConfig, as_tuples, check_architecture
 from seepage.config.reading import MOST_MODELS, MOST_WORKERS, Section, Task
-from seepage.errors import InputError
 
 
 class ChoiceConfig(Section):
@@ -64,10 +63,11 @@ class CompareConfig(Task):
         """Carry out the comparison."""
         from seepage.auditing import Settings
         from seepage.comparison import Choice, compare
+        from seepage.data.files import no_labels
 
         pool = self.data.pool(self.seed)
         if pool.labels is None:
-            raise InputError("data: the records have no labels: name their column with data: options: {label: ...}")
+            raise no_labels("data", self.data.file, options="data: {options: {label: NAME}}")
         choices = []
         for place, row in enumerate(self.defences):
             recipe = None

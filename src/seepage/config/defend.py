@@ -49,13 +49,14 @@ class DefendConfig(Task):
         from rich.progress import Progress
 
         from seepage.data import Membership
+        from seepage.data.files import no_labels
         from seepage.models.train import train
 
         if self.recipe.defence is None:
             raise InputError("defend: no defence was named: give recipe: {defence: {name: hamp}} or --defence hamp")
         pool = self.data.pool(self.seed)
         if pool.labels is None:
-            raise InputError("data: the records have no labels: name their column with data: options: {label: ...}")
+            raise no_labels("data", self.data.file, options="data: {options: {label: NAME}}")
         check_architecture(
             self.recipe.architecture, self.recipe.options, pool.inputs.shape[1:], pool.n_classes, "recipe"
         )

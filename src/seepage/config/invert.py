@@ -163,12 +163,13 @@ class InvertConfig(Task):
         import numpy as np
 
         from seepage.data import Pool
+        from seepage.data.files import no_labels
         from seepage.models.images import as_images
 
         pool = self.data.as_image_data().pool(self.seed)
         images = as_images(pool)  # an architecture would complain of records that are none in other words
         if pool.labels is None:
-            raise InputError("data: the records have no labels: name their column with data: options: {label: ...}")
+            raise no_labels("data", self.data.file, options="data: {options: {label: NAME}}", flag=False)
         if (self.model is None) != (self.nonmembers is None):
             raise InputError(
                 "a model of your own needs both: model, and nonmembers (images of its classes that it was not trained "
@@ -178,7 +179,9 @@ class InvertConfig(Task):
             return pool, None
         others = self.nonmembers.as_image_data().pool(self.seed)
         if others.labels is None:
-            raise InputError("nonmembers: the records have no labels")
+            raise no_labels(
+                "nonmembers", self.nonmembers.file, options="nonmembers: {options: {label: NAME}}", flag=False
+            )
         if None not in (pool.classes, others.classes) and pool.classes != others.classes:
             raise InputError("nonmembers: expected the classes of data, under the same numbers, got others")
         both = [images, as_images(others)]

@@ -7,7 +7,6 @@ from pydantic import Field
 
 from seepage.config.parts import DataConfig, RecipeConfig, check_architecture
 from seepage.config.reading import MOST_WORKERS, Task
-from seepage.errors import InputError
 
 
 class StudyRecipeConfig(RecipeConfig):
@@ -39,13 +38,14 @@ class TrustConfig(Task):
 
     def run(self, *, progress: bool, command: str):
         """Carry out the study."""
+        from seepage.data.files import no_labels
         from seepage.models.images import as_images
         from seepage.trust.study import study
         from seepage.trust.world import Choices
 
         pool = self.data.as_image_data().pool(self.seed)
         if pool.labels is None:
-            raise InputError("data: the records have no labels: name their column with data: options: {label: ...}")
+            raise no_labels("data", self.data.file, options="data: {options: {label: NAME}}", flag=False)
         as_images(pool.subset([0]))
         recipe = self.recipe
         check_architecture(recipe.architecture, recipe.options, pool.inputs.shape[1:], pool.n_classes, "recipe")

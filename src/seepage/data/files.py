@@ -6,16 +6,17 @@ import inspect
 import itertools
 import math
 import os
+import re
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from seepage.data.cache import reading
-from seepage.data.frames import pool_from_columns
-from seepage.data.labels import key
+from seepage.data.frames import FEW_CATEGORIES, check_categories, pool_from_columns
+from seepage.data.labels import is_missing, key
 from seepage.data.pool import KEPT, Pool
 from seepage.errors import DataFileError, InputError, MissingExtraError, unknown_name
 
@@ -25,7 +26,13 @@ if hasattr(os, "sysconf"):  # more than half of this machine's memory could not 
 MOST_DEFLATED = 1100  # to how many times its size a deflated file can unpack; 1,032 by its format
 BATCH_ROWS = 1024  # of a parquet file, after which its size is looked at
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-MISSING_CELLS = ("", "NA", "N/A", "NaN", "nan", "null", "None")
+# What pandas reads as missing.
+MISSING_CELLS = frozenset([
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
+])  # fmt: skip
+INDEX = re.compile(r"__index_level_\d+__")  # how pandas calls an index without a name in a .parquet file
+OF_TABLES = ("label", "group", "id", "categorical", "standardise")
 
 
 def pool_from_file(path: str | os.PathLike, options: Mapping[str, Any]) -> Pool:
@@ -36,6 +43,11 @@ def pool_from_file(path: str | os.PathLike, options: Mapping[str, Any]) -> Pool:
         raise InputError(f"expected a file ending in {', '.join(READERS)}, got {path}")
     if not os.path.isfile(path):
         raise DataFileError(f"no file at {path}")
+    if path.suffix.lower() not in TABLES and (of_tables := [name for name in OF_TABLES if name in options]):
+        raise InputError(
+            f"{of_tables[0]}= ({'--label; ' * (of_tables[0] == 'label')}options: {{{of_tables[0]}: ...}}) is about the "
+            f"columns of a table ({', '.join(TABLES)}), and {path} is none: {ARRAYS_OF[path.suffix.lower()]}"
+        )
     return call_with_options(reader, path, options=options, owner=f"{path.suffix} files")
 
 
@@ -48,6 +60,25 @@ def call_with_options(function: Callable, *args: Any, options: Mapping[str, Any]
                 raise InputError(f"{owner} has no options, got '{option}'")
             raise unknown_name(f"option of {owner}:", option, known)
     return function(*args, **options)
+
+
+def no_labels(key: str, path: Path | None, *, options: str, flag: bool = True) -> InputError:
+    """The error of a configuration whose records have none: what to do depends on the file.
+
+    Args:
+        key: of the configuration, whose records they are.
+        path: their file, if they come from one.
+        options: where in the configuration the label's column is named.
+        flag: whether the command has --label.
+    """
+    if path is None:
+        return InputError(f"{key}: the records have no labels")
+    if path.suffix.lower() in TABLES:
+        return InputError(
+            f"{key}: {path} is a table without a column of labels: name it with {'--label NAME, or in YAML ' * flag}"
+            f"{options}"
+        )
+    return InputError(f"{key}: {path} holds no labels: expected a .npz with the arrays 'inputs' and 'labels'")
 
 
 def _npz(
@@ -85,6 +116,8 @@ def read_arrays(path: str | os.PathLike, *, max_bytes: int = MAX_BYTES) -> dict[
         DataFileError: the file is missing, corrupt, or larger than `max_bytes` when unpacked.
     """
     path = Path(path)
+    if path.suffix.lower() in (*TABLES, ".npy"):
+        raise DataFileError(f"expected a .npz file, several arrays with names (np.savez), got {path}")
     if not os.path.isfile(path):
         raise DataFileError(f"no file at {path}")
     with reading(path, ".npz"):
@@ -166,18 +199,47 @@ def pools_from_files(paths: Sequence[str | os.PathLike], options: Mapping[str, A
         return [pool_from_file(path, options) for path in paths]
     options = dict(options)
     max_bytes = options.pop("max_bytes", MAX_BYTES)
-    tables = [_columns(path, max_bytes) for path in paths]
+    named = _named(**{name: value for name, value in options.items() if name in OF_TABLES[:4]})
+    tables = [_columns(path, max_bytes, named) for path in paths]
     for path, table in zip(paths, tables, strict=True):
         if set(table) != set(tables[0]):
             differing = ", ".join(sorted(set(table) ^ set(tables[0])))
             raise InputError(f"expected the same columns in {paths[0]} and {path}, only one of them has: {differing}")
     lengths = [len(next(iter(table.values()))) for table in tables]
     joined = {column: np.concatenate([table[column] for table in tables]) for column in tables[0]}
+    for column in set(joined) - named:
+        _check_alike(column, {path: table[column] for path, table in zip(paths, tables, strict=True)}, joined[column])
     order = _label_order(paths[0], options.get("label"))
     read = functools.partial(pool_from_columns, joined, label_order=order)
     pool = call_with_options(read, options=options, owner="tables")
     ends = np.cumsum([0, *lengths])
     return [pool.subset(np.arange(start, end)) for start, end in itertools.pairwise(ends)]
+
+
+def _named(
+    label: str | None = None, group: str | None = None, id: str | None = None, categorical: Sequence[str] = ()
+) -> set[str]:
+    """Columns that the user says are no quantities."""
+    for option, column in (("label", label), ("group", group), ("id", id)):
+        if column is not None and not isinstance(column, str):
+            raise InputError(f"{option}= must be the name of a column, got {column!r}")
+    if isinstance(categorical, str) or not all(isinstance(column, str) for column in categorical):
+        raise InputError(f"categorical= must be a list of names of columns, got {categorical!r}")
+    return {label, group, id, *categorical} - {None}
+
+
+def _check_alike(column: str, parts: Mapping[Path, np.ndarray], joined: np.ndarray) -> None:
+    """Refuse a column of numbers in one file and of text in another, unless all are a few categories."""
+    kinds: dict[bool, Path] = {}
+    for path, values in parts.items():
+        entries = [] if values.dtype.kind != "O" else [one for one in values.tolist() if not is_missing(one)]
+        if values.dtype.kind != "O" or entries:
+            kinds[values.dtype.kind in "UT" or any(isinstance(one, str) for one in entries)] = path
+    if len(kinds) == 2 and len(np.unique(joined.astype(str))) > FEW_CATEGORIES:
+        raise InputError(
+            f"column '{column}' holds numbers in {kinds[False]} and text in {kinds[True]}: give it alike in all files, "
+            "or name it in categorical="
+        )
 
 
 def _table(
@@ -193,7 +255,7 @@ def _table(
     max_bytes: int = MAX_BYTES,
 ) -> Pool:
     return pool_from_columns(
-        _columns(path, max_bytes),
+        _columns(path, max_bytes, _named(label, group, id, categorical)),
         label=label,
         label_order=_label_order(path, label),
         group=group,
@@ -205,38 +267,48 @@ def _table(
     )
 
 
-def _columns(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
+def _columns(path: Path, max_bytes: int, named: Collection[str]) -> dict[str, np.ndarray]:
     reader = TABLES.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"expected a file ending in {', '.join(TABLES)}, got {path}")
     if not os.path.isfile(path):
         raise DataFileError(f"no file at {path}")
-    return reader(path, max_bytes)
+    return reader(path, max_bytes, named)
 
 
-def _csv_columns(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
+def _csv_columns(path: Path, max_bytes: int, named: Collection[str]) -> dict[str, np.ndarray]:
     """The columns by the names of the header; a column is numeric if every cell that is not missing is."""
     _check_size(path, path.stat().st_size, max_bytes)
     with reading(path, ".csv"), open(path, newline="", encoding="utf-8-sig") as file:
         rows = csv.reader(_without_nul(file), strict=True)
         header = [name.strip() for name in next(rows, [])]
+        if header and not header[0]:
+            raise ValueError("the first column has no name: leave it out (pandas: frame.to_csv(path, index=False))")
         if len(set(header)) < len(header) or not all(header):
             raise ValueError("expected a header of distinct names in the first row")
         first = next(filter(None, rows), None)
+        first_line = rows.line_num
         if first is None:
             raise ValueError("expected a header and at least one row")
         matrix = _matrix(path, first)
         if matrix is not None and matrix.shape[1] == len(header) and not (np.abs(matrix) >= 2**53).any():
             return {name: _whole(column) for name, column in zip(header, matrix.T, strict=True)}
         cells: list[list[str]] = [[] for _ in header]
+        lines = []
         for row in itertools.chain([first], rows):
             if row and len(row) != len(header):
                 raise ValueError(f"expected {len(header)} cells in line {rows.line_num}, got {len(row)}")
+            if row:
+                lines.append(first_line if row is first else rows.line_num)
             for column, cell in zip(cells, row, strict=False):
                 column.append(cell.strip())
         for name, column in zip(header, cells, strict=True):
             _check_text(path, name, max(map(len, column)), len(column), max_bytes)
-        return {name: _typed(column) for name, column in zip(header, cells, strict=True)}
+        columns = {name: _typed(column, name in named) for name, column in zip(header, cells, strict=True)}
+        for name, column in columns.items():
+            if name not in named and column.dtype.kind in "UO":
+                check_categories(name, column, lambda row: f"line {lines[row]} of {path}")
+        return columns
 
 
 def _without_nul(lines: Iterable[str]) -> Iterator[str]:
@@ -255,22 +327,24 @@ def _matrix(path: Path, first: Sequence[str]) -> np.ndarray | None:
         return None
 
 
-def _typed(cells: list[str]) -> np.ndarray:
+def _typed(cells: list[str], is_named: bool) -> np.ndarray:
     values: Any = [None if cell in MISSING_CELLS else cell for cell in cells]
+    texts = np.array(values, dtype=object if None in values else str)
     try:
         numbers = [value if value is None else float(value) for value in values]
-        is_text = any(_is_long(cell) for cell in values if cell is not None)
     except ValueError:
-        is_text = True
-    if is_text:
-        return np.array(values, dtype=object if None in values else str)
+        return texts
+    if any(_is_long(cell) for cell in values if cell is not None):
+        # An id keeps its digits; of a quantity `encode` says that float64 cannot hold it.
+        whole = [int(cell) if cell and _is_long(cell) else number for cell, number in zip(values, numbers, strict=True)]
+        return texts if is_named else np.array(whole, dtype=object)
     return np.array(numbers, dtype=object) if None in numbers else _whole(np.array(numbers))
 
 
 def _is_long(cell: str) -> bool:
     """Whether it is a whole number of more digits than float64 holds: an account, a card, a hash, not a quantity."""
     digits = cell.lstrip("+-")
-    return len(digits) > 15 and digits.isdecimal() and int(float(digits)) != int(digits)
+    return len(digits) > 15 and digits.isdecimal() and (len(digits) > 300 or int(float(digits)) != int(digits))
 
 
 def _whole(numbers: np.ndarray) -> np.ndarray:
@@ -279,7 +353,7 @@ def _whole(numbers: np.ndarray) -> np.ndarray:
     return numbers.astype(np.int64) if whole else numbers
 
 
-def _parquet_columns(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
+def _parquet_columns(path: Path, max_bytes: int, named: Collection[str]) -> dict[str, np.ndarray]:
     try:
         import pyarrow
         import pyarrow.compute
@@ -308,9 +382,9 @@ def _parquet_columns(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
         _check_size(path, sum(metadata.row_group(k).total_byte_size for k in groups), max_bytes)
         _check_size(path, 8 * metadata.num_rows * metadata.num_columns, max_bytes)
         # A text that is repeated takes little room in the file, and as little here until it is known how long it is.
-        named = [field.name for field in schema if any(is_of(field.type) for is_of in texts)]
+        of_text = [field.name for field in schema if any(is_of(field.type) for is_of in texts)]
         batches, n_bytes = [], 0
-        with pyarrow.parquet.ParquetFile(path, read_dictionary=named) as file:
+        with pyarrow.parquet.ParquetFile(path, read_dictionary=of_text) as file:
             for batch in file.iter_batches(BATCH_ROWS):
                 batches.append(batch)
                 _check_size(path, n_bytes := n_bytes + batch.nbytes, max_bytes)
@@ -320,7 +394,9 @@ def _parquet_columns(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
         table.validate(full=True)
         if len(set(table.column_names)) < table.num_columns:
             raise ValueError("expected distinct names of columns")
-        return {name: plain(name, table[name]) for name in table.column_names}
+        # Row numbers that pandas wrote beside the table are no feature.
+        names = [name for name in table.column_names if name in named or not INDEX.fullmatch(name)]
+        return {name: plain(name, table[name]) for name in names}
 
 
 def _check_text(path: Path, name: str, longest: int, n: int, max_bytes: int) -> None:
@@ -355,5 +431,12 @@ def _check_size(path: Path, n_bytes: int, max_bytes: int) -> None:
         )
 
 
-TABLES: dict[str, Callable[[Path, int], dict[str, np.ndarray]]] = {".csv": _csv_columns, ".parquet": _parquet_columns}
+ARRAYS_OF = {
+    ".npz": "a .npz holds arrays: 'inputs' and, if there are any, 'labels', 'ids' and 'groups'",
+    ".npy": "a .npy holds the inputs alone: save a .npz with the arrays 'inputs' and 'labels'",
+}
+TABLES: dict[str, Callable[[Path, int, Collection[str]], dict[str, np.ndarray]]] = {
+    ".csv": _csv_columns,
+    ".parquet": _parquet_columns,
+}
 READERS: dict[str, Callable[..., Pool]] = {".npz": _npz, ".npy": _npy, **dict.fromkeys(TABLES, _table)}

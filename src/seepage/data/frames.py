@@ -1,17 +1,21 @@
 """Columns of mixed kinds, as data frames and tables hold them, encoded into a pool."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from seepage.data.labels import Numbered, Values, label_values, number
+from seepage.data.labels import TIMES, Numbered, Values, is_missing, label_values, number
 from seepage.data.pool import Pool
 from seepage.errors import InputError, unknown_name
 
 MAX_CATEGORIES = 1000  # a column with more is an id or free text, not a feature
+FEW_CATEGORIES = 50  # that a column of text may have before it is asked whether it is one of numbers or dates
+FEW_TEXTS = 0.1  # share of the cells of a column of numbers that are texts by mistake, such as '?'
 
 
 def frame_columns(frame: Any) -> dict[str, np.ndarray]:
@@ -91,7 +95,8 @@ def encode(
         one for each of its categories in sorted order, and one more if entries are missing.
 
     Raises:
-        InputError: a numeric column has missing entries, or a column is neither numbers nor text.
+        InputError: a numeric column has missing entries, or a column is neither numbers nor text; one of more than 50
+            categories holds dates, or numbers but for a few texts.
 
     >>> encode({"colour": np.array(["red", "blue", "red"]), "size": np.array([1.0, 2.0, 3.0])}).tolist()
     [[0.0, 1.0, 1.0], [1.0, 0.0, 2.0], [0.0, 1.0, 3.0]]
@@ -102,6 +107,8 @@ def encode(
     for name, values in columns.items():
         numbers = None if name in categorical else _numbers(name, values)
         if numbers is None:
+            if name not in categorical:
+                check_categories(name, values)
             parts.append(_one_hot(name, values))
         elif standardise:
             parts.append(((numbers - numbers.mean()) / (numbers.std() or 1.0))[:, None])
@@ -118,21 +125,71 @@ def _numbers(name: str, values: np.ndarray) -> np.ndarray | None:
     if values.dtype.kind in "UT":
         return None
     missing = _missing(values)
-    if values.dtype.kind == "O" and not all(isinstance(value, Real) for value in values[~missing]):
-        return None
+    if values.dtype.kind == "O":
+        kinds = set(map(type, values[~missing].tolist()))
+        if times := [kind.__name__ for kind in kinds if any(base.__name__ in TIMES for base in kind.__mro__)]:
+            raise InputError(f"column '{name}' holds {times[0]}: turn it into numbers or text, or leave it out")
+        if not all(issubclass(kind, (Real, Decimal, np.bool_)) for kind in kinds):
+            return None
     if missing.any():
         raise InputError(
             f"column '{name}' has {missing.sum()} missing of {len(values)} numbers: fill them, leave those rows "
             f"out, or name it in categorical=, where missing is a category of its own"
         )
-    numbers = values.astype(np.float64)
+    try:
+        numbers = values.astype(np.float64)
+    except OverflowError:  # a whole number of hundreds of digits
+        numbers = np.full(len(values), np.inf)
+    large = np.abs(numbers) >= 2**53
     # As objects: NumPy compares a whole number with a float as floats.
-    if values.dtype.kind in "iuO" and (np.abs(numbers) >= 2**53).any() and (values.astype(object) != numbers).any():
+    if values.dtype.kind in "iuO" and (values[large].astype(object) != numbers[large]).any():
         raise InputError(
             f"column '{name}' holds whole numbers beyond 2^53, which float64 cannot hold: it looks like an id; name it "
             "in id=, group= or categorical=, or leave it out"
         )
     return numbers
+
+
+def check_categories(name: str, values: np.ndarray, place: Callable[[int], str] = lambda row: f"row {row}") -> None:
+    """Check that a column of text holds categories, and neither dates nor numbers with a few texts among them.
+
+    Args:
+        name: of the column.
+        values: (samples,) of text, or of text and numbers.
+        place: what a row is called in the message.
+
+    Raises:
+        InputError: it has more than 50 different entries that are dates, or that are numbers in over 90 % of the rows.
+    """
+    values = _plain(values)
+    rows = np.flatnonzero(~_missing(values))
+    texts = values[rows].astype(str)
+    different, which = np.unique(texts, return_inverse=True)
+    if len(different) <= FEW_CATEGORIES:
+        return
+    if all(map(_is_date, different.tolist())):
+        raise InputError(f"column '{name}' holds dates such as '{different[0]}': turn it into numbers, or leave it out")
+    strange = ~np.array([_is_numeral(text) for text in different.tolist()])[which]
+    if 0 < strange.mean() < FEW_TEXTS:
+        first = int(strange.argmax())
+        raise InputError(
+            f"column '{name}' holds numbers and the text '{texts[first]}' in {place(int(rows[first]))} "
+            f"({strange.sum()} of {len(texts)} are texts): mend them, leave their rows out, or name it in categorical="
+        )
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return "-" in text and datetime.fromisoformat(text) is not None
+    except ValueError:
+        return False
+
+
+def _is_numeral(text: str) -> bool:
+    try:
+        return float(text) is not None
+    except ValueError:
+        return False
 
 
 def _one_hot(name: str, values: np.ndarray) -> np.ndarray:
@@ -175,7 +232,4 @@ def _missing(values: np.ndarray) -> np.ndarray:
         return np.isnan(values)
     if values.dtype.kind != "O":
         return np.zeros(len(values), dtype=bool)
-    kinds = ("NoneType", "NAType", "NaTType")
-    return np.array(
-        [type(v).__name__ in kinds or (isinstance(v, float) and v != v) for v in values.tolist()], dtype=bool
-    )
+    return np.array([is_missing(value) for value in values.tolist()], dtype=bool)

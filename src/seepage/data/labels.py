@@ -70,6 +70,11 @@ def is_number(name: str) -> bool:
     return name.isascii() and name.isdigit() and name == str(int(name))
 
 
+def is_missing(value: Any) -> bool:
+    """Whether it is None, NaN, pandas' NA or NaT."""
+    return type(value).__name__ in MISSING or (isinstance(value, (float, Decimal)) and value != value)
+
+
 def are_codes(largest: int, n_different: int) -> bool:
     """Whether whole numbers are codes, such as 90001 and 100234, rather than class numbers with gaps."""
     return largest >= LEAST_CODE and largest >= SPARSE * n_different
@@ -284,7 +289,7 @@ def _plain(array: np.ndarray) -> np.ndarray:
 def _of_objects(array: np.ndarray) -> np.ndarray:
     """An array of Python objects as one of numbers or of text."""
     entries = array.tolist()
-    missing = [type(one).__name__ in MISSING or (isinstance(one, (float, Decimal)) and one != one) for one in entries]
+    missing = [is_missing(one) for one in entries]
     if any(missing):
         raise InputError(
             f"{sum(missing)} of {len(entries)} labels are missing, record {missing.index(True)} for one: "

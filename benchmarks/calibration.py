@@ -8,6 +8,7 @@ habits    false alarms of common ways to claim a leak, beside ours
 claims    "finds a leak of this size in 80 % of runs", with such leaks planted
 coverage  intervals, lower bounds and privacy bounds against the truth
 gates     the checks that an audit must pass, on sound and on unsound set-ups
+repeats   the gate that asks again: models in training mode, and sound ones
 nulls     whole audits of models that never saw the records
 cost      seconds of the gates, and their share of a whole audit
 
@@ -19,7 +20,7 @@ import argparse
 import importlib
 import time
 
-SECTIONS = ("habits", "claims", "coverage", "gates", "nulls", "cost")
+SECTIONS = ("habits", "claims", "coverage", "gates", "repeats", "nulls", "cost")
 
 
 def main() -> None:

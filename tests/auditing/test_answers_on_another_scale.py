@@ -184,3 +184,132 @@ def test_a_graph_with_several_outputs_is_told_which(world, tmp_path):
     assert run("audit", tmp_path / "a.yaml").exit_code == 0
     results = [seepage.AuditResult.load(tmp_path / folder) for folder in "ab"]
     assert results[0].attack("loss").auc.value == pytest.approx(results[1].attack("loss").auc.value, abs=2e-3)
+
+
+def test_probabilities_as_people_round_them_are_no_logits(world):
+    """Half precision, three decimals, lists that were cut, whole per cent: the rows miss the sum all the same."""
+    module, x, y, m = world
+    p = module(torch.from_numpy(x)).detach().double().softmax(1).numpy()
+    cut = np.where(p == p.min(axis=1, keepdims=True), 0, p)
+    for values in (p.astype(np.float16), p.round(3), cut, (100 * p).round()):
+        with pytest.raises(seepage.SeepageError, match="name the array 'probs'"):
+            seepage.audit(outputs={"logits": values[:, None], "labels": y, "membership": m[:, None]})
+        with pytest.raises(seepage.SeepageError, match="pass model_outputs='probabilities'"):
+            audited(world, lambda batch, values=values: values[: len(batch)], model_outputs="logits")
+
+
+def test_logarithms_of_zero_are_zeros(world):
+    _, _, y, m = world
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.full(K, 0.3), size=N).round(2)
+    p /= p.sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore"):
+        logs = np.log(p)
+    found = [
+        seepage.audit(outputs={name: values[:, None], "labels": y, "membership": m[:, None]}, attacks=["loss"])
+        for name, values in (("probs", p), ("logits", logs))
+    ]
+    assert found[0].attack("loss").auc.value == pytest.approx(found[1].attack("loss").auc.value, abs=5e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shares", [[0.9, 0.1], [0.7, 0.3], [1 / 30, 29 / 30]])
+def test_equal_probabilities_of_the_label_tie_for_a_single_output_too(dtype, shares):
+    """p_y is the same for all records; half of the labels are 0, whose probability is one minus the output."""
+    if dtype == np.float32 and shares[0] < 0.1:
+        pytest.skip("thirtieths in float32 are no decimals")
+    rng = np.random.default_rng(0)
+    m = rng.random(300) < 0.5
+    y = np.where(rng.random(300) < 0.9, m, ~m).astype(int)  # so that a tie broken by the label tells the sides apart
+    for p_y in shares:
+        single = np.where(y == 1, p_y, 1 - p_y).astype(dtype)
+        outputs = {"probs": single[:, None, None], "labels": y, "membership": m[:, None]}
+        assert seepage.audit(outputs=outputs, attacks=["loss"], origin="declared").attack("loss").auc.value == 0.5
+
+
+def test_a_callable_that_fails_once_is_not_asked_in_another_precision(world):
+    """A network that was reset: the error comes back, and the model is not taken for one that wants float32."""
+    x, y, m = world[1].astype(np.float64) + 1e-9, world[2], world[3]
+    calls = []
+
+    def remote(batch):
+        calls.append(batch.dtype)
+        if len(calls) == 1:
+            raise ConnectionError("reset")
+        return batch[:, :K]
+
+    with pytest.raises(seepage.SeepageError, match="ConnectionError: reset"):
+        seepage.audit(remote, members=(x[m], y[m]), nonmembers=(x[~m], y[~m]), model_outputs="logits")
+
+
+def test_an_estimator_around_torch_is_asked_in_float32(world):
+    module, x, y, m = world
+
+    class Wrapper:
+        def predict_proba(self, batch):
+            return module(torch.as_tensor(batch)).softmax(1).detach().numpy()
+
+    wide = x.astype(np.float64)
+    result = seepage.audit(Wrapper(), members=(wide[m], y[m]), nonmembers=(wide[~m], y[~m]), attacks=["loss"])
+    assert result.attack("loss").auc.value == pytest.approx(audited(world, module).attack("loss").auc.value, abs=1e-3)
+
+
+def test_advice_for_other_kinds_of_models(world):
+    class Keras:  # predict gives probabilities
+        def predict(self, batch):
+            return np.full((len(batch), K), 1 / K)
+
+    assert "pass model_outputs='probabilities'" in told(world, Keras())
+
+    class OneVsAll:
+        def predict_proba(self, batch):
+            return np.full((len(batch), K), 0.4)
+
+    assert "no decision_function" in told(world, OneVsAll(), model_outputs="logits")
+
+
+def test_records_of_one_class_alone(world):
+    """A constant guess is right for them: that the model is not always is no fault."""
+    _, x, y, m = world
+    from sklearn.ensemble import RandomForestClassifier
+
+    model = RandomForestClassifier(20, max_depth=2, random_state=0).fit(x[m], y[m])
+    one = y == 2
+    inside, outside = (x[m & one], y[m & one]), (x[~m & one], y[~m & one])
+    result = seepage.audit(model, members=inside, nonmembers=outside, attacks=["loss"], origin="declared")
+    assert next(gate for gate in result.gates if gate.name == "answers and labels").status == "pass"
+
+
+def test_labels_that_no_record_has_are_one_answer():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2))
+    centres = rng.normal(size=(12, 2))
+    nearest = ((x[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
+    kept = nearest < 8
+    kept[np.flatnonzero(~kept)[::2]] = True
+    x, y = x[kept], np.minimum(nearest[kept], 7)
+    m = rng.random(len(x)) < 0.5
+
+    def model(batch):
+        return ((batch[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
+
+    result = seepage.audit(model, members=(x[m], y[m]), nonmembers=(x[~m], y[~m]), model_outputs="labels")
+    assert next(gate for gate in result.gates if gate.name == "own answers").status == "pass"
+
+
+def test_half_precision_keeps_the_leak_of_sure_models():
+    """Probabilities that have run into 1 in float16 and bfloat16: the leak that float32 shows is shown."""
+    rng = np.random.default_rng(0)
+    n, n_models = 600, 9
+    y, member = rng.integers(0, 5, n), rng.random((n, n_models)) < 0.5
+    z = rng.normal(size=(n, n_models, 5))
+    hard = rng.normal(size=(n, 1))
+    z[np.arange(n), :, y] += 14 + 2 * hard + 2 * member
+    aucs = {}
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        p = torch.tensor(z).to(dtype).softmax(-1).double().numpy()
+        outputs = {"probs": p, "labels": y, "membership": member}
+        result = seepage.audit(outputs=outputs, origin="declared", attacks=["lira-offline"])
+        aucs[dtype] = result.attack("lira-offline").auc.value
+    assert min(aucs.values()) > aucs[torch.float32] - 0.03
+    assert aucs[torch.float32] > 0.75

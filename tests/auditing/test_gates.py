@@ -10,6 +10,7 @@ from seepage.attacks import resolve_attacks
 from seepage.auditing import gates
 from seepage.auditing.controls import Controls
 from seepage.auditing.findings import score
+from seepage.auditing.gates.blind import difference
 from seepage.auditing.outputs import evidence_from_outputs
 from seepage.auditing.settings import Settings
 from seepage.data import Membership, Pool
@@ -300,3 +301,17 @@ def test_twins_are_looked_for_under_every_target():
     membership = Membership(references=np.zeros((40, 0), bool), targets=targets, audit=np.ones(40, bool))
     evidence = evidence_of(arrays, records=Pool(inputs, arrays["labels"]))
     assert np.flatnonzero(gates.copies(replace(evidence, membership=membership))[0]).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("far", [None, 1e7, 1e10, 1e37, 1e300, 1.7e308])
+def test_one_far_value_does_not_hide_a_difference_from_the_blind_baseline(far):
+    """Most members have one column in two narrow bands; in float32, as trees see it, a far value flattens the rest."""
+    rng = np.random.default_rng(0)
+    member = rng.random(1000) < 0.5
+    x = rng.normal(size=(1000, 5))
+    bands = rng.choice([-1, 1], 1000) + 0.05 * rng.normal(size=1000)
+    x[:, 0] = np.where(member & (rng.random(1000) < 0.8), bands, x[:, 0])
+    if far is not None:
+        x[:100, 0] = far  # a code for missing values, on both sides
+    found = difference(x, rng.integers(0, 2, 1000), member, rng)
+    assert found.p_value < 1e-6

@@ -91,22 +91,27 @@ def test_ordinary_values_are_no_trouble():
         rng.random((200, 3, 16, 16)),
         rng.integers(0, 100_000, (5000, 3)).astype(float),
         np.c_[rng.integers(0, 2, (5000, 20)), 40 + 10 * rng.random(5000)],
-        rng.normal(size=(200_000, 1)),  # continuous: a few of so many fall together in float32
+        rng.normal(size=(100_000, 1)),  # continuous: a few of so many fall together in float32
+        1000 + rng.normal(size=(5000, 2)),
+        np.c_[48.85 + 0.1 * rng.random((5000, 2)).round(6), rng.normal(size=5000)],  # places in a city, to 0.4 m
+        np.repeat(rng.normal(size=(50, 4)), 2, axis=0) * (1 + 1e-15 * np.arange(100)[:, None]),  # sums in two orders
     ):
-        if x.shape[1] > 1 or len(x) < 100_000:
-            check_float32(x, taker="it")
+        check_float32(x, taker="it")
         assert seepage.Pool(x).inputs.dtype == np.float64
 
 
 def test_distinct_records_never_become_twins():
     x = np.zeros((4, 3))
-    x[:, 1] = [0.1, 0.1 + 1e-12, 0.5, 0.7]
+    x[:, 1] = [0.1, 0.1 + 1e-10, 0.5, 0.7]
     pool = seepage.Pool(x)
     assert pool.duplicates() == []
     assert len(overlap(x[:1], x[1:2])) == 0
     assert len(overlap(x[:1], x[:1])) == 1
-    with pytest.raises(seepage.SeepageError, match="distinct records 0 and 1 become the same"):
+    with pytest.raises(seepage.SeepageError, match="cannot hold column 1"):
         check_float32(x, taker="it")
+    rng = np.random.default_rng(0)
+    with pytest.raises(seepage.SeepageError, match=r"distinct records \d+ and \d+ become the same, and \d+ in all"):
+        check_float32(1000 + rng.normal(size=(4000, 1)), taker="it")
     # One side float32, the other float64: compared as they are.
     half = np.array([[0.5]])
     assert len(overlap(half, half.astype(np.float32))) == 1
@@ -185,3 +190,20 @@ def test_numbers_longer_than_float64_are_ids(tmp_path):
     frame["card"] = frame["card"].astype(object)
     with pytest.raises(seepage.SeepageError, match=r"column 'card'.*looks like an id"):
         seepage.Pool.from_frame(frame, label="y")
+
+
+@pytest.mark.parametrize("n", [20, 2000, 50_000])
+@pytest.mark.parametrize("code", [None, 0.0, -1.0])
+def test_what_is_lost_does_not_depend_on_the_number_of_records_or_on_a_code_for_missing_ones(n, code):
+    rng = np.random.default_rng(1)
+    for column in (
+        1.7e9 + rng.integers(0, 86400, n),  # seconds of a day
+        1.4e9 + rng.integers(0, 86400 * 3650, n),  # of ten years
+        1e8 + rng.integers(0, 10**6, n),  # numbers of accounts
+        1.7e9 + 86400 * rng.random(n),
+        1e5 + rng.normal(size=n) / 30,
+    ):
+        if code is not None:
+            column[rng.random(n) < 0.2] = code
+        with pytest.raises(seepage.SeepageError, match="cannot hold column 1"):
+            check_float32(np.c_[rng.normal(size=n), column, rng.normal(size=n)], taker="it")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+import torch
 
 from seepage.data import Pool
 from seepage.data.files import pools_from_files, read_arrays
@@ -171,6 +172,8 @@ def test_frames_and_objects_that_are_numbers_are_inputs():
 def test_sparse_and_structured_inputs_are_refused_with_the_way_out(form):
     with pytest.raises(InputError, match=rf"got a sparse {form}.*inputs.toarray\(\)"):
         Pool(getattr(scipy.sparse, form)(np.eye(3)), [0, 1, 0])
+    with pytest.raises(InputError, match=r"dense inputs, got a tensor in torch.sparse_coo: give inputs.to_dense\(\)"):
+        Pool(torch.eye(3).to_sparse(), [0, 1, 0])
     with pytest.raises(InputError, match=r"a structured one with the fields a, b: .*structured_to_unstructured"):
         Pool(np.array([(1, 2.0), (3, 4.0)], dtype=[("a", int), ("b", float)]), [0, 1])
 

@@ -138,13 +138,14 @@ def evidence_from_pool(
     target = None if model is None else _wrap(model, access, model_outputs, attacks)
     if target is not None:
         # Before any training: a target that cannot be audited should say so at once.
+        pool = _in_order_of(target, pool)
         taker = f"the model ({target.name})"
         if target.takes_float32:
-            check_float32(pool.inputs, pool.columns, taker=taker)
+            check_float32(pool.inputs, pool.columns, taker=taker, trained=True)
         target, pool = named_alike(target, pool, by_position)
         answers = _ask(target, pool, run.queries)
         if target.takes_float32:  # a callable shows it when it is asked
-            check_float32(pool.inputs, pool.columns, taker=taker)
+            check_float32(pool.inputs, pool.columns, taker=taker, trained=True)
         pool = in_columns(pool, target, answers.shape[-1])
     references = membership.references if run.recipe is not None else membership.references[:, :0]
     trained_targets = membership.targets if model is None and not membership.turns else membership.targets[:, :0]
@@ -200,6 +201,22 @@ def evidence_from_pool(
         training=training,
         **common,
     )
+
+
+def _in_order_of(target: TargetModel, pool: Pool) -> Pool:
+    """The records with their columns in the order in which the model was fitted, where both have names."""
+    wanted, there = target.column_names, pool.columns
+    if wanted is None or there is None or any(category is not None for _, category in there):
+        return pool
+    names = [name for name, _ in there]
+    if all(name.isdigit() for name in names):  # a frame of which nobody has named the columns
+        return pool
+    if set(wanted) != set(names) or len(wanted) != len(names):
+        raise InputError(
+            f"audit: {target.name} was fitted on the columns {', '.join(wanted)[:300]}; the records have "
+            f"{', '.join(names)[:300]}: give those that it was fitted on"
+        )
+    return pool.in_order([(name, None) for name in wanted])
 
 
 def _wrap(model: Any, access: str | None, model_outputs: str | None, attacks: Mapping[str, Attack]) -> TargetModel:

@@ -23,6 +23,7 @@ class AuditConfig(Task):
     nonmembers: Path | None = Field(None, description="records that it was not trained on")
     population: Path | None = Field(None, description="further records that no model was trained on")
     options: dict[str, Any] = Field({}, description="options of these three files, such as label: income")
+    float32: bool = Field(False, description="round the records to float32, as the model's own training did")
     model: ModelConfig | None = None
     defended: Path | None = Field(None, description="a folder that 'seepage defend' wrote: model, recipe, membership")
     outputs: Path | None = Field(None, description="a .npz of outputs that were computed elsewhere")
@@ -147,6 +148,9 @@ class AuditConfig(Task):
             given = ", ".join(self.options)
             raise InputError(f"options: {given} is of members:, nonmembers: and population:, and there are none")
         pool = self.data.pool(self.seed) if self.data else None
+        if self.float32:
+            records = {name: part.rounded() for name, part in records.items()}
+            pool = pool and pool.rounded()
         for name, part in records.items():
             if part.labels is None:
                 raise no_labels(name, files[name], options="options: {label: NAME}")

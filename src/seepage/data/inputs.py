@@ -18,7 +18,7 @@ def as_array(inputs: Any) -> np.ndarray:
             numbers, which NumPy puts together as objects.
 
     Raises:
-        InputError: they are sparse or structured, an entry is missing or no number, or they make no array.
+        InputError: they are sparse, structured or masked, an entry is missing or no number, or they make no array.
 
     >>> as_array(np.array([[True, Decimal("1.5")], [False, 2]], dtype=object)).tolist()
     [[1.0, 1.5], [0.0, 2.0]]
@@ -28,6 +28,17 @@ def as_array(inputs: Any) -> np.ndarray:
             f"expected inputs as one array of numbers, got a sparse {type(inputs).__name__} of shape {inputs.shape}: "
             "give inputs.toarray()"
         )
+    if isinstance(inputs, np.ma.MaskedArray) and (masked := np.ma.getmaskarray(inputs)).any():
+        record = int(masked.reshape(len(masked), -1).any(axis=1).argmax())
+        raise InputError(
+            f"expected inputs without a mask, got {int(masked.sum())} masked values, in record {record} for "
+            "one: fill them as in training (inputs.filled(...)), or leave those records out"
+        )
+    if hasattr(inputs, "detach"):  # a tensor, also one that has a gradient, or is of a dtype that NumPy has not
+        if str(inputs.layout) != "torch.strided":
+            raise InputError(f"expected dense inputs, got a tensor in {inputs.layout}: give inputs.to_dense()")
+        inputs = inputs.detach().cpu()
+        inputs = inputs.float() if inputs.is_floating_point() and inputs.dtype.itemsize < 4 else inputs
     try:
         array = np.asarray(inputs)
     except ValueError as error:

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -68,6 +68,8 @@ class Pool:
     columns: tuple[tuple[str, str | None], ...] | None = None
 
     def __post_init__(self):
+        if self.columns is None and hasattr(self.inputs, "columns") and hasattr(self.inputs, "to_numpy"):
+            object.__setattr__(self, "columns", tuple((str(name), None) for name in self.inputs.columns))
         inputs = _checked_inputs(self.inputs)
         n = len(inputs)
         labels, classes, n_classes = _numbered(self.labels, n, self.classes, self.n_classes)
@@ -132,8 +134,13 @@ class Pool:
     def concat(self, *others: "Pool", name: str | None = None) -> "Pool":
         """This pool's records and then those of `others`, in memory.
 
-        Where two pools share an id, every id is preceded by the number of its pool ("0/17", "1/17").
+        Where two pools share an id, every id is preceded by the number of its pool ("0/17", "1/17"). Columns that have
+        names go by their names, in the order of this pool.
+
+        Raises:
+            InputError: pools that do not belong together.
         """
+        others = tuple(other.in_order(self.columns) for other in others)
         pools = (self, *others)
         for other in others:
             for what in ("n_classes", "classes", "scale"):
@@ -159,6 +166,27 @@ class Pool:
             scale=self.scale,
             columns=self.columns if all(other.columns == self.columns for other in others) else None,
         )
+
+    def rounded(self) -> "Pool":
+        """The same records in float32, for a model whose training rounded them."""
+        return self if self.inputs.dtype != np.float64 else replace(self, inputs=self.inputs.astype(np.float32))
+
+    def in_order(self, columns: Sequence[tuple[str, str | None]] | None) -> "Pool":
+        """The same records with their columns in this order, by name; as they are where either has no names.
+
+        Raises:
+            InputError: other columns.
+        """
+        if columns is None or self.columns is None or tuple(columns) == self.columns:
+            return self
+        place = {column: at for at, column in enumerate(self.columns)}
+        if len(place) < len(self.columns) or set(columns) != set(place):
+            wanted, there = (", ".join(_column(one) for one in some) for some in (columns, self.columns))
+            raise InputError(
+                f"expected records with the columns {wanted[:300]}; got {there[:300]}: encode all tables together (one "
+                "Pool.from_frame, then pool.subset for each side)"
+            )
+        return replace(self, inputs=self.inputs[:, [place[one] for one in columns]], columns=tuple(columns))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -302,6 +330,10 @@ def overlap(a: Pool | ArrayLike, b: Pool | ArrayLike) -> Int64[np.ndarray, "pair
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
+def _column(column: tuple[str, str | None]) -> str:
+    return column[0] if column[1] is None else f"{column[0]}={column[1]}"
+
+
 def _blocks(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Consecutive rows of `array`, contiguous and little-endian, about BLOCK_BYTES at a time, with their place."""
     rows = max(1, BLOCK_BYTES // array[:1].nbytes)
@@ -325,7 +357,7 @@ def _checked_inputs(inputs: ArrayLike) -> np.ndarray:
         if inputs.dtype not in KEPT:
             raise InputError(
                 f"expected memory-mapped inputs in float32, float64 or uint8, got {inputs.dtype}: "
-                "save them with np.save(path, inputs.astype(np.float32))"
+                "save them with np.save(path, inputs.astype(np.float64))"
             )
         array = inputs
     else:

@@ -20,26 +20,31 @@ NOISE = 1e-11  # numbers that differ relatively by less were the same before a s
 TWINS = 0.01  # share of records that may become the same as another: in one column or two some do by chance
 
 
-def check_float32(inputs: np.ndarray, columns: Sequence[tuple[str, str | None]] | None = None, *, taker: str) -> None:
+def check_float32(
+    inputs: np.ndarray, columns: Sequence[tuple[str, str | None]] | None = None, *, taker: str, trained: bool = False
+) -> None:
     """That records keep apart as float32, which is what `taker` takes.
 
     Args:
         inputs: (samples, ...); only float64 has more to lose.
         columns: their names, as `Pool.columns`.
         taker: who takes float32, for the message.
+        trained: it is a model that was trained already, so that other records are no way out.
 
     Raises:
         InputError: a value is beyond float32; a column of whole numbers has some that float32 does not; the values of
-            another are closer together than its steps; or more than one record in a hundred becomes the same as a distinct one.
-            It names the column and what to do.
+            another are closer together than its steps; or more than one record in a hundred becomes the same as a
+            distinct one. It names the column and what to do.
     """
     if inputs.dtype != np.float64:
         return
     flat = inputs.reshape(len(inputs), -1)
     way_out = (
-        "subtract its smallest value or divide it (Pool.from_frame and files: standardise=True), give a model that "
-        "takes float64 (a torch module: model.double()), or, if the model was trained on rounded values, round them "
-        "yourself: inputs.astype(np.float32)"
+        "if it was trained on rounded records, round them yourself (inputs.astype(np.float32); --float32); else give "
+        "the model in float64 (a torch module: model.double())"
+        if trained
+        else "subtract its smallest value or divide it (of a table: standardise=True, options: {standardise: true}), "
+        "or round the records yourself (inputs.astype(np.float32))"
     )
     largest = np.maximum(np.abs(flat.min(axis=0)), np.abs(flat.max(axis=0)))
     if (largest > np.finfo(np.float32).max).any():
@@ -78,9 +83,9 @@ def _lost(wide: np.ndarray, narrow: np.ndarray) -> str | None:
     widths = values[half - 1 :] - values[: len(values) - half + 1]
     start = int(widths.argmin())
     dense = values[start : start + half]
-    steps = widths[start] / np.spacing(np.float32(np.abs(dense[[0, -1]]).max()))
-    merged = np.flatnonzero(np.diff(dense.astype(np.float32)) == 0)
-    if steps >= LEAST_STEPS or not merged.size or not (np.diff(dense)[merged] > NOISE * np.abs(dense[merged])).any():
+    largest = np.abs(dense[[0, -1]]).max()
+    steps = widths[start] / np.spacing(np.float32(largest))
+    if steps >= LEAST_STEPS or widths[start] <= NOISE * largest:
         return None
     return (
         f"half of its distinct values lie between {dense[0]:.17g} and {dense[-1]:.17g}, which float32 divides into "

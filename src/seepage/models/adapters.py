@@ -5,9 +5,11 @@ A torch module has a file of its own (module.py), because it alone has gradients
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import json
+import re
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -37,6 +39,7 @@ class Adapter(ABC):
         classes: the name (`seepage.data.labels.key`) of each column's class, or of the labels, where it says so.
         n_parameters: where it can be counted.
         takes_float32: whether it computes on float32, whatever it is given.
+        column_names: of the table that it was fitted on, where it knows them.
     """
 
     kind: str
@@ -46,6 +49,7 @@ class Adapter(ABC):
     classes: tuple[str, ...] | None = None
     n_parameters: int | None = None
     takes_float32: bool = False
+    column_names: tuple[str, ...] | None = None
 
     @property
     def ceiling(self) -> Access:
@@ -60,6 +64,25 @@ class Adapter(ABC):
     @abstractmethod
     def answer(self, batch: np.ndarray) -> Any:
         """The model's outputs for one batch, unchecked."""
+
+    def _narrowing(self, ask: Callable[[np.ndarray], Any], batch: np.ndarray) -> Any:
+        """The answer to a batch, as float64 if it is; what cannot compute on that (torch inside) gets float32 from then
+        on. An error that goes away when it is asked again as before had another cause, and is the model's own."""
+        if batch.dtype != np.float64:
+            return ask(batch)
+        if self.takes_float32:
+            return ask(batch.astype(np.float32))
+        try:
+            return ask(batch.copy())
+        except Exception as error:
+            with np.errstate(over="ignore"), contextlib.suppress(Exception):
+                answer = ask(batch.astype(np.float32))
+                try:
+                    ask(batch)
+                except Exception:
+                    self.takes_float32 = True
+                    return answer
+            raise error
 
     def answer_for_labels(self, batch: np.ndarray) -> Any:
         """Outputs whose largest are the labels; by default the outputs."""
@@ -90,8 +113,8 @@ class Estimator(Adapter):
 
     def __init__(self, model: Any, n_classes: int | None, outputs: str = "probabilities"):
         self.name, self.outputs = type(model).__name__, outputs
-        scores = getattr(model, "decision_function", None) if outputs == "logits" else None
-        self._ask = scores if callable(scores) else model.predict_proba
+        self._ask = model.predict_proba if outputs == "probabilities" else model.decision_function
+        self.column_names = _column_names(getattr(model, "feature_names_in_", None))
         self._columns: np.ndarray | None = None
         self.classes = _class_names(model, self.name)
         if self.classes is None:
@@ -112,7 +135,7 @@ class Estimator(Adapter):
         with warnings.catch_warnings():
             # Fitted on a data frame: the columns are the same ones, only their names are gone.
             warnings.filterwarnings("ignore", message="X does not have valid feature names")
-            answer = self._ask(_rows(batch))
+            answer = self._narrowing(self._ask, _rows(batch))
         if self._columns is None:
             return answer
         answer = np.asarray(answer, dtype=np.float64)
@@ -137,15 +160,16 @@ class Predictor(Adapter):
         self.name, self.outputs = type(model).__name__, outputs
         self._model = model
         self.classes = _class_names(model, self.name) if outputs == "labels" else None
+        self.column_names = _column_names(getattr(model, "feature_names_in_", None))
 
     def answer(self, batch: np.ndarray) -> Any:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="X does not have valid feature names")
-            return self._model.predict(_rows(batch) if self.outputs == "labels" else batch)
+            return self._narrowing(self._model.predict, _rows(batch) if self.outputs == "labels" else batch)
 
 
 class Function(Adapter):
-    """A callable, inputs -> array. One that cannot compute on float64 is asked with float32 from then on."""
+    """A callable, inputs -> array."""
 
     kind = "callable"
 
@@ -154,19 +178,7 @@ class Function(Adapter):
         self._function = function
 
     def answer(self, batch: np.ndarray) -> Any:
-        if batch.dtype != np.float64:
-            return self._function(batch)
-        if self.takes_float32:
-            return self._function(batch.astype(np.float32))
-        try:
-            return self._function(batch)
-        except Exception as error:  # a torch module inside, say
-            try:
-                answer = self._function(batch.astype(np.float32))
-            except Exception:
-                raise error from None
-            self.takes_float32 = True
-            return answer
+        return self._narrowing(self._function, batch)
 
 
 class LightGBM(Adapter):
@@ -178,6 +190,7 @@ class LightGBM(Adapter):
     def __init__(self, booster: Any):
         self.name = "Booster"
         self._booster = booster
+        self.column_names = _column_names(booster.feature_name())
         text = booster.model_to_string(num_iteration=1)
         n_rounds = booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
         self._scale = lightgbm_scale(text, n_rounds)
@@ -198,6 +211,7 @@ class XGBoost(Adapter):
     def __init__(self, booster: Any):
         self.name = "Booster"
         self._booster = booster
+        self.column_names = _column_names(booster.feature_names)
         objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
         if objective not in ("binary:logistic", "binary:logitraw", "multi:softprob", "multi:softmax"):
             raise InputError(
@@ -206,7 +220,14 @@ class XGBoost(Adapter):
             )
 
     def answer(self, batch: np.ndarray) -> np.ndarray:
-        return self._booster.inplace_predict(_rows(batch), predict_type="margin")
+        import xgboost
+
+        rows = _rows(batch)
+        try:
+            return self._booster.inplace_predict(rows, predict_type="margin", validate_features=False)
+        except xgboost.core.XGBoostError:  # linear boosters are asked in one way only
+            names = self._booster.feature_names
+            return self._booster.predict(xgboost.DMatrix(rows, feature_names=names), output_margin=True)
 
     def fingerprint(self) -> str:
         return hashlib.sha256(bytes(self._booster.save_raw())).hexdigest()
@@ -265,6 +286,12 @@ def _class_names(model: Any, name: str) -> tuple[str, ...] | None:
     if len(set(names)) < len(names):
         raise InputError(f"the classes of {name} are not distinct: {', '.join(names[:5])}")
     return names
+
+
+def _column_names(names: Any) -> tuple[str, ...] | None:
+    """Names of columns that somebody gave; not those that a library makes up (Column_0, f0, 0)."""
+    names = None if names is None else tuple(map(str, names))
+    return None if not names or all(re.fullmatch(r"(Column_|f|x)?\d+", name) for name in names) else names
 
 
 def _rows(batch: np.ndarray) -> np.ndarray:

@@ -22,6 +22,9 @@ DISGUISE_TOLERANCE = 1e-5
 # With fewer answers than this, "all between 0 and 1" says little.
 SIGMOID_EVIDENCE = 8
 
+# Probabilities above this are known to 12 decimals where one is computed from the other.
+LEAST_ROUNDED = 1e-3
+
 # What a probability of zero is read as, as in the LiRA code: about the smallest positive float32.
 SMALLEST_PROBABILITY = 1e-45
 
@@ -57,12 +60,14 @@ def logits_from(
     tolerance: float = SUM_TOLERANCE,
     first_record: int = 0,
     say: Say = KIND,
+    doubted: bool = True,
 ) -> Float[np.ndarray, "samples *models classes"]:
     """Checked logits, up to a constant a row: the logits themselves, or log max(p, 1e-45) in float64.
 
     Logits keep the precision in which they came, float32 or float64. A last axis of one (or a plain vector) is a
     binary model's single output: the logit z of class 1 becomes (0, z), its probability p becomes (log(1 - p), log p).
-    Probabilities just below 0 or above 1, as exporters round them, are read as 0 and 1.
+    Logits of -inf, as logarithms of probabilities have them, count as the logarithm of 1e-45. Probabilities just below
+    0 or above 1, as exporters round them, are read as 0 and 1.
 
     Args:
         outputs: (samples, ..., classes), or (samples,) for a binary model.
@@ -71,6 +76,7 @@ def logits_from(
         tolerance: how far a row of probabilities may be from summing to one.
         first_record: number of the first row, for messages about a part of a larger array.
         say: how the caller declares the kind, for advice.
+        doubted: look whether logits are probabilities. Once is enough: those of one record's neighbours may look so.
 
     Raises:
         InputError: a value is not finite, a probability is negative or does not sum to one, every row of the
@@ -94,15 +100,20 @@ def logits_from(
 
     dtype = np.result_type(outputs.dtype, np.float32) if kind == "logits" else np.dtype(np.float64)
     logits = np.empty((*outputs.shape[:-1], classes), dtype=dtype)
-    total = None if kind != "logits" or binary or logits[..., 0].size < 2 else _total(outputs[:1])
+    doubted = doubted and kind == "logits" and not binary and logits[..., 0].size > 1
+    total, least_miss = None, DISGUISE_TOLERANCE if logits[..., 0].size < SIGMOID_EVIDENCE else tolerance
     step = max(1, BLOCK_VALUES // max(1, outputs[0].size))
     for start in range(0, len(outputs), step):
-        block = np.asarray(outputs[start : start + step], dtype=np.float64)
+        given = outputs[start : start + step]
+        block = np.asarray(given, dtype=np.float64)
+        if kind == "logits" and not binary:
+            block = _zeros_read(block)
         _check_finite(block, first_record + start)
-        if total is not None and _total(block) != total:
-            total = None
+        if doubted:
+            found = _total(block, least_miss)
+            doubted, total = found is not None and total in (None, found), found
         if kind == "probabilities":
-            block = np.concatenate([1 - block, block], axis=-1) if binary else block
+            block = _both(given, block) if binary else block
             _check_probabilities(block, tolerance, first_record + start, say)
             block = np.log(np.clip(block, SMALLEST_PROBABILITY, 1))
         elif binary:
@@ -110,7 +121,7 @@ def logits_from(
         if np.abs(block).max() > np.finfo(np.float32).max:
             raise InputError("an output is too large for float32: pass logits, not exponentials of them")
         logits[start : start + step] = block
-    if total is not None:
+    if doubted:
         disguise = "is a probability vector" if total == 1 else "sums to 100, as per cent do"
         divide = "" if total == 1 else "divide each by 100 and "
         raise InputError(
@@ -180,17 +191,57 @@ def _rounding(block: np.ndarray) -> float:
     return next((10.0**-d for d in (2, 3) if np.abs(block - block.round(d)).max() < 1e-7), 0.0)
 
 
-def _total(block: np.ndarray) -> int | None:
-    """What every row sums to where no value is negative and it is one, as of probabilities, or 100, as of per cent."""
-    sums = block.sum(axis=-1)
-    total = next((whole for whole in (1, 100) if abs(sums.flat[0] - whole) <= DISGUISE_TOLERANCE * whole), None)
-    if total is None or block.min() < -NEGATIVE_TOLERANCE or np.abs(sums - total).max() > DISGUISE_TOLERANCE * total:
+def _total(block: np.ndarray, tolerance: float) -> int | None:
+    """1 where every row could be probabilities, 100 where it could be such in per cent, None where neither."""
+    if block.min() < -NEGATIVE_TOLERANCE:
         return None
-    return total
+    sums = block.sum(axis=-1).mean()
+    fits = (whole for whole in (1, 100) if sums > 0.9 * whole and not _misses(block / whole, tolerance).any())
+    return next(fits, None)
+
+
+def _misses(block: np.ndarray, tolerance: float) -> np.ndarray:
+    """Which rows are no probabilities by their sum.
+
+    A list of the likeliest classes has zeros for the rest and sums to less than one; rounding adds up over the classes.
+    """
+    sums = block.sum(axis=-1)
+    bad = np.abs(sums - 1) > tolerance
+    if bad.any():
+        bad &= (sums > 1) | (sums <= 0) | (block.min(axis=-1) > 0)
+        bad &= np.abs(sums - 1) > 0.5 * block.shape[-1] * _rounding(block)
+    return bad
+
+
+def _both(given: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """The probabilities of both classes from that of class 1.
+
+    1 - p is no more exact than p: 1 - 0.9 must be 0.1 and 1 - 2/3 the 1/3 of another record, or equal probabilities
+    become unequal. So float64 is taken to 12 decimals, but for the smallest; narrower floats that are decimals of at
+    most four digits are those decimals.
+    """
+    if given.dtype.itemsize < 8 and given.dtype.kind == "f":
+        decimals = block.round(4)
+        written = decimals.astype(given.dtype) == given
+        rest = np.where(written, (1 - decimals).round(4), 1 - block)
+        return np.concatenate([rest, np.where(written, decimals, block)], axis=-1)
+    pair = np.concatenate([1 - block, block], axis=-1)
+    return np.where(pair > LEAST_ROUNDED, pair.round(12), pair)
+
+
+def _zeros_read(block: np.ndarray) -> np.ndarray:
+    """Logarithms of probabilities, whose zeros are -inf: as far below the largest as a zero counts."""
+    zeros = np.isneginf(block)
+    if not zeros.any():
+        return block
+    top = block.max(axis=-1, keepdims=True)
+    return np.where(zeros & np.isfinite(top), top + np.log(SMALLEST_PROBABILITY), block)
 
 
 def _numeric(outputs: ArrayLike) -> np.ndarray:
     try:
+        if isinstance(outputs, np.ma.MaskedArray) and np.ma.getmaskarray(outputs).any():
+            raise InputError("the outputs hold masked values: give an answer for every record and class")
         outputs = np.asarray(outputs)
     except (TypeError, ValueError) as error:
         raise InputError(f"the outputs are not an array of one shape: {error}") from error
@@ -222,15 +273,10 @@ def _check_probabilities(block: np.ndarray, tolerance: float, first_record: int,
             f"record {first_record + row} has the probability {value:.6g}, expected 0 to 1: "
             + ("divide by 100" if per_cent else f"{say('logits')} if these are scores before softmax")
         )
-    sums = block.sum(axis=-1)
-    bad = np.abs(sums - 1) > tolerance
-    if bad.any():
-        # A list of the likeliest classes has zeros for the rest, and rounding adds up over the classes.
-        bad &= (sums > 1) | (block.min(axis=-1) > 0)
-        bad &= np.abs(sums - 1) > 0.5 * block.shape[-1] * _rounding(block)
+    bad = _misses(block, tolerance)
     if bad.any():
         row = _first(bad)
-        worst = np.max(np.abs(sums[row] - 1))
+        worst = np.max(np.abs(block.sum(axis=-1)[row] - 1))
         raise InputError(
             f"the probabilities of record {first_record + row} miss a sum of 1 by {worst:.3g}: give one for every "
             "class; if they were rounded, or are those of one sigmoid for each class, divide each row by its sum (a "

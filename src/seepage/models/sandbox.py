@@ -229,6 +229,11 @@ def _open_onnx(content: bytes, output: str | None):
         output = scores[0]
     elif output not in outputs:
         raise ValueError(f"there is no output '{output}', the outputs are {list(outputs)}")
+    elif not outputs[output].startswith("tensor(") or "string" in outputs[output]:
+        raise ValueError(
+            f"the output '{output}' is a {outputs[output]}, expected a tensor of numbers: export scikit-learn models "
+            "with options={'zipmap': False}, and classes as numbers"
+        )
     fixed = graph_input.shape[0] if graph_input.shape else None
     facts = {
         "input_shape": [n if isinstance(n, int) else None for n in graph_input.shape],

@@ -61,6 +61,7 @@ with access='probabilities' if the attacker you have in mind would have it
     ):
         self._adapter = adapter
         self._declared, self._say = declared, say
+        self._believed = False  # the first answers did not contradict what they were said to be
         self._file_sha256 = file_sha256
         self._batch_size = batch_size
         self.access = access
@@ -170,6 +171,11 @@ with access='probabilities' if the attacker you have in mind would have it
     def gives_probabilities(self) -> bool:
         """Whether its answers are probabilities, whose logarithms `logits` gives."""
         return self._adapter.gives_probabilities
+
+    @property
+    def column_names(self) -> tuple[str, ...] | None:
+        """Of the table that an estimator or booster was fitted on, where it knows them."""
+        return self._adapter.column_names
 
     @property
     def takes_float32(self) -> bool:
@@ -302,15 +308,23 @@ with access='probabilities' if the attacker you have in mind would have it
         if raw.ndim > 2:
             raise InputError(f"expected outputs of shape (samples, classes) from {self.name}, got {raw.shape}")
         kind = self._adapter.outputs
-        logits = logits_from(raw, kind, n_classes=self.n_classes, first_record=first_record, say=self._say)
-        if kind == "logits" and not self._declared and n_records >= SIGMOID_EVIDENCE:
-            undeclared_sigmoid(raw, self._say)
-            self._declared = True  # seen once is enough: an attack's questions about one record may all lie there
+        logits = logits_from(
+            raw, kind, n_classes=self.n_classes, first_record=first_record, say=self._say, doubted=not self._believed
+        )
+        if n_records >= SIGMOID_EVIDENCE and not self._believed:
+            if kind == "logits" and not self._declared:
+                undeclared_sigmoid(raw, self._say)
+            self._believed = True  # an attack's questions about one record may all lie between 0 and 1
         self.n_classes = logits.shape[1]
         return logits
 
     def _checked_labels(self, answer: Any, n_records: int, first_record: int) -> np.ndarray:
         raw = _answers(answer, n_records, self.name)
+        if raw.ndim == 2 and raw.shape[1] > 1:
+            raise InputError(
+                f"{self.name} was taken to answer with labels and gave the shape {raw.shape}: "
+                f"{self._say('probabilities')} or {self._say('logits')}, whichever these are"
+            )
         if self._places is not None:
             if raw.size != n_records:
                 raise InputError(f"expected one label a record from {self.name}, got the shape {raw.shape}")
@@ -344,7 +358,9 @@ def _adapt(loaded: LoadedModel, outputs: str | None, n_classes: int | None, devi
     live_booster = type(model).__name__ == "Booster" and library in ("lightgbm", "xgboost")
     if live_booster or loaded.format == "lightgbm":
         if outputs not in (None, "logits"):
-            raise InputError(f"a booster is asked for its logits, got outputs='{outputs}': leave outputs out")
+            raise InputError(
+                f"a booster is asked for its raw scores, not for {outputs}: {say('logits')}, or say nothing about it"
+            )
         if live_booster:
             return LightGBM(model) if library == "lightgbm" else XGBoost(model)
         return Sandboxed(model, "lightgbm", "logits")
@@ -352,8 +368,13 @@ def _adapt(loaded: LoadedModel, outputs: str | None, n_classes: int | None, devi
     has = {name: callable(getattr(model, name, None)) for name in ("predict_proba", "decision_function")}
     if has["predict_proba"] and outputs in (None, "probabilities"):
         return Estimator(model, n_classes)
-    if any(has.values()) and outputs == "logits":
+    if has["decision_function"] and outputs == "logits":
         return Estimator(model, n_classes, outputs)
+    if has["predict_proba"] and outputs == "logits":
+        raise InputError(
+            f"{type(model).__name__} has no decision_function to be asked for logits: {say('probabilities')}, or wrap "
+            "a callable that returns its scores"
+        )
     if outputs == "probabilities" and has["decision_function"]:
         raise InputError(f"{type(model).__name__} has no predict_proba: {say('logits')}, or fit it with probabilities")
     if callable(getattr(model, "predict", None)):
@@ -382,6 +403,8 @@ def _array(inputs: Any) -> np.ndarray:
 def _answers(answer: Any, n_records: int, name: str) -> np.ndarray:
     if isinstance(answer, torch.Tensor):
         answer = answer.detach().cpu().double().numpy()
+    if isinstance(answer, np.ma.MaskedArray) and np.ma.getmaskarray(answer).any():
+        raise InputError(f"{name} answered with masked values: return an answer for every record and class")
     with from_outside(f"the answer of {name} is not an array"):
         answer = np.asarray(answer)
     if answer.ndim == 0 or len(answer) != n_records:

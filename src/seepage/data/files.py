@@ -31,6 +31,8 @@ MISSING_CELLS = frozenset([
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
     "NULL", "NaN", "None", "n/a", "nan", "null",
 ])  # fmt: skip
+_CODE = re.compile(r"[+-]?0\d|\+")
+_CODE_IN_LINE = re.compile(r'(?:^|[,"])\s*(?:[+-]?0\d|\+\d)')
 INDEX = re.compile(r"__index_level_\d+__")  # how pandas calls an index without a name in a .parquet file
 OF_TABLES = ("label", "group", "id", "categorical", "standardise")
 
@@ -290,7 +292,7 @@ def _csv_columns(path: Path, max_bytes: int, named: Collection[str]) -> dict[str
         first_line = rows.line_num
         if first is None:
             raise ValueError("expected a header and at least one row")
-        matrix = _matrix(path, first)
+        matrix = None if named and _has_codes(path) else _matrix(path, first)
         if matrix is not None and matrix.shape[1] == len(header) and not (np.abs(matrix) >= 2**53).any():
             return {name: _whole(column) for name, column in zip(header, matrix.T, strict=True)}
         cells: list[list[str]] = [[] for _ in header]
@@ -327,9 +329,17 @@ def _matrix(path: Path, first: Sequence[str]) -> np.ndarray | None:
         return None
 
 
+def _has_codes(path: Path) -> bool:
+    """Whether a cell of digits is none by its writing."""
+    with open(path, encoding="utf-8-sig") as file:
+        return any(_CODE_IN_LINE.search(line) for line in file)
+
+
 def _typed(cells: list[str], is_named: bool) -> np.ndarray:
     values: Any = [None if cell in MISSING_CELLS else cell for cell in cells]
     texts = np.array(values, dtype=object if None in values else str)
+    if any("_" in cell for cell in cells) or (is_named and any(map(_CODE.match, cells))):
+        return texts  # 1_1 is no number to anybody but Python, and 007 as a label or an id is not 7
     try:
         numbers = [value if value is None else float(value) for value in values]
     except ValueError:
@@ -372,7 +382,12 @@ def _parquet_columns(path: Path, max_bytes: int, named: Collection[str]) -> dict
         if kinds.is_dictionary(column.type):
             lengths = [pyarrow.compute.max(pyarrow.compute.binary_length(c.dictionary)).as_py() for c in column.chunks]
             _check_text(path, name, max(filter(None, lengths), default=0), len(column), max_bytes)
-        # pyarrow's to_numpy turns the nulls of a dictionary column into one of its values.
+        # pyarrow's to_numpy turns the nulls of a dictionary column into one of its values, and whole numbers beside a
+        # null, like decimals, into floats, which do not hold all of them.
+        column = column.cast(kind)
+        is_exact = (kinds.is_integer(kind) and column.null_count) or (kinds.is_decimal(kind) and kind.precision > 15)
+        if is_exact:
+            return np.array([one and _whole_decimal(one) for one in column.to_pylist()], dtype=object)
         return column.cast(pyarrow.float64() if kinds.is_decimal(kind) else kind).to_numpy()
 
     with reading(path, ".parquet"):
@@ -397,6 +412,11 @@ def _parquet_columns(path: Path, max_bytes: int, named: Collection[str]) -> dict
         # Row numbers that pandas wrote beside the table are no feature.
         names = [name for name in table.column_names if name in named or not INDEX.fullmatch(name)]
         return {name: plain(name, table[name]) for name in names}
+
+
+def _whole_decimal(number: Any) -> Any:
+    """A whole number where it is one, however it is written."""
+    return int(number) if number == int(number) else number
 
 
 def _check_text(path: Path, name: str, longest: int, n: int, max_bytes: int) -> None:

@@ -189,6 +189,57 @@ def test_outputs_may_name_their_columns():
         assert [part.name for part in result.classes] == list(map(str, range(3) if classes is None else classes))
 
 
+TWO = Y > 0
+TWO_PLAIN = of(TWO.astype(int)).attacks[0].auc.value
+AS_TEXTS = {
+    "bools and texts": (TWO, TWO.astype(str)),
+    "texts and bools": (TWO.astype(str), TWO),
+    "decimals as texts and floats": (TWO.astype(float).astype(str), TWO.astype(float)),
+    "floats and decimals as texts": (TWO.astype(float), TWO.astype(float).astype(str)),
+    "numbers from 1 and decimals": (TWO + 1, (TWO + 1.0).astype(str)),
+    "true and True": (np.char.lower(TWO.astype(str)), TWO.astype(str)),
+}
+
+
+@pytest.mark.parametrize(("of_model", "of_records"), AS_TEXTS.values(), ids=AS_TEXTS)
+def test_truth_values_and_numbers_are_equal_to_their_texts(of_model, of_records):
+    fitted = tree(of_model)
+    result = audited(fitted, of_records[IN], of_records[~IN])
+    assert (result.attacks[0].auc.value, len(result.classes)) == (pytest.approx(TWO_PLAIN, abs=1e-9), 2)
+    given = {"probs": fitted.predict_proba(X)[:, None], "labels": of_records, "membership": IN[:, None]}
+    result = seepage.audit(outputs={**given, "classes": fitted.classes_}, attacks=["loss"])
+    assert (result.attacks[0].auc.value, len(result.classes)) == (pytest.approx(TWO_PLAIN, abs=1e-9), 2)
+    if of_records.dtype.kind == "U" and of_model.dtype.kind != "U":
+        right = (fitted.predict(X[IN]) == of_model[IN]).mean()
+        options = {"attacks": ["correctness"], "model_outputs": "labels"}
+        result = audited(fitted.predict, of_records[IN], of_records[~IN], **options)
+        assert result.target.accuracy_members.value == pytest.approx(right)
+
+
+def test_sides_of_texts_and_of_truth_values_are_numbered_together():
+    sides = {"members": (X[IN], TWO[IN]), "nonmembers": (X[~IN], TWO[~IN].astype(str))}
+    (inside, outside), _ = pools_of(sides)
+    assert inside.classes == outside.classes == ("0", "1")
+    np.testing.assert_array_equal(inside.labels, TWO[IN])
+    np.testing.assert_array_equal(outside.labels, TWO[~IN])
+
+
+def test_spellings_that_a_model_tells_apart_stay_apart():
+    labels = np.array(["1", "1.0", "2"])[Y]
+    assert of(labels).attacks[0].auc.value == pytest.approx(PLAIN, abs=1e-9)
+
+
+def test_where_classes_of_outputs_are_numbers_labels_are_values_among_them():
+    given = {"probs": tree(Y).predict_proba(X)[:, None], "membership": IN[:, None], "classes": [1, 2, 3]}
+    with pytest.raises(
+        InputError, match=r"'labels' must hold values among 'classes', as these are numbers: .*'0' is not"
+    ):
+        seepage.audit(outputs={**given, "labels": Y})
+    assert seepage.audit(outputs={**given, "labels": Y + 1}, attacks=["loss"]).attacks[0].auc.value == pytest.approx(
+        PLAIN
+    )
+
+
 def test_memory_does_not_grow_with_pairs_of_classes():
     """12,000 classes: a table of pairs would take 144 MB in bools and 1.15 GB in float64; the answers take 4 MB."""
     n, k = 80, 12_000

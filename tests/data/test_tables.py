@@ -6,6 +6,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 
 from seepage.data import Pool
 from seepage.data.files import pools_from_files, read_arrays
@@ -114,6 +115,9 @@ def test_an_index_without_a_name_is_no_feature(tmp_path):
     assert Pool.from_file(tmp_path / "t.parquet", label="y", id="__index_level_0__").ids.tolist() == list("01245")
     both = pools_from_files([tmp_path / "t.parquet"] * 2, {"label": "y"})
     assert [part.inputs.tolist() for part in both] == [pool.inputs.tolist()] * 2
+    texts = pd.DataFrame({"x": range(6), "y": [0, 1] * 3}, index=list("abcdef"))
+    texts.to_parquet(tmp_path / "texts.parquet")
+    assert Pool.from_file(tmp_path / "texts.parquet", label="y").columns == (("x", None),)
     frame.to_csv(tmp_path / "t.csv")
     with pytest.raises(DataFileError, match=r"the first column has no name: .*index=False"):
         Pool.from_file(tmp_path / "t.csv", label="y")
@@ -140,3 +144,39 @@ def test_columns_are_named_by_texts(tmp_path, option, value):
 def test_arrays_are_read_from_npz_alone(tmp_path):
     with pytest.raises(DataFileError, match=r"expected a .npz file.*t.csv"):
         read_arrays(csv(tmp_path, x=[1], y=[0]))
+
+
+MIXED = pd.DataFrame({
+    "flag": [True, False], "count": pd.array([3, 4], dtype="Int64"), "price": [Decimal("1.5"), Decimal("2.5")],
+    "size": np.array([1, 2.5], dtype=object),
+})  # fmt: skip
+
+
+def test_frames_and_objects_that_are_numbers_are_inputs():
+    want = [[1, 3, 1.5, 1], [0, 4, 2.5, 2.5]]
+    for inputs in (MIXED, MIXED.to_numpy(), MIXED.astype(object), MIXED.to_numpy().tolist()):
+        np.testing.assert_array_equal(Pool(inputs, [0, 1]).inputs, want)
+    whole = np.array([[2**53 + 1, True], [1, 2]], dtype=object)
+    with pytest.raises(InputError, match="leave ids out"):
+        Pool(whole)
+    with pytest.raises(InputError, match="leave ids out"):
+        Pool(np.array([[10**400, True]], dtype=object))
+    with pytest.raises(InputError, match="missing value in record 1"):
+        Pool(pd.DataFrame({"flag": [True, False], "count": pd.array([3, None], dtype="Int64")}))
+    with pytest.raises(InputError, match=r"Pool\.from_frame encodes text"):
+        Pool(pd.DataFrame({"x": [1, 2], "colour": ["red", "blue"]}))
+
+
+@pytest.mark.parametrize("form", ["csr_matrix", "coo_array"])
+def test_sparse_and_structured_inputs_are_refused_with_the_way_out(form):
+    with pytest.raises(InputError, match=rf"got a sparse {form}.*inputs.toarray\(\)"):
+        Pool(getattr(scipy.sparse, form)(np.eye(3)), [0, 1, 0])
+    with pytest.raises(InputError, match=r"a structured one with the fields a, b: .*structured_to_unstructured"):
+        Pool(np.array([(1, 2.0), (3, 4.0)], dtype=[("a", int), ("b", float)]), [0, 1])
+
+
+def test_class_numbers_beside_names_are_places_and_the_message_says_so():
+    with pytest.raises(InputError, match=r"places in classes= \(1, 2, 3, 4\), 0 to 3, got 4: labels that are texts"):
+        Pool(np.ones((4, 1)), [1, 2, 3, 4], classes=(1, 2, 3, 4))
+    assert Pool(np.ones((4, 1)), list("1243"), classes=(1, 2, 3, 4)).labels.tolist() == [0, 1, 3, 2]
+    assert Pool(np.ones((2, 1)), ["False", "True"], classes=("0", "1")).labels.tolist() == [0, 1]

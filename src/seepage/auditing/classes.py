@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 
 from seepage.data import Pool
-from seepage.data.labels import Values, are_codes, is_number, key, label_values, number_together, ordered
+from seepage.data.labels import (
+    Values,
+    are_codes,
+    is_number,
+    key,
+    label_values,
+    number_together,
+    ordered,
+    spelt_as,
+    value_of,
+)
 from seepage.errors import InputError
 from seepage.models.target import TargetModel
 
@@ -61,8 +71,8 @@ def values_of(pool: Pool, what: str) -> Values:
 def named_alike(target: TargetModel, pool: Pool, by_position: bool) -> tuple[TargetModel, Pool]:
     """The model and the records under one numbering of the classes, where one of them names its classes.
 
-    Classes go by their values: what an estimator calls 90001 is the label 90001. The records keep their numbers where
-    they can; a class that only the model has, or only the records, is one more.
+    Classes go by their values: what an estimator calls 90001 is the label 90001, and "True" and "1.0" are 1.
+    The records keep their numbers where they can; a class that only the model has, or only the records, is one more.
 
     Args:
         target: the model; what it calls its classes is `target.classes`.
@@ -76,8 +86,12 @@ def named_alike(target: TargetModel, pool: Pool, by_position: bool) -> tuple[Tar
         if target.outputs != "labels" or pool.classes is None:
             return target, pool
         places = {str(place): place for place in range(pool.n_classes)} if by_position else {}
+        by_value = {value_of(name): at for at, name in enumerate(pool.classes)}
+        if len(by_value) == pool.n_classes:
+            places |= by_value
         return target.looking_up(places | {name: at for at, name in enumerate(pool.classes)}, pool.n_classes), pool
-    of_model = target.classes
+    of_records = pool.classes or [str(number) for number in range(pool.n_classes)]
+    of_model = spelt_as(target.classes, of_records)
     numbers = np.array([int(name) if is_number(name) else -1 for name in of_model])
     if pool.classes is None:
         present = np.unique(pool.labels)

@@ -9,7 +9,7 @@ import numpy as np
 from seepage.auditing.evidence import Evidence
 from seepage.data import Membership
 from seepage.data.files import read_arrays
-from seepage.data.labels import Values, is_number, key, label_values, number
+from seepage.data.labels import Values, is_number, key, label_values, number, value_of
 from seepage.errors import InputError
 from seepage.models.access import Access
 from seepage.models.outputs import labels_from, logits_from
@@ -25,7 +25,8 @@ def evidence_from_outputs(
     Args:
         outputs: `logits` or `probs`, (samples, models, classes), model 0 the target; `labels` (samples,) are the
             numbers of the right columns (or one-hot rows of them), or values of `classes` (classes,), an estimator's
-            `classes_`: what the columns are called, in their order;
+            `classes_`: what the columns are called, in their order. Where `classes` are numbers, labels are always
+            values among them;
             `membership` (samples, models) bool; optionally `population` (samples,) bool, records known to be
             non-members of every model; `known` (samples,) bool, records whose membership in the target the
             attacker knows, which are not audited; `features` (samples, features) of the target; and `ids` (samples,).
@@ -107,12 +108,14 @@ def _classes(values: Any, n_columns: int) -> tuple[str, ...]:
 
 def _labels(values: Any, classes: tuple[str, ...] | None, n_columns: int) -> np.ndarray:
     """(samples,) the column of each label: by its value among the classes, or as the number of a column."""
+    rule = "class numbers 0, 1, ..." + ("" if classes is not None else " (or values of an array 'classes')")
     try:
         found = label_values(values)
         is_text = found.values.dtype.kind == "U"
-        are_numbers = classes is not None and all(is_number(name.removeprefix("-")) for name in classes)
+        are_numbers = classes is not None and all(is_number(value_of(name).removeprefix("-")) for name in classes)
         # One-hot rows say a column, whatever it is called.
         if classes is not None and (is_text or (are_numbers and found.n_classes is None)):
+            rule = "values among 'classes', " + ("as these are numbers" if are_numbers else "as they are texts")
             return number(Values(found.values.astype(str)), classes=classes).labels
         if is_text:
             raise InputError(
@@ -120,8 +123,7 @@ def _labels(values: Any, classes: tuple[str, ...] | None, n_columns: int) -> np.
             )
         return labels_from(found.values, n_classes=n_columns)
     except InputError as error:
-        advice = "" if classes is not None else " (or values of an array 'classes')"
-        raise InputError(f"outputs: the array 'labels' must hold class numbers 0, 1, ...{advice}: {error}") from None
+        raise InputError(f"outputs: the array 'labels' must hold {rule}: {error}") from None
 
 
 def _features(values: Any, n_samples: int) -> np.ndarray:

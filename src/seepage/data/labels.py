@@ -8,6 +8,7 @@ numbers, codes such as 90001 and 100234) is numbered by value, and the value bec
 
 import contextlib
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -70,6 +71,30 @@ def is_number(name: str) -> bool:
     return name.isascii() and name.isdigit() and name == str(int(name))
 
 
+def value_of(name: str) -> str:
+    """The name of the number that a text writes, or else the text: tools write classes 0 and 1 in several ways.
+
+    >>> value_of("1.0"), value_of("True"), value_of("true"), value_of("1.5"), value_of("cat")
+    ('1', '1', '1', '1.5', 'cat')
+    """
+    if name.lower() in ("true", "false"):
+        return str(int(name.lower() == "true"))
+    return str(int(name.partition(".")[0])) if re.fullmatch(r"-?[0-9]{1,15}\.0+", name) else name
+
+
+def spelt_as(names: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    """Names of classes, those that are among `others` by value alone spelt as there.
+
+    >>> spelt_as(["False", "True", "x"], ["0", "1"]), spelt_as(["1", "1.0"], ["1"])
+    (('0', '1', 'x'), ('1', '1.0'))
+    """
+    known, of_value = set(others), {value_of(other): other for other in others}
+    if len(of_value) < len(known):  # two of them differ in spelling alone, so here a spelling means something
+        return tuple(names)
+    spelt = tuple(name if name in known else of_value.get(value_of(name), name) for name in names)
+    return spelt if len(set(spelt)) == len(set(names)) else tuple(names)
+
+
 def is_missing(value: Any) -> bool:
     """Whether it is None, NaN, pandas' NA or NaT."""
     return type(value).__name__ in MISSING or (isinstance(value, (float, Decimal)) and value != value)
@@ -115,7 +140,7 @@ def number(values: Values, *, classes: Sequence[str] | None = None, n_classes: i
         classes = tuple(map(str, classes))
         if n_classes is not None and len(classes) != n_classes:
             raise InputError(f"expected {n_classes} names of classes, got {len(classes)}")
-        labels = _looked_up(found, classes) if is_text else _below(found, len(classes))
+        labels = _looked_up(found, classes) if is_text else _places(found, classes)
         return Numbered(labels, classes, len(classes))
     if not is_text and found.min() >= 0:
         largest = int(found.max())
@@ -147,9 +172,11 @@ def number_together(parts: Sequence[Values]) -> list[Numbered]:
 
 
 def joined(parts: Sequence[Values]) -> Values:
-    """The labels of all parts in one: texts as soon as one part has texts."""
+    """The labels of all parts in one: texts as soon as one part has texts, which go by their value beside numbers."""
     if all(part.values.dtype.kind != "U" for part in parts):
         return Values(np.concatenate([part.values for part in parts]))
+    if not all(part.values.dtype.kind == "U" for part in parts):
+        parts = [_by_value(part) if part.values.dtype.kind == "U" else part for part in parts]
     orders = [part.order or ordered(map(key, np.unique(part.values))) for part in parts]
     declared = [part.order for part in parts if part.order is not None]
     names = dict.fromkeys(itertools.chain(*declared))
@@ -157,6 +184,15 @@ def joined(parts: Sequence[Values]) -> Values:
     # Orders that agree with sorting stay sorted with what the others add; a declared one comes first otherwise.
     order = ordered({*names, *rest}) if all(one == ordered(one) for one in declared) else (*names, *ordered(rest))
     return Values(np.concatenate([part.values.astype(str) for part in parts]), order if declared else None)
+
+
+def _by_value(part: Values) -> Values:
+    different, which = np.unique(part.values, return_inverse=True)
+    names = {*different.tolist(), *(part.order or ())}
+    if len(set(map(value_of, names))) < len(names):
+        return part
+    order = None if part.order is None else tuple(map(value_of, part.order))
+    return Values(np.array([value_of(name) for name in different.tolist()])[which], order)
 
 
 def ordered(names: Any) -> tuple[str, ...]:
@@ -331,15 +367,26 @@ def _below(labels: np.ndarray, n_classes: int) -> Int64[np.ndarray, " samples"]:
     return labels.astype(np.int64)
 
 
+def _places(labels: np.ndarray, classes: Sequence[str]) -> Int64[np.ndarray, " samples"]:
+    outside = (labels < 0) | (labels >= len(classes))
+    if outside.any():
+        raise InputError(
+            f"labels that are numbers are places in classes= ({_few(classes)}), 0 to {len(classes) - 1}, got "
+            f"{labels[outside][0]}: labels that are texts are looked up in it (np.asarray(labels).astype(str))"
+        )
+    return labels.astype(np.int64)
+
+
 def _looked_up(names: np.ndarray, classes: Sequence[str]) -> Int64[np.ndarray, " samples"]:
     """The place of each name among the classes."""
     place = {name: index for index, name in enumerate(classes)}
     if len(place) < len(classes):
         raise InputError(f"expected distinct names of classes, got {_few(classes)}")
     different, which = np.unique(names, return_inverse=True)
-    if unknown := [name for name in different.tolist() if name not in place]:
+    spelt = spelt_as(different.tolist(), classes)
+    if unknown := [name for name in spelt if name not in place]:
         raise InputError(f"the label '{unknown[0]}' is not among the classes ({_few(classes)})")
-    return np.array([place[name] for name in different.tolist()], dtype=np.int64)[which]
+    return np.array([place[name] for name in spelt], dtype=np.int64)[which]
 
 
 def _few(names: Sequence[str], most: int = 6) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
 
+from seepage.data.inputs import as_array
 from seepage.data.labels import label_values, number
 from seepage.errors import InputError
 
@@ -360,21 +361,7 @@ def _checked_inputs(inputs: ArrayLike) -> np.ndarray:
             )
         array = inputs
     else:
-        if isinstance(inputs, np.ma.MaskedArray):
-            masked = np.ma.getmaskarray(inputs)
-            if masked.any():
-                record = int(masked.reshape(len(masked), -1).any(axis=1).argmax())
-                raise InputError(
-                    f"expected inputs without a mask, got {int(masked.sum())} masked values, in record {record} for "
-                    "one: fill them as in training (inputs.filled(...)), or leave those records out"
-                )
-        if hasattr(inputs, "detach"):  # a tensor, also one that has a gradient, or is of a dtype that NumPy has not
-            inputs = inputs.detach().cpu()
-            inputs = inputs.float() if inputs.is_floating_point() and inputs.dtype.itemsize < 4 else inputs
-        try:
-            array = np.asarray(inputs)
-        except ValueError as error:
-            raise InputError(f"expected inputs that make one array (samples, ...): {error}") from None
+        array = as_array(inputs)
     if array.ndim < 2 or array.size == 0:
         raise InputError(f"expected inputs of shape (samples, ...) with at least one value each, got {array.shape}")
     dtype = kept_dtype(array.dtype)

@@ -41,9 +41,12 @@ def whole_file(path: str | os.PathLike, *, private: bool = True, new: bool = Fal
 
     Raises:
         FileExistsError: with `new`, the file is there.
+        StorageError: a folder stands there.
         OSError: it cannot be written.
     """
     path = Path(path)
+    if path.is_dir():
+        check_place(path)
     host = re.sub(r"[^\w-]", "-", socket.gethostname(), flags=re.ASCII)[:40] or "host"
     part = path.with_name(f"{path.name}.{host}-{os.getpid()}-{secrets.token_hex(4)}.part")
     mode = 0o600 if private else 0o666
@@ -76,11 +79,15 @@ def make_folder(path: str | os.PathLike) -> None:
     """Make a folder, and those above it that are missing, for their owner alone (mode 0700); others stay as they are.
 
     Raises:
-        OSError: it cannot be made, or is a file.
+        StorageError: something that is no folder stands there.
+        OSError: it cannot be made.
     """
     path = Path(path)
-    if not path.parent.exists():
-        make_folder(path.parent)
+    if path.is_symlink() or path.exists():
+        if path.is_dir():
+            return
+        raise StorageError(f"{path} is no folder, and one belongs there: delete it, or choose another place")
+    make_folder(path.parent)
     path.mkdir(mode=0o700, exist_ok=True)
 
 
@@ -129,7 +136,7 @@ def read_file(path: str | os.PathLike, most: int) -> bytes:
         OSError: it is not there, or cannot be read.
     """
     check_place(path)
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:
         raise StorageError(f"{path} has more than {most:,} bytes, which no such file has: delete it, then start again")

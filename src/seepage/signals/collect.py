@@ -327,7 +327,7 @@ class Gathered:
         models = unit["models"]
         n_classes = None if self._logits is None else self._logits.shape[3]
         like = {"logits": ("float32", (len(models), self._n_samples, self._n_queries, n_classes))}
-        found = self._folder.find(unit["key"], like, {"models": models})
+        found = self._folder.find(unit["key"], like, {"models": models}, {"seconds": float})
         if found is None:
             return None
         part = found.arrays["logits"]

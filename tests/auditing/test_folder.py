@@ -232,14 +232,15 @@ def saved_with(folder, path, change):
         (lambda one: one["provenance"].update(seepage="0.0"), r"seepage 0\.0 there"),
         (lambda one: one["training"]["plans"]["models"].update(device="cuda"), "'cuda', and there is none here"),
         (lambda one: one["training"]["plans"]["models"].update(chunk=7), "does not suit 6 models"),
+        (lambda one: one["training"]["plans"]["models"].update(workers=10**6), "less than or equal to 4096"),
     ],
-    ids=["no plans", "no training", "no run", "torch", "version", "device", "chunk"],
+    ids=["no plans", "no training", "no run", "torch", "version", "device", "chunk", "workers"],
 )
 def test_a_result_whose_plan_does_not_suit_is_refused(there, tmp_path, monkeypatch, change, said):
     monkeypatch.setattr(collecting.TrainUnit, "__call__", None)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     path = saved_with(there, tmp_path / "result.json", change)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises((InputError, DataFileError), match=said):
         audited(tmp_path / "out", engine=None, replay=path)
 
 
@@ -279,7 +280,9 @@ def test_a_folder_in_the_place_of_a_result_is_named_before_anything_is_trained(t
         audited(tmp_path)
 
 
-@pytest.mark.parametrize("said", [{"n_asked": 0}, {"seconds": "a while", "n_asked": 0}, {"seconds": 1.0, "n_asked": 0.5}])
+@pytest.mark.parametrize(
+    "said", [{"n_asked": 0}, {"seconds": "a while", "n_asked": 0}, {"seconds": 1.0, "n_asked": 0.5}]
+)
 def test_scores_that_do_not_say_what_they_took_are_made_again(copy, whole, said):
     store = RunFolder(copy / "run" / "scores")
     path = sorted((copy / "run" / "scores" / "units").iterdir())[0]

@@ -529,7 +529,9 @@ def test_an_objective_that_changes_what_it_is_given_trains_the_same_models(engin
     both = []
     for objective in pair:
         how = recipe(SMALL, SGD(0.1), objective=objective, **options)
-        runs = [(columns, SEEDS[:2])] if engine is Stacked else [([c], [s]) for c, s in zip(columns, SEEDS, strict=False)]
+        runs = (
+            [(columns, SEEDS[:2])] if engine is Stacked else [([c], [s]) for c, s in zip(columns, SEEDS, strict=False)]
+        )
         both.append([m for members, seeds in runs for m in engine(how, Records.of(FLAT), members, seeds).run()])
     for one, other in zip(*both, strict=True):
         for name, tensor in one.state_dict().items():

@@ -311,7 +311,7 @@ def test_what_is_no_file_in_the_place_of_one_is_named(folder, put):
         folder.manifest,
         lambda: folder.start(IDENTITY, REST),
     ):
-        with pytest.raises(StorageError, match="stands at .*, where a file belongs: delete it"):
+        with pytest.raises(StorageError, match=r"stands at .*, where a file belongs: delete it"):
             use()
 
 

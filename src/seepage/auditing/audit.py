@@ -24,6 +24,7 @@ from seepage.auditing.verdict import claim_of, decide, lower_bound, smallest_lea
 from seepage.data import Membership, Pool
 from seepage.errors import InputError, StorageError
 from seepage.execution import Executor
+from seepage.execution.executor import check_workers
 from seepage.models.access import Access
 from seepage.models.recipe import Recipe
 from seepage.models.trial import is_recipe
@@ -130,6 +131,7 @@ def audit(
         "audit", settings=(settings, Settings | None), out=(out, str | os.PathLike | None), queries=(queries, str),
         shelf=(shelf, str | os.PathLike | None), workers=(workers, int | None), config=(config, Mapping | None),
     )  # fmt: skip
+    check_workers(workers, "audit")
     settings = settings or Settings()
     root_seed = seed_from(rng)
     seeds = np.random.SeedSequence(root_seed)

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from seepage.cli import main
 from seepage.config import AuditConfig, CompareConfig, InvertConfig, SynthesiseConfig
-from seepage.config.defend import DefendConfig, read_defended
+from seepage.config.defend import DefendConfig, read_defended, write_digests
 from seepage.config.parts import check_architecture
 from seepage.config.reading import from_yaml
 from seepage.errors import DataFileError, InputError, SeepageError
@@ -139,8 +139,11 @@ def test_a_defended_folder_whose_masks_are_not_those_of_its_records_is_refused(c
     save_file(config.recipe.recipe().skeleton((3,), 2).state_dict(), tmp_path / "model.safetensors")
     masks = {name: np.arange(20) < 10 for name in ("members", "validation", "population")}
     np.savez(tmp_path / "membership.npz", **masks)
+    pool = config.data.pool(0)
+    write_digests(tmp_path, pool)
     assert set(read_defended(tmp_path)[2]) == set(masks)
     masks |= change
     np.savez(tmp_path / "membership.npz", **{name: mask for name, mask in masks.items() if mask is not None})
+    write_digests(tmp_path, pool)
     with pytest.raises(DataFileError, match=f"membership.npz: expected '{next(iter(change))}'"):
         read_defended(tmp_path)

@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from seepage.config.strict_yaml import parse_yaml
 from seepage.errors import DataFileError, InputError, unknown_name
+from seepage.execution.executor import MOST_WORKERS as MOST_WORKERS
 
 MOST_BYTES = 2**20  # of a file
 LARGEST_INTEGER, LARGEST_SEED = 2**31 - 1, 2**63 - 1
 MOST_CHARACTERS = 4096  # of one text; what a path may have
 MOST_EPOCHS = 1_000_000
-MOST_WORKERS = 4096
 MOST_MODELS = 100_000
 
 

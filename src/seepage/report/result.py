@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 import seepage
+from seepage.execution.executor import MOST_WORKERS
 from seepage.report.saved import MOST_ATTACKS, MOST_RATES, MOST_ROWS, Part, Saved, distinct, equally_long, known
 
 SCHEMA = "seepage.audit/2"
@@ -193,7 +194,7 @@ class RunPlan(Part):
 
     engine: Literal["stacked", "single", "procedure"]
     chunk: int = Field(ge=1, description="models trained together; it decides the last bits")
-    workers: int = Field(ge=0)
+    workers: int = Field(ge=0, le=MOST_WORKERS)
     device: Literal["cpu", "cuda"]
     n_models: int = Field(ge=1)
     trainings: str = Field(description="SHA-256 of what the models follow from: recipe, records, memberships, seed")

@@ -14,7 +14,8 @@ MOST_CHARACTERS = 1000
 def from_outside(what: str, kind: type[SeepageError] = InputError) -> Iterator[None]:
     """Whatever is raised comes back as one error that says what was asked, with the original as its cause.
 
-    Errors of this package pass as they are, and so do Ctrl-C and a lack of memory.
+    Errors of this package pass as they are, and so do Ctrl-C and a lack of memory. `sys.exit()` does not: code that was
+    asked something may not end the program that asked, let alone say that all went well.
 
     Args:
         what: what was asked and could not be done, as the beginning of a sentence.
@@ -30,7 +31,7 @@ def from_outside(what: str, kind: type[SeepageError] = InputError) -> Iterator[N
         yield
     except (SeepageError, MemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         try:
             text = str(error)
         except Exception:  # an error that cannot even say what it is

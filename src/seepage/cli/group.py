@@ -38,6 +38,9 @@ class Commands(click.Group):
                 raise
             say("seepage: out of memory; finished trainings are kept, try fewer --workers", err=True)
             context.exit(EXIT_ERROR)
+        except SystemExit as error:  # click ends by an exception of its own
+            say(f"seepage: code that is not Seepage's ended the command by sys.exit({error.code!r})", err=True)
+            context.exit(EXIT_ERROR)
         except KeyboardInterrupt:
             again = shlex.join(["seepage", *sys.argv[1:]])
             say(f"\nStopped. Finished trainings are kept; go on with:\n  {again}", err=True)

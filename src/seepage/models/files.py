@@ -146,7 +146,8 @@ def load_model(
             raise DataFileError(f"{path} could not be opened as {kind}: {error}") from error
     if kind == "torchscript":
         if trust_code:
-            return LoadedModel(torch.jit.load(path, map_location="cpu"), kind, _sha256(path), trusted=True)
+            with reading(path, "TorchScript"):
+                return LoadedModel(torch.jit.load(path, map_location="cpu"), kind, _sha256(path), trusted=True)
         raise _unsafe(path, "a TorchScript archive: its code can write files when it runs", CONVERT_TORCHSCRIPT)
     if kind == "torch-export":
         raise _unsafe(path, "a .pt2 archive: torch unpickles parts of it without checks", CONVERT_EXPORTED, way=False)
@@ -331,7 +332,7 @@ def _unpickle(path: Path) -> Any:
             if head.startswith(b"PK") or head[2:14] == _LEGACY_TORCH:
                 return torch.load(file, map_location="cpu", weights_only=False)
         return joblib.load(path)
-    except Exception as error:  # a pickle can raise anything
+    except (Exception, SystemExit) as error:  # a pickle can raise anything, and end the program
         raise DataFileError(f"{path} could not be unpickled: {type(error).__name__}: {_first_line(error)}") from error
 
 

@@ -27,6 +27,7 @@ from seepage.data.cache import reading
 from seepage.errors import DataFileError, InputError, MissingExtraError, UnsafeFileError
 from seepage.models import architectures
 from seepage.models.sandbox import BATCH_TIME_S, MEMORY_BYTES, Sandbox, SandboxError
+from seepage.outside import check_kinds
 
 MAX_FILE_BYTES = 8 << 30
 MAX_HEADER_BYTES = 25 << 20  # of a safetensors file
@@ -121,6 +122,11 @@ def load_model(
     fallback of `torch.export.load` (pytorch pull request 176791), and compressed or expanded tensors that take a
     thousand times the memory of their file.
     """
+    check_kinds(
+        "load_model", path=(path, str | os.PathLike), options=(options, Mapping | None),
+        n_classes=(n_classes, int | None), output_name=(output_name, str | None),
+        trust_code=(trust_code, bool), max_bytes=(max_bytes, int),
+    )  # fmt: skip
     path = Path(path)
     if not os.path.isfile(path):
         raise DataFileError(f"there is no model file {path}")

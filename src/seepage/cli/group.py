@@ -21,9 +21,14 @@ def say(text: object, *, err: bool = False) -> None:
 class Commands(click.Group):
     """Turns this package's errors and Ctrl-C into one clear line; anything else is a bug and shows itself."""
 
-    def make_context(self, *args, **extra) -> click.Context:
+    def make_context(self, info_name: str | None, args: list[str], *parts, **extra) -> click.Context:
         with _printable_usage():
-            return super().make_context(*args, **extra)
+            for before, one in zip(["", *args], args, strict=False):
+                if not one or (one.startswith("--") and one.endswith("=")):
+                    # An empty path would be the working folder: `--out "$UNSET"`.
+                    name = (one or before or "seepage").rstrip("=")
+                    raise click.UsageError(f"nothing stands behind {name}: is a variable empty?")
+            return super().make_context(info_name, args, *parts, **extra)
 
     def invoke(self, context: click.Context):
         try:

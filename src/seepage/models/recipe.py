@@ -94,7 +94,7 @@ class Recipe:
         schedule: `Constant()`, `Cosine()` or `Steps(milestones, gamma)`; it acts at epoch starts.
         epochs: passes over the members. Batches are cut from one endless stream of permutations, all of
             size `batch_size`, so a training takes ceil(epochs * members / batch_size) steps.
-        batch_size: records a step.
+        batch_size: records a step, at most ten times the members (64 is always possible).
         objective: (logits, labels) -> scalar loss of a batch, its mean over the batch. One with a further argument
             `epoch` is also told the pass (an int64 scalar) in which the step began.
         augmentation: random flips and shifts of images, or None.

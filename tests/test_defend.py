@@ -1,16 +1,18 @@
 """`seepage defend` and the audit of what it leaves; configurations of comparisons."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import yaml
 from click.testing import CliRunner
 
 import seepage
 from seepage.cli import main
 from seepage.config import CompareConfig, DefendConfig
-from seepage.config.defend import read_defended
+from seepage.config.defend import read_defended, write_digests
 from seepage.defences import DEFENCES, defend, find_defence, table
 from seepage.errors import DataFileError, InputError
 from seepage.models.target import TargetModel
@@ -99,11 +101,68 @@ def test_a_defended_folder_brings_everything_and_damage_to_it_is_named(folder, t
     config = yaml.safe_load((broken / "defended.yaml").read_text())
     config["recipe"]["options"] = {"hidden": [7]}
     (broken / "defended.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(DataFileError, match=r"defended\.yaml is not the configuration that was written here: run seep"):
+        read_defended(broken)
+    write_digests(broken, read_defended(folder)[1])
     with pytest.raises(InputError, match="do not fit"):
         read_defended(broken)
     (broken / "membership.npz").unlink()
     with pytest.raises(DataFileError, match=r"no membership\.npz"):
         read_defended(broken)
+
+
+def other_model(folder):
+    """The model of another training: all shapes are the same."""
+    weights = safetensors.numpy.load_file(folder / "model.safetensors")
+    safetensors.numpy.save_file({name: -array for name, array in weights.items()}, folder / "model.safetensors")
+
+
+def flipped_bit(folder):
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-2] ^= 1
+    (folder / "model.safetensors").write_bytes(content)
+
+
+def exchanged_sides(folder):
+    masks = dict(np.load(folder / "membership.npz"))
+    masks["members"] = ~(masks["members"] | masks["validation"] | masks["population"])
+    np.savez(folder / "membership.npz", **masks)
+
+
+def no_digests(folder):
+    (folder / "written.json").unlink()
+
+
+def digests_of_nothing(folder):
+    (folder / "written.json").write_text("[]")
+
+
+def other_records(folder):
+    written = json.loads((folder / "written.json").read_text())
+    (folder / "written.json").write_text(json.dumps({**written, "records": "0" * 64}))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (other_model, r"model\.safetensors is not the model that was written here: run seepage defend again"),
+        (flipped_bit, r"model\.safetensors is not the model that was written here: run seepage defend again"),
+        (exchanged_sides, r"membership\.npz is not the membership that was written here: run seepage defend again"),
+        (no_digests, r"no written\.json in .*an older version.*run seepage defend again"),
+        (digests_of_nothing, r"written\.json is damaged: run seepage defend again"),
+        (other_records, "the records .* are not those that the model was trained on"),
+    ],
+)
+def test_a_defended_folder_is_believed_only_as_it_was_written(folder, tmp_path, change, says):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    read_defended(copy)
+    change(copy)
+    with pytest.raises(DataFileError, match=says):
+        read_defended(copy)
+    done = run("audit", "--defended", copy, "--out", tmp_path / "audit")
+    assert done.exit_code == 2
+    assert "Traceback" not in done.output
 
 
 def test_a_defence_by_flag_takes_the_place_of_the_file_and_its_options(tmp_path):

@@ -1,13 +1,16 @@
 """Files are whole or not at all, their owner's alone, and their parts are swept when nobody writes them any more."""
 
 import errno
+import hashlib
 import os
 import stat
 import threading
+from pathlib import Path
 
 import pytest
 
-from seepage.writing import OLD_S, make_folder, sweep, whole_file
+from seepage.errors import StorageError
+from seepage.writing import OLD_S, check_place, file_digest, make_folder, read_file, sweep, whole_file
 
 
 def mode(path):
@@ -101,8 +104,52 @@ def test_files_and_folders_are_their_owner_s_alone(tmp_path):
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "below" / "it"):
-        with pytest.raises(OSError, match=r"exists|Not a directory"):
+        with pytest.raises(StorageError, match=r"file is no folder, and one belongs there: delete it"):
             make_folder(path)
+
+
+def links_to_nothing(path):
+    path.symlink_to(path.with_name("nowhere"))
+
+
+def links_to_zeros(path):
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize(
+    ("put", "what"),
+    [
+        (Path.mkdir, "a folder"),
+        (os.mkfifo, "a pipe, a device or a socket"),
+        (links_to_zeros, "a pipe, a device or a socket"),
+        (links_to_nothing, "a link to nothing"),
+    ],
+)
+def test_what_is_no_file_is_named_and_never_opened(tmp_path, put, what):
+    put(tmp_path / "it")
+    for read in (check_place, file_digest, lambda path: read_file(path, 10)):
+        with pytest.raises(StorageError, match=f"^{what} stands at .*it, where a file belongs: delete it, then run"):
+            read(tmp_path / "it")
+
+
+def test_a_file_or_a_link_to_one_is_read_up_to_its_bound(tmp_path):
+    write(tmp_path / "file", b"0123456789")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    for name in ("file", "link"):
+        assert read_file(tmp_path / name, 10) == b"0123456789"
+        assert file_digest(tmp_path / name) == hashlib.sha256(b"0123456789").hexdigest()
+        with pytest.raises(StorageError, match="more than 9 bytes"):
+            read_file(tmp_path / name, 9)
+    check_place(tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError):
+        read_file(tmp_path / "nothing", 9)
+
+
+def test_a_folder_is_not_written_over(tmp_path):
+    (tmp_path / "it").mkdir()
+    with pytest.raises(StorageError, match="a folder stands at"):
+        write(tmp_path / "it", b"")
+    assert [one.name for one in tmp_path.iterdir()] == ["it"]
 
 
 def test_parts_are_swept_when_they_are_old_and_nothing_else_is(tmp_path, monkeypatch):

@@ -1,20 +1,25 @@
 """Values and code of others: a user's model, recipe, data set, attack or executor, and the libraries behind them."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import UnionType
 from typing import Any
 
-from seepage.errors import InputError, SeepageError
+import numpy as np
+
+from seepage.errors import InputError, SeepageError, shortened
 
 MOST_CHARACTERS = 1000
+WORDS = {int: "whole number", float: "number", bool: "True or False", str: "text", type(None): "None"}
 
 
 @contextmanager
 def from_outside(what: str, kind: type[SeepageError] = InputError) -> Iterator[None]:
     """Whatever is raised comes back as one error that says what was asked, with the original as its cause.
 
-    Errors of this package pass as they are, and so do Ctrl-C and a lack of memory.
+    Errors of this package pass as they are, and so do Ctrl-C and a lack of memory. `sys.exit()` does not: code that was
+    asked something may not end the program that asked, let alone say that all went well.
 
     Args:
         what: what was asked and could not be done, as the beginning of a sentence.
@@ -30,7 +35,7 @@ def from_outside(what: str, kind: type[SeepageError] = InputError) -> Iterator[N
         yield
     except (SeepageError, MemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         try:
             text = str(error)
         except Exception:  # an error that cannot even say what it is
@@ -41,6 +46,9 @@ def from_outside(what: str, kind: type[SeepageError] = InputError) -> Iterator[N
 def check_kinds(where: str, **values: tuple[Any, type | UnionType]) -> None:
     """Check that each value is of the kind that stands beside it.
 
+    True and false are no numbers, a whole number is a `float` too, NumPy's numbers are as Python's, and a path is
+    neither empty, which would be the working folder, nor bytes.
+
     Args:
         where: the function that they were given to, for the message.
 
@@ -48,6 +56,21 @@ def check_kinds(where: str, **values: tuple[Any, type | UnionType]) -> None:
         InputError: one is not.
     """
     for name, (value, kind) in values.items():
-        if not isinstance(value, kind):
-            wanted = " or ".join(one.__name__ for one in getattr(kind, "__args__", (kind,))).replace("NoneType", "None")
-            raise InputError(f"{where}: {name} must be a {wanted}, got a {type(value).__name__}")
+        kinds = getattr(kind, "__args__", (kind,))
+        if not _fits(value, kinds):
+            wanted = " or ".join(WORDS.get(one, one.__name__) for one in kinds)
+            wanted = wanted if bool in kinds else f"a {wanted}"
+            got = f"{value!r}" if isinstance(value, str | int | float) else f"a {type(value).__name__}"
+            raise InputError(f"{where}: {name} must be {wanted}, got {shortened(got, 100)}")
+        if os.PathLike in kinds and isinstance(value, str | os.PathLike):
+            path = os.fspath(value)
+            if not isinstance(path, str) or not path or "\0" in path:
+                raise InputError(f"{where}: {name} must be a path, not empty and without NUL, got {path!r}")
+
+
+def _fits(value: Any, kinds: tuple[type, ...]) -> bool:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool):
+        return bool in kinds or object in kinds
+    return isinstance(value, kinds) or (float in kinds and isinstance(value, int))

@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import socket
+import stat
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+
+from seepage.errors import StorageError
 
 OLD_S = 3600.0  # a part that nothing was written to for so long has no writer any more
 _PART = re.compile(r".+\.[\w-]+-\d+-[0-9a-f]{8}\.part")
@@ -38,9 +41,12 @@ def whole_file(path: str | os.PathLike, *, private: bool = True, new: bool = Fal
 
     Raises:
         FileExistsError: with `new`, the file is there.
+        StorageError: a folder stands there.
         OSError: it cannot be written.
     """
     path = Path(path)
+    if path.is_dir():
+        check_place(path)
     host = re.sub(r"[^\w-]", "-", socket.gethostname(), flags=re.ASCII)[:40] or "host"
     part = path.with_name(f"{path.name}.{host}-{os.getpid()}-{secrets.token_hex(4)}.part")
     mode = 0o600 if private else 0o666
@@ -73,11 +79,15 @@ def make_folder(path: str | os.PathLike) -> None:
     """Make a folder, and those above it that are missing, for their owner alone (mode 0700); others stay as they are.
 
     Raises:
-        OSError: it cannot be made, or is a file.
+        StorageError: something that is no folder stands there.
+        OSError: it cannot be made.
     """
     path = Path(path)
-    if not path.parent.exists():
-        make_folder(path.parent)
+    if path.is_symlink() or path.exists():
+        if path.is_dir():
+            return
+        raise StorageError(f"{path} is no folder, and one belongs there: delete it, or choose another place")
+    make_folder(path.parent)
     path.mkdir(mode=0o700, exist_ok=True)
 
 
@@ -89,6 +99,60 @@ def sweep(folder: str | os.PathLike) -> None:
                 part.unlink()
         except OSError:
             continue  # another process was faster, or it is somebody else's
+
+
+def check_place(path: str | os.PathLike) -> None:
+    """Check that where a file belongs stands one, or nothing: a pipe would never end, a folder cannot be replaced.
+
+    A link to a file is one.
+
+    Raises:
+        StorageError: something else stands there.
+    """
+    path = Path(path)
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if not path.is_symlink():
+            return
+        what = "a link to nothing"
+    except OSError as error:
+        what = f"something unreadable ({error.strerror})"
+    else:
+        if stat.S_ISREG(mode):
+            return
+        what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a device or a socket"
+    raise StorageError(f"{what} stands at {path}, where a file belongs: delete it, then run the same command again")
+
+
+def read_file(path: str | os.PathLike, most: int) -> bytes:
+    """What a file of a run holds.
+
+    Args:
+        most: bytes that such a file may have.
+
+    Raises:
+        StorageError: it has more, or is no file.
+        OSError: it is not there, or cannot be read.
+    """
+    check_place(path)
+    with Path(path).open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise StorageError(f"{path} has more than {most:,} bytes, which no such file has: delete it, then start again")
+    return content
+
+
+def file_digest(path: str | os.PathLike) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        StorageError: it is no file.
+        OSError: it is not there, or cannot be read.
+    """
+    check_place(path)
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def payload_digest(key: str, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:

@@ -17,8 +17,8 @@ import seepage.signals.collect as collecting
 from seepage import MLP, Adam, Pool, Recipe
 from seepage.auditing import findings
 from seepage.cli import main
-from seepage.errors import DataFileError, InputError
-from seepage.signals.store import DamagedFile
+from seepage.errors import DataFileError, InputError, StorageError
+from seepage.signals.store import DamagedFile, RunFolder
 
 RECIPE = Recipe(partial(MLP, hidden=[8]), optimiser=Adam(lr=1e-2), epochs=2, batch_size=64, version="1")
 ATTACKS = ["loss", "lira-online"]
@@ -232,14 +232,15 @@ def saved_with(folder, path, change):
         (lambda one: one["provenance"].update(seepage="0.0"), r"seepage 0\.0 there"),
         (lambda one: one["training"]["plans"]["models"].update(device="cuda"), "'cuda', and there is none here"),
         (lambda one: one["training"]["plans"]["models"].update(chunk=7), "does not suit 6 models"),
+        (lambda one: one["training"]["plans"]["models"].update(workers=10**6), "less than or equal to 4096"),
     ],
-    ids=["no plans", "no training", "no run", "torch", "version", "device", "chunk"],
+    ids=["no plans", "no training", "no run", "torch", "version", "device", "chunk", "workers"],
 )
 def test_a_result_whose_plan_does_not_suit_is_refused(there, tmp_path, monkeypatch, change, said):
     monkeypatch.setattr(collecting.TrainUnit, "__call__", None)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     path = saved_with(there, tmp_path / "result.json", change)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises((InputError, DataFileError), match=said):
         audited(tmp_path / "out", engine=None, replay=path)
 
 
@@ -269,3 +270,25 @@ def test_the_command_line_replays(tmp_path, monkeypatch, capsys):
     Path("a.yaml").write_text(Path("a.yaml").read_text() + "replay: there\n")
     run("--out", "yaml")
     assert numbers(Path("there")) == numbers(Path("here")) == numbers(Path("yaml"))
+
+
+@pytest.mark.parametrize("name", ["result.json", "scores.npz", "rows.npy", "together.npz", "report.html"])
+def test_a_folder_in_the_place_of_a_result_is_named_before_anything_is_trained(tmp_path, monkeypatch, name):
+    (tmp_path / name).mkdir()
+    monkeypatch.setattr(collecting, "train_models", lambda *arguments, **named: pytest.fail("trained"))
+    with pytest.raises(StorageError, match=f"a folder stands at .*{name}, where a file belongs: delete it"):
+        audited(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "said", [{"n_asked": 0}, {"seconds": "a while", "n_asked": 0}, {"seconds": 1.0, "n_asked": 0.5}]
+)
+def test_scores_that_do_not_say_what_they_took_are_made_again(copy, whole, said):
+    store = RunFolder(copy / "run" / "scores")
+    path = sorted((copy / "run" / "scores" / "units").iterdir())[0]
+    found = store.read(path.stem)
+    about = {name: value for name, value in found.about.items() if name not in ("seconds", "n_asked")}
+    store.write(path.stem, found.arrays, about | said)
+    with pytest.warns(DamagedFile, match=path.stem):
+        audited(copy)
+    assert numbers(copy) == numbers(whole)

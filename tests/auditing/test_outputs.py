@@ -303,3 +303,19 @@ def test_the_attacks_together_are_kept_record_by_record(tmp_path):
             assert record.rank_average == pytest.approx(ranks[place])
             assert record.n_found == together["n_found"][place]
     assert max(record.n_found for record in result.records) > 1
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        (lambda n: np.zeros(n), r"'ids' must be distinct, got \d+ records with id '0.0'"),
+        (lambda n: np.array(["a", "a", *map(str, range(n - 2))]), "'ids' must be distinct, got 2 records with id 'a'"),
+        (lambda n: np.array([np.nan, *range(n - 1)]), "'ids' must name each record, got nan in record 0"),
+        (lambda n: np.array([None, *map(str, range(n - 1))], dtype=object), "got None in record 0"),
+        (lambda n: np.array([1, "1", *map(str, range(2, n))], dtype=object), "distinct"),
+    ],
+)
+def test_ids_that_name_no_one_record_are_refused_at_the_start(ids, words):
+    arrays = outputs(leak=1.0, n=60, population=0)
+    with pytest.raises(InputError, match=words):
+        audit({**arrays, "ids": ids(len(arrays["labels"]))})

@@ -207,3 +207,30 @@ def test_what_is_lost_does_not_depend_on_the_number_of_records_or_on_a_code_for_
             column[rng.random(n) < 0.2] = code
         with pytest.raises(seepage.SeepageError, match="cannot hold column 1"):
             check_float32(np.c_[rng.normal(size=n), column, rng.normal(size=n)], taker="it")
+
+
+def test_codes_keep_their_writing(tmp_path):
+    """Labels and ids that are codes: 007 is not 7, 1_1 is not 11; beside a missing one they keep all their digits."""
+    (tmp_path / "t.csv").write_text("a,code,y\n1,01,1_1\n3,001,11\n5,1,12\n")
+    assert seepage.Pool.from_file(tmp_path / "t.csv", label="y", id="code").ids.tolist() == ["01", "001", "1"]
+    assert seepage.Pool.from_file(tmp_path / "t.csv", label="y").n_classes == 3
+    assert seepage.Pool.from_file(tmp_path / "t.csv", label="code", categorical=["y"]).n_classes == 3
+    (tmp_path / "n.csv").write_text("a,code,y\n1,01,0\n3,001,1\n5,1,1\n")
+    assert seepage.Pool.from_file(tmp_path / "n.csv", label="y", group="code").groups.tolist() == ["01", "001", "1"]
+    assert seepage.Pool.from_file(tmp_path / "n.csv", label="y").inputs[:, 1].tolist() == [1, 1, 1]  # a quantity
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed (extra 'parquet')")
+    from decimal import Decimal
+
+    import pyarrow.parquet
+
+    large = [2**60 + 1, None, 2**60]
+    table = arrow.table({"g": arrow.array(large), "b": [1.0, 2.0, 3.0], "y": [0, 1, 0]})
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    groups = seepage.Pool.from_file(tmp_path / "t.parquet", label="y", group="g").groups
+    assert groups[0] == str(2**60 + 1)
+    assert groups[2] == str(2**60)
+    table = arrow.table({"g": [Decimal(10**20 + 1), Decimal(10**20), Decimal(5)], "b": [1.0, 2.0, 3.0]})
+    pyarrow.parquet.write_table(table, tmp_path / "d.parquet")
+    with pytest.raises(seepage.SeepageError, match="looks like an id"):
+        seepage.Pool.from_file(tmp_path / "d.parquet")
+    assert seepage.Pool.from_file(tmp_path / "d.parquet", id="g").ids[0] == str(10**20 + 1)

@@ -276,3 +276,17 @@ def test_the_audit_s_bound_exceeds_epsilon_no_more_often_than_its_confidence_say
     assert over[0.5] <= 7  # Binomial(60, 0.05) is larger with a chance of 1.3 %
     print(f"bounds over 0.5: {over}; medians { ({t: float(np.median(b)) for t, b in bounds.items()}) }")
     assert over[None] > 50  # without noise the same bound sees the leak
+
+
+def careless(logits, labels):
+    loss = torch.nn.functional.cross_entropy(logits, labels)
+    labels.zero_()
+    return loss
+
+
+@pytest.mark.parametrize("columns", [COLUMNS, COLUMNS[:1]], ids=["stacked", "alone"])
+def test_an_objective_that_changes_its_labels_trains_the_same_models(columns):
+    plain = Recipe(functools.partial(MLP, hidden=(7,)), SGD(0.2), epochs=3, batch_size=10)
+    both = (plain, replace(plain, objective=careless, version="1"))
+    one, other = (trained(how, columns, (1, 2, 3)[: len(columns)]) for how in both)
+    assert max(difference(a, b) for a, b in zip(one, other, strict=True)) == 0

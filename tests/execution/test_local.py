@@ -127,6 +127,7 @@ def test_our_own_errors_arrive_as_themselves(error):
         run(Processes(1), Raises(error), [0])
     assert type(caught.value) is type(error)
     assert str(caught.value) == str(error)
+    assert "test_local.py" in str(caught.value.__cause__)  # where in the worker it was raised
 
 
 def test_an_error_class_of_a_script_arrives_as_itself():
@@ -353,11 +354,15 @@ def test_a_parent_that_ends_leaves_no_worker_behind(tmp_path, sent):
         process.communicate()
 
 
-def test_inline_raises_what_the_task_raises():
-    error = ZeroDivisionError("x")
-    with pytest.raises(ZeroDivisionError) as caught:
+def test_inline_raises_our_errors_as_they_are_and_others_as_one_of_ours():
+    error = InputError("x")
+    with pytest.raises(InputError) as caught:
         run(Inline(), Raises(error), [0])
     assert caught.value is error
+    for error in (ZeroDivisionError("by nothing"), StopIteration("at the end")):
+        with pytest.raises(TrainingError, match=f"a training failed: {type(error).__name__}: {error}") as caught:
+            run(Inline(), Raises(error), [0])
+        assert caught.value.__cause__ is error
 
 
 def test_units_arrive_as_the_json_that_they_are():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from seepage import MLP, Pool, Recipe
+from seepage import MLP, Pool, Recipe, audit, train
 from seepage.errors import InputError
 from seepage.models.batches import Records, Stream, augment
 from seepage.models.recipe import Augmentation
@@ -34,6 +34,25 @@ def test_batches_are_cut_from_permutations_laid_end_to_end(name, batch_size):
             columns = indices, moves[..., 0], shifts[..., 0], shifts[..., 1]
             found += list(zip(*(column.ravel() for column in columns), strict=True))
     assert found == list(islice(naive.seen_records(MEMBERS, 17, augmentation), 7 * batch_size))
+
+
+@pytest.mark.parametrize("batch_size", [71, 10**3, 10**6, 10**18])
+def test_a_batch_of_far_more_than_all_members_is_refused(batch_size):
+    recipe = Recipe(MLP, batch_size=batch_size)
+    with pytest.raises(InputError, match=rf"batch_size={batch_size} .* the 7 records .* at most 7"):
+        Stream(MEMBERS, recipe, seed=0)
+    pool = Pool(RNG.normal(size=(7, 2)), np.arange(7) % 2)
+    with pytest.raises(InputError, match=r"^Recipe: batch_size"):
+        train(recipe, pool, np.ones(7, bool), rng=0)
+    never = lambda x: pytest.fail("asked before the recipe was looked at")  # noqa: E731
+    sides = {"members": pool.subset([0, 1, 2]), "nonmembers": pool.subset([3, 4, 5])}
+    with pytest.raises(InputError, match=r"^Recipe: batch_size"):
+        audit(never, **sides, model_outputs="logits", recipe=recipe, references=2)
+
+
+def test_the_default_batch_and_one_of_a_few_passes_are_for_small_sets_too():
+    assert Stream(MEMBERS[:2], Recipe(MLP), seed=0).take(1)[0].shape == (1, 64)
+    assert Stream(MEMBERS, Recipe(MLP, batch_size=70), seed=0).n_steps == 5
 
 
 def test_each_member_is_seen_once_a_pass_and_nobody_else():

@@ -491,3 +491,48 @@ def test_choosing_the_epoch_needs_validation_records():
     for engine in (Single, Stacked):
         with pytest.raises(InputError, match="needs validation records"):
             engine(CASES["best epoch"].recipe, Records.of(FLAT), [np.arange(9)], [1])
+
+
+def plain_loss(logits, labels, epoch=None):
+    truth = (labels.unsqueeze(1) == torch.arange(3)).to(logits.dtype)
+    return -(logits.log_softmax(1) * truth).sum(1).mean() * (1 if epoch is None else 1 + epoch)
+
+
+def careful(logits, labels):
+    return plain_loss(logits, labels)
+
+
+def careless(logits, labels):
+    """It uses its arguments as scratch paper afterwards."""
+    loss = plain_loss(logits, labels)
+    labels.zero_()
+    logits.detach().zero_()
+    return loss
+
+
+def careful_by_epoch(logits, labels, epoch):
+    return plain_loss(logits, labels, epoch)
+
+
+def careless_by_epoch(logits, labels, epoch):
+    loss = plain_loss(logits, labels, epoch)
+    labels.zero_()
+    epoch.zero_()
+    return loss
+
+
+@pytest.mark.parametrize("pair", [(careful, careless), (careful_by_epoch, careless_by_epoch)], ids=["plain", "epoch"])
+@pytest.mark.parametrize("options", [{}, {"mixup": 0.5}, {"stop": StopAt(0.5)}], ids=["plain", "mixup", "stop"])
+@pytest.mark.parametrize("engine", [Single, Stacked])
+def test_an_objective_that_changes_what_it_is_given_trains_the_same_models(engine, options, pair):
+    columns = [np.flatnonzero(np.random.default_rng(seed).random(len(FLAT)) < 0.5) for seed in SEEDS[:2]]
+    both = []
+    for objective in pair:
+        how = recipe(SMALL, SGD(0.1), objective=objective, **options)
+        runs = (
+            [(columns, SEEDS[:2])] if engine is Stacked else [([c], [s]) for c, s in zip(columns, SEEDS, strict=False)]
+        )
+        both.append([m for members, seeds in runs for m in engine(how, Records.of(FLAT), members, seeds).run()])
+    for one, other in zip(*both, strict=True):
+        for name, tensor in one.state_dict().items():
+            assert torch.equal(tensor, other.state_dict()[name]), name

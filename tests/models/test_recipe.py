@@ -72,7 +72,7 @@ def test_a_stopping_accuracy_is_a_share(accuracy):
 
 @pytest.mark.parametrize("shift", [-1, 1.5])
 def test_a_shift_is_a_number_of_pixels(shift):
-    with pytest.raises(InputError, match="shift must be a whole number of pixels"):
+    with pytest.raises(InputError, match="shift must be a whole number"):
         Augmentation(shift=shift)
 
 

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from seepage.cli import main
 from seepage.config import AuditConfig, CompareConfig, InvertConfig, SynthesiseConfig
-from seepage.config.defend import DefendConfig, read_defended
+from seepage.config.defend import DefendConfig, read_defended, write_digests
 from seepage.config.parts import check_architecture
 from seepage.config.reading import from_yaml
 from seepage.errors import DataFileError, InputError, SeepageError
@@ -64,6 +64,85 @@ def test_yaml_that_would_unfold_or_mislead_is_refused(text, words, tmp_path):
         AuditConfig.read(path, {})
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("references: true", "references: .*expected a number, not true or false.* got True"),
+        ("known: yes", "known: .*expected a number"),
+        ("seed: on", "seed: .*expected a number"),
+        ("rates: [true]", "rates: .*expected a number"),
+        ("rates: [0.1, no]", "rates: .*expected a number"),
+        ("workers: off", "workers: .*expected a number"),
+        ("recipe: {epochs: yes}", "recipe.epochs: .*expected a number"),
+        ("recipe: {batch_size: true}", "recipe.batch_size: .*expected a number"),
+        ("recipe: {best_validation: {patience: true}}", "patience: .*expected a number"),
+        ("data: {name: digits, limit: true}", "data.limit: .*expected a number"),
+        ("canaries: {n: true}", "canaries.n: .*expected a number"),
+        ("references: 010", "line 1, column 13: 010 is octal"),
+        ("references: -0_17", "is octal"),
+        ("seed: 007", "is octal"),
+        ("references: 1:30", "1:30 is a number to the base 60"),
+        ("alpha: 1:30.5", "to the base 60"),
+        ("rates: [0.1, 12:30:45]", "to the base 60"),
+        ('out: ""', "out: .*expected a path, which is not empty"),
+        ('replay: ""', "replay: .*expected a path"),
+        ("outputs: ''", "outputs: .*expected a path"),
+        ("data: {file: ''}", "data.file: .*expected a path"),
+    ],
+)
+def test_what_yaml_reads_otherwise_than_it_was_meant_is_refused(text, words, tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(SeepageError, match=words):
+        AuditConfig.read(path, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("seed:\t1", {"seed": 1}),
+        ("seed: 1\t# a comment", {"seed": 1}),
+        ("rates: [0.1,\t0.2]", {"rates": [0.1, 0.2]}),
+        ("seed: 0\ncontrols: no\nalpha: 0.01", {"seed": 0, "controls": False, "alpha": 0.01}),
+        ("seed: &n 1\nreferences: &n 2\nworkers: *n", {"seed": 1, "references": 2, "workers": 2}),
+        ("x-mine: &r {epochs: 3}\nrecipe: *r", {"recipe": {"epochs": 3}}),
+        ("recipe: {<<: {epochs: 3}}\nlayer: '010'", {"recipe": {"epochs": 3}, "layer": "010"}),
+        ("known: 3", {"known": 3}),
+    ],
+)
+def test_sound_yaml_is_read(text, values, tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    assert from_yaml(path) == values
+    assert AuditConfig.read(path, {}).model_dump(exclude_unset=True) is not None
+
+
+@pytest.mark.parametrize(
+    "text", ["recipe:\n\tepochs: 1", "recipe:\n  epochs: 1\n\tbatch_size: 2", "recipe: {\n\tepochs: 1}"]
+)
+def test_a_tab_that_indents_is_named(text, tmp_path):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(DataFileError, match="indented with a tab"):
+        from_yaml(tmp_path / "c.yaml")
+
+
+def test_an_unknown_key_below_the_top_is_one_with_x_in_front_too(tmp_path):
+    (tmp_path / "c.yaml").write_text("recipe: {x-mine: 1}")
+    with pytest.raises(InputError, match="unknown key 'x-mine'"):
+        AuditConfig.read(tmp_path / "c.yaml", {})
+
+
+@pytest.mark.parametrize("command", [["audit", "--out", ""], ["audit", "--out="], ["audit", ""], ["report", ""],
+                                     ["audit", "--replay="], ["compare", "--data", "digits", "--out", ""]],
+                         ids=" ".join)  # fmt: skip
+def test_an_empty_argument_is_not_the_working_folder(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 2
+    assert "is a variable empty?" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -139,8 +218,11 @@ def test_a_defended_folder_whose_masks_are_not_those_of_its_records_is_refused(c
     save_file(config.recipe.recipe().skeleton((3,), 2).state_dict(), tmp_path / "model.safetensors")
     masks = {name: np.arange(20) < 10 for name in ("members", "validation", "population")}
     np.savez(tmp_path / "membership.npz", **masks)
+    pool = config.data.pool(0)
+    write_digests(tmp_path, pool)
     assert set(read_defended(tmp_path)[2]) == set(masks)
     masks |= change
     np.savez(tmp_path / "membership.npz", **{name: mask for name, mask in masks.items() if mask is not None})
+    write_digests(tmp_path, pool)
     with pytest.raises(DataFileError, match=f"membership.npz: expected '{next(iter(change))}'"):
         read_defended(tmp_path)

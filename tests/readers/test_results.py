@@ -95,6 +95,22 @@ def test_a_result_whose_values_are_not_what_they_must_be(saved):
             "5000",
         ),
         ("audit", lambda v: v.update(attacks=[{**v["attacks"][0], "name": str(k)} for k in range(201)]), "200"),
+        ("audit", lambda v: v["attacks"][0].update(p_value=-1.0), "attacks.0.p_value: .*from 0 to 1, got -1"),
+        ("audit", lambda v: v["attacks"][0].update(p_value_holm=1e99), "from 0 to 1, got 1e\\+99"),
+        ("audit", lambda v: v["attacks"][0]["auc"].update(value=-1e99), "attacks.0.auc: .*from 0 to 1"),
+        ("audit", lambda v: v["attacks"][0]["balanced_accuracy"].update(high=1.5), "from 0 to 1, got 1.5"),
+        ("audit", lambda v: next(iter(v["attacks"][0]["tpr_at_fpr"].values())).update(low=-0.1), "from 0 to 1"),
+        ("audit", lambda v: v["smallest_detectable"].update(tpr=2.0), "from 0 to 1"),
+        ("audit", lambda v: v["lower_bound"].update(auc=-3.0), "lower_bound.auc: .*from 0 to 1"),
+        ("audit", lambda v: v.update(lower_bound=None), "a lower_bound with LEAK SHOWN"),
+        ("audit", lambda v: v.update(verdict="NO EVIDENCE"), "a lower_bound with LEAK SHOWN"),
+        ("audit", lambda v: v.update(prior=7.0), "from 0 to 1"),
+        ("audit", lambda v: v["records"][0].update(q_value=-0.5), "from 0 to 1"),
+        ("audit", lambda v: v["target"]["accuracy_members"].update(value=50.0), "from 0 to 1"),
+        ("trust", lambda v: v.update(prior=-1.0), "from 0 to 1"),
+        ("trust", lambda v: v["variants"][0]["attacks"][0]["auc"].update(value=1e99), "from 0 to 1"),
+        ("comparison", lambda v: v["defences"][0]["utility"]["test_accuracy"].update(value=-2.0), "from 0 to 1"),
+        ("inversion", lambda v: v["targets"][0]["attacks"][0].update(p_value=9.0), "from 0 to 1"),
         ("trust", lambda v: v["variants"].pop(), "unknown variant 'laplace'"),
         ("trust", lambda v: v["variants"][0]["attacks"].pop(0), "unknown attack 'max-score'"),
         ("trust", lambda v: v["variants"][0]["attacks"][0]["sets"].pop(), "unknown set 'noise'"),
@@ -193,6 +209,6 @@ def test_scores_without_bounds_are_written_as_numbers_that_are_read(tmp_path):
     made = _histogram(scores, np.arange(7) % 2 == 0)
     whole = leak(n=120)
     changed = whole.model_copy(update={"attacks": [whole.attacks[0].model_copy(update={"histogram": made})]})
-    changed = changed.model_copy(update={"lower_bound": None, "ensemble": None})
+    changed = changed.model_copy(update={"verdict": "NO EVIDENCE", "lower_bound": None, "ensemble": None})
     assert load_result(changed.save(tmp_path / "result.json")).attacks[0].histogram == made
     assert sum(made.members) + sum(made.nonmembers) == 7

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from seepage.errors import DataFileError
-from seepage.report.result import AuditResult
+from seepage.errors import DataFileError, InputError
+from seepage.report.result import AuditResult, Estimate
 from seepage.report.schema import schema
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "result.schema.json"
@@ -26,3 +26,14 @@ def test_a_file_that_is_no_result_is_named(tmp_path):
     (tmp_path / "result.json").write_text('{"schema": "seepage.audit/2"}')
     with pytest.raises(DataFileError, match=r"is not a seepage\.audit/2 result"):
         AuditResult.load(tmp_path)
+
+
+def test_what_a_result_cannot_hold_is_an_error_of_this_package(variant):
+    """Whatever the check at the start missed: a user never meets pydantic."""
+    values = {name: getattr(variant, name) for name in type(variant).model_fields if name != "schema_"}
+    twice = [variant.attacks[0]] * 2
+    for wrong in ({"attacks": twice}, {"attacks": []}, {"claim": "maybe"}):
+        with pytest.raises(InputError, match=r"the result cannot be made: AuditResult"):
+            AuditResult(**values | wrong)
+    with pytest.raises(InputError, match=r"Estimate\.n: "):
+        Estimate(value=0.5, low=None, high=None, n="many")

@@ -26,6 +26,8 @@ from seepage.errors import InputError, StorageError, TrainingError
 from seepage.execution import Inline
 from seepage.models.batches import Records
 from seepage.models.engines import Single
+from seepage.models.plan import _seconds_per_step as real_timing
+from seepage.models.plan import plan
 from seepage.signals.collect import collect, seed_of, training_keys
 from seepage.signals.queries import QUERIES
 from seepage.signals.store import DamagedFile, RunFolder
@@ -612,3 +614,76 @@ def test_a_resumed_run_counts_what_its_units_took_before(tmp_path):
     assert again.seconds > sum(
         RunFolder(tmp_path).read(unit.removesuffix(".safetensors")).about["seconds"] for unit in kept
     )
+
+
+class Tired(Exception):
+    """An error whose text is long and steers a terminal."""
+
+    def __str__(self):
+        return "tired\x1b[2J" + "z" * 5000
+
+
+class Failing(torch.nn.Module):
+    """A model that fails in its n-th call: after a trial, in the planner's timing, or in a training."""
+
+    def __init__(self, n_classes, error, n):
+        super().__init__()
+        self.layer, self.error, self.left = torch.nn.Linear(6, n_classes), error, n
+
+    def forward(self, inputs):
+        self.left -= 1
+        if self.left == 0:
+            raise self.error
+        return self.layer(inputs)
+
+
+ERRORS = [KeyError("a"), Tired(), StopIteration("end"), RuntimeError()]
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "n"),
+    [
+        *[({"workers": 0}, error, n) for error in ERRORS for n in (1, 7)],
+        *[({"engine": None}, error, 7) for error in ERRORS],
+        *[({"workers": 2}, error, 7) for error in ERRORS[1:3]],
+    ],
+    ids=lambda value: f"{value!r:.15}",
+)
+def test_an_error_of_the_recipe_is_one_training_error(how, error, n, monkeypatch):
+    if how == {"engine": None}:
+        monkeypatch.setattr("seepage.models.plan._seconds_per_step", real_timing)
+    recipe = replace(RECIPE, model=lambda input_shape, n_classes: Failing(n_classes, error, n), version="1")
+    with pytest.raises(TrainingError, match=type(error).__name__) as caught:
+        run(recipe, columns=COLUMNS[:, :2], **{"engine": "single", **how})
+    assert caught.value.__cause__ is not None
+    assert len(str(caught.value)) < 2001
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("workers", [-1, True, 10**6, 1.5, "2"])
+def test_a_number_of_workers_that_cannot_be_is_refused_before_anything_is_written(tmp_path, workers):
+    for start in (
+        lambda: run(folder=tmp_path / "run", workers=workers),
+        lambda: plan(RECIPE, Records.of(POOL), [np.arange(5)], workers=workers),
+    ):
+        with pytest.raises(InputError, match=f"workers= must be a whole number from 0 .* to 4096, got {workers!r}"):
+            start()
+    assert list(tmp_path.iterdir()) == []
+    run(folder=tmp_path / "run", workers=0)
+
+
+class Idle:
+    """An executor that carries out nothing, or not all."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def map(self, task, units, progress):
+        for position, unit in list(enumerate(units))[: self.n]:
+            yield position, task(unit, lambda fraction: None)
+
+
+@pytest.mark.parametrize("n", [0, 2])
+def test_an_executor_that_does_not_carry_out_all_is_named(n):
+    with pytest.raises(TrainingError, match=rf"training: Idle\.map ended after {n} of 6 units: expected it to yield"):
+        run(engine="single", executor=Idle(n))

@@ -93,7 +93,7 @@ def test_a_full_disk_when_folders_are_made_is_told_as_one(folder, monkeypatch, t
 def test_a_path_that_cannot_be_a_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(StorageError, match="cannot write to the run folder"):
+        with pytest.raises(StorageError, match="file is no folder, and one belongs there: delete it"):
             RunFolder(path)
 
 
@@ -295,3 +295,61 @@ def test_the_status_of_a_run_does_not_count_what_is_damaged(tmp_path):
     damaged(run.path / "units" / f"{A}.safetensors", "flipped")
     with pytest.warns(DamagedFile, match=A):
         assert run_status(tmp_path)[0]["done"] == 0
+
+
+@pytest.mark.parametrize("put", [os.mkdir, os.mkfifo], ids=["folder", "pipe"])
+def test_what_is_no_file_in_the_place_of_one_is_named(folder, put):
+    folder.write(A, LOGITS, {})
+    folder.write_weights(A, 0, LOGITS)
+    for name in (f"units/{A}.safetensors", "weights/0.safetensors", "manifest.json"):
+        (folder.path / name).unlink(missing_ok=True)
+        put(folder.path / name)
+    for use in (
+        lambda: folder.find(A),
+        lambda: folder.read(A),
+        lambda: folder.find_weights(A, 0, LIKE),
+        folder.manifest,
+        lambda: folder.start(IDENTITY, REST),
+    ):
+        with pytest.raises(StorageError, match=r"stands at .*, where a file belongs: delete it"):
+            use()
+
+
+@pytest.mark.parametrize("to", ["/dev/zero", "nowhere"])
+def test_a_manifest_that_is_no_file_is_named_before_anything_is_trained(folder, to):
+    (folder.path / "manifest.json").symlink_to(to)
+    with pytest.raises(StorageError, match=r"stands at .*manifest\.json, where a file belongs: delete it"):
+        folder.start(IDENTITY, REST)
+
+
+def test_a_manifest_may_be_a_link(folder, tmp_path):
+    folder.start(IDENTITY, REST)
+    os.rename(folder.path / "manifest.json", tmp_path / "elsewhere")
+    (folder.path / "manifest.json").symlink_to(tmp_path / "elsewhere")
+    assert folder.start(IDENTITY, {}).identity == IDENTITY
+
+
+@pytest.mark.parametrize("name", ["", "units"])
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path, name):
+    path = tmp_path / "run" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("")
+    with pytest.raises(StorageError, match=f"{path.name} is no folder, and one belongs there: delete it"):
+        RunFolder(tmp_path / "run")
+
+
+def test_a_manifest_with_a_key_twice_is_refused(folder):
+    folder.start(IDENTITY, REST)
+    path = folder.path / "manifest.json"
+    path.write_text(path.read_text().replace('"chunk": 1', '"chunk": 2, "chunk": 1'))
+    with pytest.raises(StorageError, match="a key stands there twice"):
+        folder.manifest()
+
+
+@pytest.mark.parametrize("said", [{}, {"seconds": "1"}, {"seconds": True}, {"seconds": -1}, {"seconds": float("nan")}])
+def test_a_unit_that_does_not_say_a_number_is_damaged(folder, said):
+    folder.write(A, LOGITS, said)
+    with pytest.warns(DamagedFile, match="'seconds' is said to be .*, expected float >= 0"):
+        assert folder.find(A, LIKE, {}, {"seconds": float}) is None
+    folder.write(A, LOGITS, {"seconds": 1})
+    assert folder.find(A, LIKE, {}, {"seconds": float}) is not None

@@ -24,6 +24,7 @@ from seepage.auditing.verdict import claim_of, decide, lower_bound, smallest_lea
 from seepage.data import Membership, Pool
 from seepage.errors import InputError, StorageError
 from seepage.execution import Executor
+from seepage.execution.executor import check_workers
 from seepage.models.access import Access
 from seepage.models.recipe import Recipe
 from seepage.models.trial import is_recipe
@@ -31,10 +32,12 @@ from seepage.outside import check_kinds
 from seepage.randomness import Seed, seed_from
 from seepage.report import result as report
 from seepage.signals.queries import queries as query_set
-from seepage.writing import make_folder, sweep, whole_file
+from seepage.writing import check_place, make_folder, sweep, whole_file
 
 ORIGINS = ("declared", "unknown")
 VALIDATION = 0.1  # share of the records, where a membership is drawn for a recipe that chooses by some
+
+WRITTEN = ("result.json", "report.html", "scores.npz", "together.npz", "rows.npy")  # in the folder of an audit
 
 
 def audit(
@@ -127,7 +130,12 @@ def audit(
     check_kinds(
         "audit", settings=(settings, Settings | None), out=(out, str | os.PathLike | None), queries=(queries, str),
         shelf=(shelf, str | os.PathLike | None), workers=(workers, int | None), config=(config, Mapping | None),
+        outputs=(outputs, str | os.PathLike | Mapping | None), replay=(replay, str | os.PathLike | None),
+        engine=(engine, str | None), layer=(layer, str | None), command=(command, str | None),
+        every_model=(every_model, bool), controls=(controls, bool), keep_weights=(keep_weights, bool),
+        progress=(progress, bool), origin=(origin, str),
     )  # fmt: skip
+    check_workers(workers, "audit")
     settings = settings or Settings()
     root_seed = seed_from(rng)
     seeds = np.random.SeedSequence(root_seed)
@@ -252,6 +260,8 @@ def _writable(folder: Path) -> Path:
     try:
         make_folder(folder)
         sweep(folder)
+        for name in WRITTEN:
+            check_place(folder / name)
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:
@@ -287,5 +297,5 @@ def _write(folder: Path, result: report.AuditResult, scored: Scored, evidence: E
     except OSError as error:
         raise StorageError(
             f"cannot write the result to {folder}: {error.strerror or error}; finished trainings are kept, free some "
-            "space and run the same command again"
+            "space if that is it, and run the same command again"
         ) from None

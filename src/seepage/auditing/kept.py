@@ -56,7 +56,8 @@ class Kept:
     def read(self, name: str, target: int) -> Done | None:
         """What was kept of an attack; None where there is nothing, or a damaged file, which a warning names."""
         key = self._key(name, target)
-        found = key and self._folder.find(key, self._like, {"attack": name, "target": target})
+        said, numbers = {"attack": name, "target": target}, {"seconds": float, "n_asked": int}
+        found = key and self._folder.find(key, self._like, said, numbers)
         if not found:
             return None
         return Done(found.arrays["scores"], found.about["seconds"], found.about["n_asked"])

@@ -61,7 +61,7 @@ def evidence_from_outputs(
     population = _mask("population", arrays.get("population", np.zeros(len(logits), bool)), logits.shape[:1])
     known = _mask("known", arrays.get("known", np.zeros(len(logits), bool)), logits.shape[:1])
     features = _features(arrays["features"], len(logits)) if "features" in arrays else None
-    ids = None if "ids" not in arrays else np.asarray(arrays["ids"]).astype(str)
+    ids = None if "ids" not in arrays else _ids(arrays["ids"])
     for name, values in (("labels", labels), ("ids", ids)):
         if values is not None and values.shape != logits.shape[:1]:
             raise InputError(f"outputs: '{name}' must be (samples,) = {logits.shape[:1]}, got shape {values.shape}")
@@ -134,6 +134,25 @@ def _features(values: Any, n_samples: int) -> np.ndarray:
             f"{values.shape}"
         )
     return values.astype(np.float32)
+
+
+def _ids(values: Any) -> np.ndarray:
+    values = np.asarray(values)
+    if values.ndim == 1:
+        missing = [value is None or value != value for value in values.tolist()]  # NaN is not itself
+        if any(missing):
+            raise InputError(
+                f"outputs: 'ids' must name each record, got {values[missing.index(True)]} in record "
+                f"{missing.index(True)}: give it one, or leave 'ids' out"
+            )
+        values = values.astype(str)
+        different, counts = np.unique(values, return_counts=True)
+        if len(different) < len(values):
+            raise InputError(
+                f"outputs: 'ids' must be distinct, got {counts.max()} records with id "
+                f"'{different[counts.argmax()]}': make them distinct, or leave 'ids' out"
+            )
+    return values.astype(str)
 
 
 def _mask(name: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -21,9 +21,14 @@ def say(text: object, *, err: bool = False) -> None:
 class Commands(click.Group):
     """Turns this package's errors and Ctrl-C into one clear line; anything else is a bug and shows itself."""
 
-    def make_context(self, *args, **extra) -> click.Context:
+    def make_context(self, info_name: str | None, args: list[str], *parts, **extra) -> click.Context:
         with _printable_usage():
-            return super().make_context(*args, **extra)
+            for before, one in zip(["", *args], args, strict=False):
+                if not one or (one.startswith("--") and one.endswith("=")):
+                    # An empty path would be the working folder: `--out "$UNSET"`.
+                    name = (one or before or "seepage").rstrip("=")
+                    raise click.UsageError(f"nothing stands behind {name}: is a variable empty?")
+            return super().make_context(info_name, args, *parts, **extra)
 
     def invoke(self, context: click.Context):
         try:
@@ -37,6 +42,9 @@ class Commands(click.Group):
             if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
                 raise
             say("seepage: out of memory; finished trainings are kept, try fewer --workers", err=True)
+            context.exit(EXIT_ERROR)
+        except SystemExit as error:  # click ends by an exception of its own
+            say(f"seepage: code that is not Seepage's ended the command by sys.exit({error.code!r})", err=True)
             context.exit(EXIT_ERROR)
         except KeyboardInterrupt:
             again = shlex.join(["seepage", *sys.argv[1:]])

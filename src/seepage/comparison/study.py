@@ -22,6 +22,7 @@ from seepage.comparison.rows import describe, measure
 from seepage.comparison.tuning import Search, Trial, search
 from seepage.data import Pool
 from seepage.errors import InputError, StorageError
+from seepage.execution.executor import check_workers
 from seepage.models.recipe import Recipe
 from seepage.models.trial import is_recipe, try_recipe
 from seepage.outside import check_kinds
@@ -105,6 +106,7 @@ def compare(
     """
     started = time.perf_counter()
     check_kinds("compare", pool=(pool, Pool), settings=(settings, Settings | None), out=(out, str | os.PathLike))
+    check_workers(workers, "compare")
     settings, out = settings or Settings(), Path(out)
     is_recipe(recipe, "compare")
     if every_model and targets != 1:

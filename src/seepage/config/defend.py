@@ -10,11 +10,14 @@ import yaml
 from pydantic import Field
 
 from seepage.config.parts import DataConfig, RecipeConfig, check_architecture
-from seepage.config.reading import Task
+from seepage.config.reading import MOST_BYTES, Task
 from seepage.errors import DataFileError, InputError, StorageError
-from seepage.writing import make_folder, sweep, whole_file
+from seepage.writing import check_place, file_digest, make_folder, read_file, sweep, whole_file
 
 MODEL, MEMBERSHIP, CONFIG, SUMMARY = "model.safetensors", "membership.npz", "defended.yaml", "summary.json"
+# SHA-256 of what an audit believes, so that a file of another run in this folder is not taken for this one's.
+WRITTEN = "written.json"
+CHECKED = {MODEL: "model", MEMBERSHIP: "membership", CONFIG: "configuration"}
 
 
 class DefendConfig(Task):
@@ -93,6 +96,7 @@ class DefendConfig(Task):
                     file.write(data)
             with whole_file(self.out / MEMBERSHIP) as file:
                 np.savez_compressed(file, **subsets)
+            write_digests(self.out, pool)
         except OSError as error:
             raise StorageError(f"cannot write to {self.out}: {error.strerror}") from None
         return summary
@@ -128,23 +132,61 @@ class DefendConfig(Task):
         return summary
 
 
+def write_digests(folder: Path, pool: Any) -> None:
+    """Note what stands in a folder and which records it is about, once all of it is written.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    found = {"records": pool.fingerprint, "files": {name: file_digest(folder / name) for name in CHECKED}}
+    with whole_file(folder / WRITTEN, encoding="utf-8") as file:
+        file.write(json.dumps(found, indent=1))
+
+
+def _check_files(folder: Path) -> str:
+    """That the files of a folder are those that were written there; the fingerprint of its records."""
+    again = "run seepage defend again"
+    try:
+        written = json.loads(read_file(folder / WRITTEN, MOST_BYTES))
+        files, records = dict(written["files"]), str(written["records"])
+    except FileNotFoundError:
+        raise DataFileError(
+            f"no {WRITTEN} in {folder}, so its model cannot be told from another one (an older version wrote the "
+            f"folder?): {again}"
+        ) from None
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        raise DataFileError(f"{folder / WRITTEN} is damaged: {again}") from None
+    for name, what in CHECKED.items():
+        if file_digest(folder / name) != files.get(name):
+            raise DataFileError(f"{folder / name} is not the {what} that was written here: {again}")
+    return records
+
+
 def read_defended(folder: Path) -> tuple[DefendConfig, Any, dict[str, Any], Any]:
     """Of a folder that `seepage defend` wrote: the configuration, the pool, the membership arrays, the module.
 
     Raises:
-        DataFileError: a file is missing or damaged.
+        DataFileError: a file is missing, damaged, or not the one that was written there; or the records are others.
         InputError: the weights do not fit the recipe.
+        StorageError: something that is no file stands in the place of one.
     """
     import torch
 
     from seepage.data.files import read_arrays
     from seepage.models.files import read_safetensors
 
-    for name in (MODEL, MEMBERSHIP, CONFIG):
+    for name in CHECKED:
+        check_place(folder / name)
         if not (folder / name).is_file():
             raise DataFileError(f"no {name} in {folder}: expected a folder that 'seepage defend' wrote")
+    records = _check_files(folder)
     config = DefendConfig.read(folder / CONFIG, {})
     pool = config.data.pool(config.seed)
+    if pool.fingerprint != records:
+        raise DataFileError(
+            f"the records that {folder / CONFIG} names are not those that the model was trained on: put them back, or "
+            "run seepage defend again"
+        )
     module = config.recipe.recipe().skeleton(tuple(pool.inputs.shape[1:]), pool.n_classes)
     weights: dict[str, torch.Tensor] = read_safetensors(folder / MODEL)
     try:

@@ -161,7 +161,7 @@ def made(kind: type, options: dict[str, Any], where: str):
             raise unknown_name(f"key in {where}:", name, known)
     try:
         return kind(**as_tuples(options))
-    except TypeError as error:
+    except (InputError, TypeError) as error:
         raise InputError(f"{where}: {kind.__name__} cannot be made of {options}: {error}") from None
 
 

@@ -7,22 +7,34 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from seepage.config.strict_yaml import parse_yaml
 from seepage.errors import DataFileError, InputError, unknown_name
+from seepage.execution.executor import MOST_WORKERS as MOST_WORKERS
 
 MOST_BYTES = 2**20  # of a file
 LARGEST_INTEGER, LARGEST_SEED = 2**31 - 1, 2**63 - 1
 MOST_CHARACTERS = 4096  # of one text; what a path may have
 MOST_EPOCHS = 1_000_000
-MOST_WORKERS = 4096
 MOST_MODELS = 100_000
 
 
 class Section(BaseModel):
     # A number is finite unless its field says otherwise.
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_written(cls, value: Any, info: ValidationInfo) -> Any:
+        """Neither true for the number 1, which YAML writes `yes` too, nor nothing for the working folder."""
+        kinds = set(_kinds(cls.model_fields[info.field_name].annotation))
+        parts = value if isinstance(value, list | tuple) else [value]
+        if kinds & {int, float} and not kinds & {bool, Any} and any(isinstance(part, bool) for part in parts):
+            raise ValueError("expected a number, not true or false (in YAML also yes, no, on and off)")
+        if Path in kinds and value == "":
+            raise ValueError("expected a path, which is not empty")
+        return value
 
     @classmethod
     def of(cls, values: dict[str, Any], where: str | os.PathLike) -> Self:
@@ -76,7 +88,8 @@ def from_yaml(path: Path | None) -> dict[str, Any]:
     values = parse_yaml(text, path) or {}
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected keys and values, got {type(values).__name__}")
-    return values
+    # As in other tools, keys with x- in front hold what is written once under an anchor and used below.
+    return {name: value for name, value in values.items() if not str(name).startswith("x-")}
 
 
 def _check_sizes(value: Any, where: str | os.PathLike, path: tuple[str, ...] = ()) -> None:
@@ -124,6 +137,13 @@ def _sections(annotation: Any) -> Iterator[type[Section]]:
         yield annotation
     for part in get_args(annotation):
         yield from _sections(part)
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """What an annotation is made of: `list[int] | None` of list, int and None."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from _kinds(part)
 
 
 def _repr(value: Any) -> str:

@@ -5,6 +5,7 @@ is counted each time that it stands there.
 """
 
 import os
+import re
 from typing import Any
 
 import yaml
@@ -14,6 +15,7 @@ from seepage.errors import DataFileError
 DEEPEST = 20  # levels
 MOST_VALUES = 20_000
 LONGEST_NUMBER = 100  # characters
+_OCTAL = re.compile(r"[-+]?0[0-7_]+")
 
 
 def parse_yaml(text: str, where: str | os.PathLike) -> Any:
@@ -44,9 +46,18 @@ class _Loader(yaml.SafeLoader):
         self._depth = self._n_values = 0
         self._extents: dict[yaml.Node, tuple[int, int]] = {}  # values and levels of each part, aliases followed
 
+    def scan_to_next_token(self) -> None:
+        super().scan_to_next_token()
+        # PyYAML stops at any tab; YAML forbids those that indent.
+        while self.peek() == "\t" and self.buffer[self.pointer - self.column : self.pointer].strip():
+            self.forward()
+            super().scan_to_next_token()
+
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
         event, before = self.peek_event(), self._n_values
         is_alias = isinstance(event, yaml.AliasEvent)
+        if not is_alias:
+            self.anchors.pop(event.anchor, None)  # an anchor may be given anew, and stands for what came last
         self._depth += 1
         self._count(event, 1, 0)
         node = super().compose_node(parent, index)
@@ -83,6 +94,13 @@ class _Loader(yaml.SafeLoader):
             and len(node.value) > LONGEST_NUMBER
         ):
             raise _problem(node, f"a value of {len(node.value):,} characters that is no text")
+        if isinstance(node, yaml.ScalarNode) and node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float"):
+            if _OCTAL.fullmatch(node.value):
+                raise _problem(node, f"{node.value} is octal in YAML: leave out the 0 in front, or put it in quotes")
+            if ":" in node.value:
+                raise _problem(
+                    node, f"{node.value} is a number to the base 60 in YAML: put it in quotes if it is a text"
+                )
         try:
             return super().construct_object(node, deep)
         except (ValueError, LookupError, AttributeError, TypeError, OverflowError):  # 2026-99-99, or a tag that misfits

@@ -18,6 +18,7 @@ from seepage.data.quickdraw import PACKAGE as QUICKDRAW_PACKAGE
 from seepage.data.quickdraw import load_quickdraw
 from seepage.data.shokri import LOCATION, PURCHASE, TEXAS, read_location30, read_purchase100, read_texas100
 from seepage.errors import unknown_name
+from seepage.outside import check_kinds
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ def load(name: str, *, cache: str | os.PathLike | None = None, verify: bool = Tr
     >>> load("digits")
     Pool('digits', 1797 x 64 float32, 10 classes)
     """
+    check_kinds("load", name=(name, str), cache=(cache, str | os.PathLike | None), verify=(verify, bool))
     if name not in DATASETS:
         raise unknown_name("data set", name, DATASETS)
     folder = Folder(cache_folder(cache) / name, verify)

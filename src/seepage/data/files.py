@@ -7,12 +7,14 @@ import itertools
 import math
 import os
 import re
+import reprlib
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from seepage.data.cache import reading
 from seepage.data.frames import FEW_CATEGORIES, check_categories, pool_from_columns
@@ -31,6 +33,8 @@ MISSING_CELLS = frozenset([
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
     "NULL", "NaN", "None", "n/a", "nan", "null",
 ])  # fmt: skip
+_CODE = re.compile(r"[+-]?0\d|\+")
+_CODE_IN_LINE = re.compile(r'(?:^|[,"])\s*(?:[+-]?0\d|\+\d)')
 INDEX = re.compile(r"__index_level_\d+__")  # how pandas calls an index without a name in a .parquet file
 OF_TABLES = ("label", "group", "id", "categorical", "standardise")
 
@@ -59,6 +63,9 @@ def call_with_options(function: Callable, *args: Any, options: Mapping[str, Any]
             if not known:
                 raise InputError(f"{owner} has no options, got '{option}'")
             raise unknown_name(f"option of {owner}:", option, known)
+    for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
+        if name in options and parameter.kind is parameter.KEYWORD_ONLY:
+            _check_option(owner, name, options[name], parameter.annotation)
     return function(*args, **options)
 
 
@@ -79,6 +86,18 @@ def no_labels(key: str, path: Path | None, *, options: str, flag: bool = True) -
             f"{options}"
         )
     return InputError(f"{key}: {path} holds no labels: expected a .npz with the arrays 'inputs' and 'labels'")
+
+
+def _check_option(owner: str, option: str, value: Any, annotation: Any) -> None:
+    """Refuse a value of another kind than its option has: "no" for a bool would be taken for true."""
+    plain = value.tolist() if isinstance(value, np.generic | np.ndarray) and annotation is not Any else value
+    try:
+        TypeAdapter(annotation).validate_python(plain, strict=True)
+    except ValidationError as error:
+        got = reprlib.repr(value)
+        raise InputError(f"{owner}: option {option}: {error.errors()[0]['msg']}, got {got}") from None
+    if option == "max_bytes" and plain < 1:
+        raise InputError(f"{owner}: option max_bytes: expected a number of bytes of at least 1, got {plain}")
 
 
 def _npz(
@@ -290,7 +309,7 @@ def _csv_columns(path: Path, max_bytes: int, named: Collection[str]) -> dict[str
         first_line = rows.line_num
         if first is None:
             raise ValueError("expected a header and at least one row")
-        matrix = _matrix(path, first)
+        matrix = None if named and _has_codes(path) else _matrix(path, first)
         if matrix is not None and matrix.shape[1] == len(header) and not (np.abs(matrix) >= 2**53).any():
             return {name: _whole(column) for name, column in zip(header, matrix.T, strict=True)}
         cells: list[list[str]] = [[] for _ in header]
@@ -327,9 +346,17 @@ def _matrix(path: Path, first: Sequence[str]) -> np.ndarray | None:
         return None
 
 
+def _has_codes(path: Path) -> bool:
+    """Whether a cell of digits is none by its writing."""
+    with open(path, encoding="utf-8-sig") as file:
+        return any(_CODE_IN_LINE.search(line) for line in file)
+
+
 def _typed(cells: list[str], is_named: bool) -> np.ndarray:
     values: Any = [None if cell in MISSING_CELLS else cell for cell in cells]
     texts = np.array(values, dtype=object if None in values else str)
+    if any("_" in cell for cell in cells) or (is_named and any(map(_CODE.match, cells))):
+        return texts  # 1_1 is no number to anybody but Python, and 007 as a label or an id is not 7
     try:
         numbers = [value if value is None else float(value) for value in values]
     except ValueError:
@@ -372,7 +399,12 @@ def _parquet_columns(path: Path, max_bytes: int, named: Collection[str]) -> dict
         if kinds.is_dictionary(column.type):
             lengths = [pyarrow.compute.max(pyarrow.compute.binary_length(c.dictionary)).as_py() for c in column.chunks]
             _check_text(path, name, max(filter(None, lengths), default=0), len(column), max_bytes)
-        # pyarrow's to_numpy turns the nulls of a dictionary column into one of its values.
+        # pyarrow's to_numpy turns the nulls of a dictionary column into one of its values, and whole numbers beside a
+        # null, like decimals, into floats, which do not hold all of them.
+        column = column.cast(kind)
+        is_exact = (kinds.is_integer(kind) and column.null_count) or (kinds.is_decimal(kind) and kind.precision > 15)
+        if is_exact:
+            return np.array([one and _whole_decimal(one) for one in column.to_pylist()], dtype=object)
         return column.cast(pyarrow.float64() if kinds.is_decimal(kind) else kind).to_numpy()
 
     with reading(path, ".parquet"):
@@ -397,6 +429,11 @@ def _parquet_columns(path: Path, max_bytes: int, named: Collection[str]) -> dict
         # Row numbers that pandas wrote beside the table are no feature.
         names = [name for name in table.column_names if name in named or not INDEX.fullmatch(name)]
         return {name: plain(name, table[name]) for name in names}
+
+
+def _whole_decimal(number: Any) -> Any:
+    """A whole number where it is one, however it is written."""
+    return int(number) if number == int(number) else number
 
 
 def _check_text(path: Path, name: str, longest: int, n: int, max_bytes: int) -> None:

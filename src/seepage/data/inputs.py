@@ -31,8 +31,8 @@ def as_array(inputs: Any) -> np.ndarray:
     if isinstance(inputs, np.ma.MaskedArray) and (masked := np.ma.getmaskarray(inputs)).any():
         record = int(masked.reshape(len(masked), -1).any(axis=1).argmax())
         raise InputError(
-            f"expected inputs without a mask, got {int(masked.sum())} masked values, in record {record} for "
-            "one: fill them as in training (inputs.filled(...)), or leave those records out"
+            f"expected inputs without a mask, got {int(masked.sum())} masked values, in record {record} for one: fill "
+            "them as in training (inputs.filled(...)), or leave those records out"
         )
     if hasattr(inputs, "detach"):  # a tensor, also one that has a gradient, or is of a dtype that NumPy has not
         if str(inputs.layout) != "torch.strided":

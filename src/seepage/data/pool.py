@@ -15,10 +15,12 @@ from numpy.typing import ArrayLike
 from seepage.data.inputs import as_array
 from seepage.data.labels import label_values, number
 from seepage.errors import InputError
+from seepage.outside import check_kinds
 
 BLOCK_BYTES = 8 * 2**20
 KEPT = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
 LARGEST_EXACT_INT = 2**53  # above it float64 skips integers, and two different records could become the same
+MOST_CLASSES = 1_000_000  # a model has an output for each
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,6 +70,9 @@ class Pool:
     columns: tuple[tuple[str, str | None], ...] | None = None
 
     def __post_init__(self):
+        check_kinds("Pool", name=(self.name, str), n_classes=(self.n_classes, int | None), scale=(self.scale, float))
+        if self.n_classes is not None and not 1 <= self.n_classes <= MOST_CLASSES:
+            raise InputError(f"Pool: n_classes must be from 1 to {MOST_CLASSES:,}, got {self.n_classes:,}")
         if self.columns is None and hasattr(self.inputs, "columns") and hasattr(self.inputs, "to_numpy"):
             object.__setattr__(self, "columns", tuple((str(name), None) for name in self.inputs.columns))
         inputs = _checked_inputs(self.inputs)
@@ -239,6 +244,12 @@ class Pool:
         from seepage.data.frames import frame_columns, pool_from_columns
         from seepage.data.labels import ordered_categories
 
+        check_kinds(
+            "Pool.from_frame", label=(label, str | None), group=(group, str | None), id=(id, str | None),
+            standardise=(standardise, bool),
+        )  # fmt: skip
+        if isinstance(categorical, str):
+            raise InputError(f"Pool.from_frame: categorical must be a list of columns, got '{categorical}'")
         columns = frame_columns(frame)
         return pool_from_columns(
             columns,
@@ -294,6 +305,7 @@ class Pool:
         """
         from seepage.data.files import pool_from_file
 
+        check_kinds("Pool.from_file", path=(path, str | os.PathLike))
         return pool_from_file(path, options)
 
 

@@ -21,6 +21,7 @@ from seepage.errors import InputError
 from seepage.models.batches import Records, Stream
 from seepage.models.engines import Single
 from seepage.models.held_out import HeldOut
+from seepage.models.objectives import on_copies
 from seepage.models.recipe import Objective, Recipe
 
 FIRST_PASSES = 5  # of the attack, after the classifier's first and before its second
@@ -149,7 +150,7 @@ class Regularised:
         self.takes_epoch = "epoch" in inspect.signature(objective).parameters
 
     def __call__(self, logits: Tensor, labels: Tensor, epoch: Tensor) -> Tensor:
-        loss = self.objective(logits, labels, **({"epoch": epoch} if self.takes_epoch else {}))
+        loss = on_copies(self.objective, logits, labels, **({"epoch": epoch} if self.takes_epoch else {}))
         return loss + self.alpha * (self.network(logits, labels).mean() - 0.5) if epoch else loss
 
 

@@ -10,10 +10,29 @@ whose files are missing. Other back ends need nothing but this call.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
+from seepage.errors import InputError, TrainingError
+from seepage.outside import from_outside
+
+MOST_WORKERS = 4096  # more than anybody has: what says more is a mistake
+
 Unit = Any
 Report = Callable[[float], None]
 Task = Callable[[Unit, Report], Any]
 Progress = Callable[[int, float], None]
+
+
+def check_workers(workers: Any, where: str) -> None:
+    """Check a number of processes, before it is written anywhere; None leaves it to the planner.
+
+    Raises:
+        InputError: it is no whole number from 0 to MOST_WORKERS.
+    """
+    if workers is None or (type(workers) is int and 0 <= workers <= MOST_WORKERS):
+        return
+    raise InputError(
+        f"{where}: workers= must be a whole number from 0 (train in this process) to {MOST_WORKERS}, got "
+        f"{workers!r:.40}: leave it out to have as many as suit"
+    )
 
 
 class Executor(Protocol):
@@ -29,5 +48,13 @@ class Inline:
     """Every unit in this process, one after another."""
 
     def map(self, task: Task, units: Sequence[Unit], progress: Progress) -> Iterator[tuple[int, Any]]:
+        """See `Executor.map`.
+
+        Raises:
+            TrainingError: the task raised an error of its own.
+            SeepageError: whatever error of this package the task raised.
+        """
         for position, unit in enumerate(units):
-            yield position, task(unit, lambda fraction, position=position: progress(position, fraction))
+            with from_outside("a training failed", TrainingError):
+                value = task(unit, lambda fraction, position=position: progress(position, fraction))
+            yield position, value

@@ -172,9 +172,15 @@ class Processes:
                     worker.end()
 
 
+class RaisedInWorker(Exception):
+    """The traceback of an error in a worker, as text."""
+
+
 def _error(message: dict) -> SeepageError:
     if message["pickle"]:
-        return _unpickled(message["pickle"])
+        error = _unpickled(message["pickle"])
+        error.__cause__ = RaisedInWorker(message["traceback"])  # a pickled error leaves its own behind
+        return error
     if message["no_space"]:
         return StorageError(f"the disk is full: {message['text']}; finished units are kept, free some space and go on")
     return TrainingError(f"a training failed: {message['text']}\n{message['traceback']}")

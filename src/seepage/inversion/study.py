@@ -23,6 +23,7 @@ from torch import nn
 from seepage.data import Pool
 from seepage.errors import InputError, StorageError
 from seepage.execution import Inline, Processes
+from seepage.execution.executor import check_workers
 from seepage.inversion import admission, findings
 from seepage.inversion.base import Budget, Inversion
 from seepage.inversion.evaluators import Embedder, Evaluator, Trained
@@ -127,6 +128,7 @@ def invert(
     out, seeds, chosen = Path(out), admission.check_seeds(seeds), admission.attacks_of(attacks)
     device = admission.usable(device)
     root_seed = seed_from(rng)
+    check_workers(workers, "invert")
     private, attacked, per_class, random, samples = map(
         admission.plain, (private, attacked, images_per_class, random, samples)
     )

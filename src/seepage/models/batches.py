@@ -12,6 +12,24 @@ from seepage.data.precision import check_float32
 from seepage.errors import InputError
 from seepage.models.recipe import Augmentation, Recipe
 
+MOST_REPEATS = 10  # of a member in one batch: small sets train with the default batch size too
+LEAST_REFUSED = 64
+
+
+def check_batch_size(batch_size: int, n_members: int) -> None:
+    """Refuse a batch size that is a slip, such as 10**6 for "all members".
+
+    Batches are never cut to the members, so that all models of a stack have batches of one size.
+
+    Raises:
+        InputError: a batch would hold each member more than `MOST_REPEATS` times.
+    """
+    if batch_size > max(LEAST_REFUSED, MOST_REPEATS * n_members):
+        raise InputError(
+            f"Recipe: batch_size={batch_size} is more than {MOST_REPEATS} times the {n_members} records to train on, "
+            f"and would hold each so often: give at most {n_members}, which is all of them in each step"
+        )
+
 
 @dataclass(frozen=True)
 class Records:
@@ -60,6 +78,7 @@ class Stream:
 
     def __init__(self, members: np.ndarray, recipe: Recipe, seed: int):
         self.members = np.asarray(members, dtype=np.int64)
+        check_batch_size(recipe.batch_size, len(self.members))
         self.batch_size = recipe.batch_size
         self.augmentation = recipe.augmentation
         self.mixup = recipe.mixup

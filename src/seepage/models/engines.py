@@ -20,6 +20,7 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from seepage.errors import InputError, TrainingError
 from seepage.models.batches import Records, Stream, augment
 from seepage.models.held_out import HeldOut
+from seepage.models.objectives import on_copies
 from seepage.models.recipe import BestValidation, Recipe, StopAt
 from seepage.models.stopping import EVALUATION_BATCH, BestEpoch, EpochAccuracy, validation_accuracy
 from seepage.models.tracing import traced
@@ -77,8 +78,10 @@ class Training(ABC):
         """The objective of a batch, of one that was mixed with its own reverse where the recipe says so."""
         objective = self.recipe.objective
         told = {"epoch": epoch} if self.takes_epoch else {}
-        loss = objective(logits, labels, **told)
-        return mix * loss + (1 - mix) * objective(logits, labels.flip(0), **told) if self.recipe.mixup else loss
+        loss = on_copies(objective, logits, labels, **told)
+        if not self.recipe.mixup:
+            return loss
+        return mix * loss + (1 - mix) * on_copies(objective, logits, labels.flip(0), **told)
 
     def run(self, report: Callable[[float], None] = lambda fraction: None) -> list[nn.Module]:
         n_steps = self.steps_left

@@ -27,6 +27,7 @@ from seepage.data.cache import reading
 from seepage.errors import DataFileError, InputError, MissingExtraError, UnsafeFileError
 from seepage.models import architectures
 from seepage.models.sandbox import BATCH_TIME_S, MEMORY_BYTES, Sandbox, SandboxError
+from seepage.outside import check_kinds
 
 MAX_FILE_BYTES = 8 << 30
 MAX_HEADER_BYTES = 25 << 20  # of a safetensors file
@@ -121,6 +122,11 @@ def load_model(
     fallback of `torch.export.load` (pytorch pull request 176791), and compressed or expanded tensors that take a
     thousand times the memory of their file.
     """
+    check_kinds(
+        "load_model", path=(path, str | os.PathLike), options=(options, Mapping | None),
+        n_classes=(n_classes, int | None), output_name=(output_name, str | None),
+        trust_code=(trust_code, bool), max_bytes=(max_bytes, int),
+    )  # fmt: skip
     path = Path(path)
     if not os.path.isfile(path):
         raise DataFileError(f"there is no model file {path}")
@@ -146,7 +152,8 @@ def load_model(
             raise DataFileError(f"{path} could not be opened as {kind}: {error}") from error
     if kind == "torchscript":
         if trust_code:
-            return LoadedModel(torch.jit.load(path, map_location="cpu"), kind, _sha256(path), trusted=True)
+            with reading(path, "TorchScript"):
+                return LoadedModel(torch.jit.load(path, map_location="cpu"), kind, _sha256(path), trusted=True)
         raise _unsafe(path, "a TorchScript archive: its code can write files when it runs", CONVERT_TORCHSCRIPT)
     if kind == "torch-export":
         raise _unsafe(path, "a .pt2 archive: torch unpickles parts of it without checks", CONVERT_EXPORTED, way=False)
@@ -331,7 +338,7 @@ def _unpickle(path: Path) -> Any:
             if head.startswith(b"PK") or head[2:14] == _LEGACY_TORCH:
                 return torch.load(file, map_location="cpu", weights_only=False)
         return joblib.load(path)
-    except Exception as error:  # a pickle can raise anything
+    except (Exception, SystemExit) as error:  # a pickle can raise anything, and end the program
         raise DataFileError(f"{path} could not be unpickled: {type(error).__name__}: {_first_line(error)}") from error
 
 

@@ -19,6 +19,7 @@ from seepage.models.book_keeping import BookKeeping
 from seepage.models.clipping import per_sample_clipped_sum
 from seepage.models.dropout import SeededDropout
 from seepage.models.engines import has_convolutions
+from seepage.models.objectives import on_copies
 from seepage.models.recipe import Recipe
 
 # Batches are padded to a multiple of this, so that few shapes occur.
@@ -169,7 +170,7 @@ class NoisySteps:
 
     def _losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """The objective of each record as a batch of one."""
-        return vmap(lambda z, y: self.recipe.objective(z.unsqueeze(0), y.unsqueeze(0)))(outputs, labels)
+        return vmap(lambda z, y: on_copies(self.recipe.objective, z.unsqueeze(0), y.unsqueeze(0)))(outputs, labels)
 
     def _program(self, arguments: tuple) -> Callable:
         """The clipped sums of all models, as a flat list of tensor operations where the modules are known to be that.
@@ -186,7 +187,8 @@ class NoisySteps:
                 # On copies: a layer that counts its calls in a buffer must not count this one.
                 copies = [{n: t.clone() for n, t in part.items()} for part in arguments[:2]]
                 plain = program
-                program = make_fx(lambda p, o, x, y, m: plain(p, o, x, y, m))(*copies, *arguments[2:])
+                rest = (tensor.clone() for tensor in arguments[2:])
+                program = make_fx(lambda p, o, x, y, m: plain(p, o, x, y, m))(*copies, *rest)
             self.programs[n_records] = program
         return self.programs[n_records]
 

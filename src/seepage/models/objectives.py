@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from torch import Tensor
 
 from seepage.errors import InputError
+
+
+def on_copies(objective: Callable[..., Tensor], logits: Tensor, labels: Tensor, **told: Tensor) -> Tensor:
+    """The objective of a batch. It may be a user's, and change in place what it is given: it gets copies of its own."""
+    return objective(logits.clone(), labels.clone(), **{name: tensor.clone() for name, tensor in told.items()})
 
 
 def label_smoothing(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:

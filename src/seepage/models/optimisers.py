@@ -16,6 +16,7 @@ from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from seepage.errors import InputError
+from seepage.outside import check_kinds
 
 State = dict[str, list[Tensor]]
 
@@ -29,7 +30,8 @@ def _laid_out(gradients: Sequence[Tensor], parameters: Sequence[Tensor]) -> list
     ]
 
 
-def _check(**at_least_zero: float) -> None:
+def _check(where: str, **at_least_zero: float) -> None:
+    check_kinds(where, **{name: (value, float) for name, value in at_least_zero.items()})
     for name, value in at_least_zero.items():
         if not (math.isfinite(value) and value >= 0):
             raise InputError(f"{name} must be a finite number of at least 0, got {value}")
@@ -45,7 +47,8 @@ class SGD:
     nesterov: bool = False
 
     def __post_init__(self):
-        _check(lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+        _check("SGD", lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+        check_kinds("SGD", nesterov=(self.nesterov, bool))
 
     def initial_state(self, parameters: Sequence[Tensor]) -> State:
         return {"momentum": [torch.zeros_like(p) for p in parameters]} if self.momentum else {}
@@ -77,7 +80,9 @@ class Adam:
     decoupled: bool = False
 
     def __post_init__(self):
-        _check(lr=self.lr, eps=self.eps, weight_decay=self.weight_decay)
+        _check("Adam", lr=self.lr, eps=self.eps, weight_decay=self.weight_decay)
+        check_kinds("Adam", betas=(self.betas, tuple | list), decoupled=(self.decoupled, bool))
+        check_kinds("Adam", **{f"betas[{place}]": (beta, float) for place, beta in enumerate(self.betas)})
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"betas must be two numbers in [0, 1), got {self.betas}")
 
@@ -132,6 +137,11 @@ class Steps:
 
     milestones: tuple[int, ...]
     gamma: float = 0.1
+
+    def __post_init__(self):
+        _check("Steps", gamma=self.gamma)
+        check_kinds("Steps", milestones=(self.milestones, tuple | list))
+        check_kinds("Steps", **{f"milestones[{place}]": (epoch, float) for place, epoch in enumerate(self.milestones)})
 
     def factor(self, epoch: int, epochs: float) -> float:
         return self.gamma ** sum(epoch >= milestone for milestone in self.milestones)

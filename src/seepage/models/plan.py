@@ -10,18 +10,20 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from seepage.errors import InputError, unknown_name
+from seepage.errors import InputError, TrainingError, unknown_name
+from seepage.execution.executor import MOST_WORKERS, check_workers
 from seepage.models.batches import Records
 from seepage.models.engines import BLOCK, ENGINES, Single, Stacked, Training
 from seepage.models.held_out import HeldOut
 from seepage.models.recipe import Recipe
+from seepage.outside import from_outside
 
 # Under this many seconds of training in one process, starting workers costs more than they save.
 WORTH_A_WORKER_S = 5.0
 _TIMED_S = 0.2
 _WARM_UP_STEPS = 2
 # More than anybody has: a plan that is read from a file and says more is not one of ours.
-MOST_MODELS, MOST_WORKERS = 1_000_000, 10_000
+MOST_MODELS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Plan:
         Raises:
             InputError: it cannot; `otherwise` says what to do then.
         """
+        check_workers(self.workers, "the plan")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise InputError(f"the plan trains on the device 'cuda', and there is none here: {otherwise}")
         if (self.engine == "procedure") != (recipe.procedure is not None) or self.chunk > n_models:
@@ -85,8 +88,10 @@ def plan(
         engine, chunk, workers: fix a part of the plan instead of choosing it.
 
     Raises:
-        InputError: there is no such engine, or the model cannot be stacked and must be.
+        InputError: there is no such engine, no such number of workers, or the model cannot be stacked and must be.
+        TrainingError: the recipe failed in a step that was timed.
     """
+    check_workers(workers, "plan")
     if engine is not None and engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES)
     device = records.inputs.device.type
@@ -94,10 +99,11 @@ def plan(
         return _plan_procedure(recipe, len(columns), device, engine, chunk, workers)
     if engine == "procedure":
         raise InputError("engine 'procedure' is for recipes that have one: leave the engine to the planner")
-    limit = min(len(columns), chunk or len(columns), _chunk_limit(recipe, records, columns[0]))
+    with from_outside("the recipe's model could not be built and asked", TrainingError):
+        limit = min(len(columns), chunk or len(columns), _chunk_limit(recipe, records, columns[0]))
     single_s = stacked_s = None
     size, why = 1, ""
-    with one_thread():
+    with one_thread(), from_outside("the recipe failed while its training steps were timed", TrainingError):
         if engine != "stacked":
             single_s = _seconds_per_step(Single(recipe, records, columns[:1], [0], held_out))
         if engine != "single":
@@ -106,7 +112,7 @@ def plan(
                     recipe, records, columns, held_out, limit, single_s, fixed=chunk is not None
                 )
             except (RuntimeError, NotImplementedError) as error:
-                why = f"the model cannot be stacked: {str(error).splitlines()[0][:200]}"
+                why = f"the model cannot be stacked: {(str(error) or type(error).__name__).splitlines()[0][:200]}"
                 if engine == "stacked":
                     raise InputError(f"{why}; leave the engine to the planner, or choose 'single'") from error
     if engine is None:

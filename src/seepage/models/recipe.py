@@ -18,6 +18,7 @@ from seepage.models.dropout import replace_dropout, seed_dropout
 from seepage.models.optimisers import SGD, Adam, Constant, Optimiser, Schedule
 from seepage.models.procedure import Procedure
 from seepage.models.wrapper import Wrapper
+from seepage.outside import check_kinds
 
 Factory = Callable[[tuple[int, ...], int], nn.Module]
 Objective = Callable[[Tensor, Tensor], Tensor]
@@ -41,7 +42,8 @@ class Augmentation:
     shift: int = 4
 
     def __post_init__(self):
-        if not isinstance(self.shift, int) or self.shift < 0:
+        check_kinds("Augmentation", flip=(self.flip, bool), shift=(self.shift, int))
+        if self.shift < 0:
             raise InputError(f"Augmentation: shift must be a whole number of pixels of at least 0, got {self.shift!r}")
 
 
@@ -55,6 +57,7 @@ class StopAt:
     accuracy: float
 
     def __post_init__(self):
+        check_kinds("StopAt", accuracy=(self.accuracy, float))
         if not 0 < self.accuracy <= 1:
             raise InputError(f"StopAt: the accuracy must be in (0, 1], got {self.accuracy}")
 
@@ -72,7 +75,8 @@ class BestValidation:
     least_gain: float = 0.0
 
     def __post_init__(self):
-        if self.patience is not None and (not isinstance(self.patience, int) or self.patience < 1):
+        check_kinds("BestValidation", patience=(self.patience, int | None), least_gain=(self.least_gain, float))
+        if self.patience is not None and self.patience < 1:
             raise InputError(f"BestValidation: patience must be a positive whole number or None, got {self.patience}")
         if not 0 <= self.least_gain < 1:
             raise InputError(f"BestValidation: least_gain must be in [0, 1), got {self.least_gain}")
@@ -90,7 +94,7 @@ class Recipe:
         schedule: `Constant()`, `Cosine()` or `Steps(milestones, gamma)`; it acts at epoch starts.
         epochs: passes over the members. Batches are cut from one endless stream of permutations, all of
             size `batch_size`, so a training takes ceil(epochs * members / batch_size) steps.
-        batch_size: records a step.
+        batch_size: records a step, at most ten times the members (64 is always possible).
         objective: (logits, labels) -> scalar loss of a batch, its mean over the batch. One with a further argument
             `epoch` is also told the pass (an int64 scalar) in which the step began.
         augmentation: random flips and shifts of images, or None.
@@ -136,11 +140,15 @@ class Recipe:
         for name, kind in values.items():
             if not isinstance(getattr(self, name), kind):
                 raise InputError(f"Recipe: {name} must be a value of type {_kinds(kind)}, got {getattr(self, name)!r}")
-        if not isinstance(self.epochs, (int, float)) or not 0 < self.epochs < math.inf:
+        check_kinds(
+            "Recipe", epochs=(self.epochs, float), batch_size=(self.batch_size, int), mixup=(self.mixup, float),
+            shuffle=(self.shuffle, bool), reset_optimiser=(self.reset_optimiser, bool), version=(self.version, str),
+        )  # fmt: skip
+        if not 0 < self.epochs < math.inf:
             raise InputError(f"Recipe: epochs must be a positive number, got {self.epochs!r}")
-        if not isinstance(self.batch_size, int) or self.batch_size < 1:
+        if self.batch_size < 1:
             raise InputError(f"Recipe: batch_size must be a positive whole number, got {self.batch_size!r}")
-        if not isinstance(self.mixup, (int, float)) or not 0 <= self.mixup < math.inf:
+        if not 0 <= self.mixup < math.inf:
             raise InputError(f"Recipe: mixup must be a number of at least 0, got {self.mixup!r}")
         if self.reset_optimiser and not isinstance(self.optimiser, SGD):
             raise InputError("Recipe: reset_optimiser goes with SGD, whose momentum it resets")
@@ -152,6 +160,11 @@ class Recipe:
             module = self.model(tuple(input_shape), n_classes)
         if not isinstance(module, nn.Module):
             raise InputError(f"Recipe: model(...) must return a torch.nn.Module, got {type(module).__name__}")
+        if isinstance(module, torch.jit.ScriptModule):
+            raise InputError(
+                "Recipe: model(...) must return a module in Python, got TorchScript, whose layers cannot be reached: "
+                "return the module that it was compiled from"
+            )
         module = replace_dropout(module)
         seed_dropout(module, seed)
         return module

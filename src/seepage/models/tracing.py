@@ -20,9 +20,10 @@ def traced(function: Callable, module: nn.Module, arguments: tuple) -> Callable 
     """
 
     def copies(scale: float) -> tuple:
+        # Of all: what an objective of the user's own changes in place must not reach the batch.
         parameters, frozen, buffers, inputs, *rest = arguments
         clone = [{name: t.clone() for name, t in group.items()} for group in (parameters, frozen, buffers)]
-        return (*clone, inputs * scale, *rest)
+        return (*clone, inputs * scale, *(tensor.clone() for tensor in rest))
 
     try:
         # The tracer counts the arguments of what it is given: a bound method has one more than it takes.

@@ -15,7 +15,7 @@ from seepage.models.held_out import HeldOut
 from seepage.models.plan import one_thread
 from seepage.models.recipe import Recipe
 from seepage.models.trial import try_recipe
-from seepage.outside import from_outside
+from seepage.outside import check_kinds, from_outside
 from seepage.randomness import Seed, generator
 
 
@@ -50,6 +50,7 @@ def train(
         TrainingError: the training diverged.
     """
     rng = generator(rng)
+    check_kinds("train", device=(device, str | torch.device | None), report=(report, Callable))
     try_recipe(recipe, pool, "train")
     given = {"members": members, "validation": validation, "population": population}
     masks = {name: _mask(name, mask, len(pool)) for name, mask in given.items() if mask is not None}

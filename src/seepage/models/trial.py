@@ -8,7 +8,7 @@ import torch
 
 from seepage.data import Pool
 from seepage.errors import InputError
-from seepage.models.batches import Records
+from seepage.models.batches import Records, check_batch_size
 from seepage.models.engines import Single
 from seepage.models.recipe import Recipe
 from seepage.outside import check_kinds, from_outside
@@ -48,6 +48,8 @@ def try_recipe(recipe: Any, pool: Pool, where: str) -> Recipe:
     """
     recipe = is_recipe(recipe, where)
     check_kinds(where, pool=(pool, Pool))
+    if len(pool) > TRIED_RECORDS:  # otherwise these are some of those to train on
+        check_batch_size(recipe.batch_size, len(pool))
     two = pool.subset(np.unique([0, len(pool) - 1]))
     records = Records.of(two)
     n = len(two)

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from seepage.report.result import Estimate, Provenance
+from seepage.report.result import Estimate, Provenance, Share, ShareEstimate
 from seepage.report.saved import MOST_ATTACKS, MOST_ROWS, MOST_TARGETS, Part, Saved, distinct, known
 
 SCHEMA = "seepage.comparison/1"
@@ -39,10 +39,10 @@ class AttackInfo(Part):
 class AttackFigures(Part):
     """One attack on one defence, over all seeds; `tpr` and `tnr` at the result's `rates`."""
 
-    balanced_accuracy: Estimate
-    auc: Estimate
-    tpr: Estimate
-    tnr: Estimate
+    balanced_accuracy: ShareEstimate
+    auc: ShareEstimate
+    tpr: ShareEstimate
+    tnr: ShareEstimate
 
 
 class Worst(Part):
@@ -64,8 +64,8 @@ class Leak(Part):
 class Utility(Part):
     """What the models are good for, over all seeds; the last three on records that no model was trained on."""
 
-    train_accuracy: Estimate
-    test_accuracy: Estimate
+    train_accuracy: ShareEstimate
+    test_accuracy: ShareEstimate
     calibration_error: Estimate = Field(description="expected calibration error (ECE)")
     negative_log_likelihood: Estimate = Field(description="nats")
 
@@ -96,8 +96,8 @@ class CanaryFigures(Part):
 
     kind: str
     n: int = Field(description="canaries, members and non-members, of all seeds")
-    fpr: float = Field(description="of every TPR here; canaries are few, so it may be larger than the result's")
-    attacks: dict[str, Estimate] = Field(description="TPR by the attack's name")
+    fpr: Share = Field(description="of every TPR here; canaries are few, so it may be larger than the result's")
+    attacks: dict[str, ShareEstimate] = Field(description="TPR by the attack's name")
     worst: Worst
 
 

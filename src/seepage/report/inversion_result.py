@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from seepage.errors import one_line
-from seepage.report.result import Estimate, Provenance, VerdictName
+from seepage.report.result import Estimate, Provenance, Share, ShareEstimate, VerdictName
 from seepage.report.saved import MOST_ATTACKS, MOST_ROWS, MOST_TARGETS, Part, Saved, distinct, equally_long
 from seepage.report.trust_result import Finding
 
@@ -57,13 +57,13 @@ class Reconstructed(Part):
     attack: str
     n_images: int
     n_classes: int
-    accuracy: Estimate = Field(description="share that the judge takes for the class attacked (top 1)")
+    accuracy: ShareEstimate = Field(description="share that the judge takes for the class attacked (top 1)")
     accuracy_top_5: Estimate | None = Field(description="among the judge's five likeliest; with 10 classes or more")
-    target_accuracy: Estimate = Field(description="share that the attacked model itself takes for the class")
+    target_accuracy: ShareEstimate = Field(description="share that the attacked model itself takes for the class")
     baselines: list[Baseline]
     advantage: Estimate = Field(description="accuracy less that of the best baseline, class by class")
-    p_value: float = Field(description="one-sided, of no accuracy beyond the best baseline")
-    p_value_holm: float = Field(description="corrected for the attacks on this target")
+    p_value: Share = Field(description="one-sided, of no accuracy beyond the best baseline")
+    p_value_holm: Share = Field(description="corrected for the attacks on this target")
     adversarial: bool = Field(description="the target is convinced and the judge is not: adversarial examples")
     distance_private: Estimate | None = Field(
         description="to the nearest training image of the class, squared, of features"
@@ -99,8 +99,8 @@ class TargetResult(Part):
     notes: list[str]
     n_parameters: int
     n_trained: int = Field(description="parameters that saw private records: |theta_C| under TL-DMI")
-    train_accuracy: Estimate
-    test_accuracy: Estimate = Field(description="natural accuracy, on private images that were not trained on")
+    train_accuracy: ShareEstimate
+    test_accuracy: ShareEstimate = Field(description="natural accuracy, on private images that were not trained on")
     attacks: list[Reconstructed] = Field(max_length=MOST_ATTACKS)
 
     @model_validator(mode="after")
@@ -180,7 +180,7 @@ class InversionResult(Saved):
     images_per_class: int
     seeds: list[int]
     alpha: float = Field(description="chance of calling any attack on a target a success where there is none")
-    confidence: float
+    confidence: Share
     evaluator: EvaluatorInfo
     priors: dict[str, str] = Field(description="what each kind of prior was here")
     attacks: list[AttackInfo] = Field(max_length=MOST_ATTACKS)

@@ -9,51 +9,19 @@ import platform
 import time
 from importlib import metadata
 from itertools import pairwise
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 import seepage
-from seepage.report.saved import MOST_ATTACKS, MOST_RATES, MOST_ROWS, Part, Saved, distinct, equally_long, known
+from seepage.execution.executor import MOST_WORKERS
+from seepage.report.saved import MOST_ATTACKS, MOST_ROWS, Part, Saved, distinct, equally_long, known
+from seepage.report.shares import ByRate, Estimate, Rates, Share, ShareEstimate
 
 SCHEMA = "seepage.audit/2"
 
 VerdictName = Literal["LEAK SHOWN", "NO EVIDENCE", "INCONCLUSIVE", "INVALID"]
 GateStatus = Literal["pass", "fail", "not run"]
-
-
-def _of_rates(by_rate: dict[str, "Estimate"]) -> dict[str, "Estimate"]:
-    for rate in by_rate:
-        try:
-            fits = 0 <= float(rate) <= 1
-        except ValueError:
-            fits = False
-        if not fits:
-            raise ValueError(f"expected rates from 0 to 1, got '{rate[:100]}'")
-    distinct("rates", (str(float(rate)) for rate in by_rate))
-    return by_rate
-
-
-def _between_0_and_1(values: list[float]) -> list[float]:
-    if not all(-1e-6 <= value <= 1 + 1e-6 for value in values):
-        raise ValueError("expected rates from 0 to 1")
-    return values
-
-
-Rates = Annotated[list[float], Field(max_length=MOST_ROWS), AfterValidator(_between_0_and_1)]
-
-
-class Estimate(Part):
-    """A number, its interval and the count behind it. `value` is None where it is undefined."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int = Field(description="records (non-members for a TPR, members for a TNR, both for an AUC)")
-    flag: str | None = Field(None, description="why the number is undefined or to be read with care")
-
-
-ByRate = Annotated[dict[str, Estimate], Field(max_length=MOST_RATES), AfterValidator(_of_rates)]
 
 
 class LogMiaEstimate(Estimate):
@@ -77,8 +45,8 @@ class Epsilon(Part):
     kind: Literal["epsilon_lower", "epsilon_empirical"]
     value: float
     method: str
-    delta: float
-    confidence: float
+    delta: Share
+    confidence: Share
     n: int
     note: str
 
@@ -130,16 +98,16 @@ class AttackResult(Part):
     n_members: float = Field(description="members scored (mean over targets)")
     n_nonmembers: float
     n_targets: int
-    auc: Estimate
-    balanced_accuracy: Estimate
+    auc: ShareEstimate
+    balanced_accuracy: ShareEstimate
     advantage: Estimate
     tpr_at_fpr: ByRate
     tnr_at_fnr: ByRate
     positive_predictive_value: ByRate = Field(description="by FPR, at the declared prior")
     log_mia: LogMia
     epsilon: Epsilon | None
-    p_value: float = Field(description="one-sided, of no leak: twice the smaller of the AUC and the top-scores test")
-    p_value_holm: float = Field(description="corrected for the number of attacks")
+    p_value: Share = Field(description="one-sided, of no leak: twice the smaller of the AUC and the top-scores test")
+    p_value_holm: Share = Field(description="corrected for the number of attacks")
     cost: Cost
     roc: RocCurve
     histogram: Histogram | None
@@ -160,9 +128,9 @@ class ExposedRecord(Part):
     label: str | None
     group: str | None
     score: float
-    p_value: float = Field(description="share of non-members that score at least as high (conformal)")
-    q_value: float = Field(description="false-discovery rate at which it counts as found, corrected for all attacks")
-    rank_average: float = Field(description="mean over all attacks of its rank, in (0, 1]; the most of several targets")
+    p_value: Share = Field(description="share of non-members that score at least as high (conformal)")
+    q_value: Share = Field(description="false-discovery rate at which it counts as found, corrected for all attacks")
+    rank_average: Share = Field(description="mean over all attacks of its rank, in (0, 1]; the most of several targets")
     n_found: int = Field(description="attacks that name it at the audit's rate; the most of several targets")
     values: list[float] | None = Field(None, description="the record itself; only when asked for")
 
@@ -173,9 +141,9 @@ class Slice(Part):
     name: str
     n_members: float
     n_nonmembers: float
-    accuracy_members: float | None
-    accuracy_nonmembers: float | None
-    auc: Estimate
+    accuracy_members: Share | None
+    accuracy_nonmembers: Share | None
+    auc: ShareEstimate
 
 
 class Control(Part):
@@ -183,9 +151,9 @@ class Control(Part):
 
     name: str
     expects: Literal["nothing found", "leak found"]
-    p_value_holm: float
+    p_value_holm: Share
     best_attack: str
-    auc: Estimate
+    auc: ShareEstimate
 
 
 class RunPlan(Part):
@@ -193,7 +161,7 @@ class RunPlan(Part):
 
     engine: Literal["stacked", "single", "procedure"]
     chunk: int = Field(ge=1, description="models trained together; it decides the last bits")
-    workers: int = Field(ge=0)
+    workers: int = Field(ge=0, le=MOST_WORKERS)
     device: Literal["cpu", "cuda"]
     n_models: int = Field(ge=1)
     trainings: str = Field(description="SHA-256 of what the models follow from: recipe, records, memberships, seed")
@@ -211,8 +179,8 @@ class Training(Part):
     seconds: float
     recipe: dict[str, object]
     plans: dict[str, RunPlan] = Field({}, description="of each run by its name, the controls' too: what replay follows")
-    train_accuracy: Estimate
-    test_accuracy: Estimate
+    train_accuracy: ShareEstimate
+    test_accuracy: ShareEstimate
 
 
 class Target(Part):
@@ -220,8 +188,8 @@ class Target(Part):
     access: str
     n_targets: int
     n_queries: int = Field(description="records sent to the target, augmented copies included")
-    accuracy_members: Estimate
-    accuracy_nonmembers: Estimate
+    accuracy_members: ShareEstimate
+    accuracy_nonmembers: ShareEstimate
     fingerprint: str | None = Field(description="SHA-256 of the weights or the outputs")
     n_parameters: int | None = None
     calibration_error: Estimate | None = Field(None, description="of its answers on non-members, 15 equal bins")
@@ -267,21 +235,21 @@ class Provenance(Part):
 class SmallestLeak(Part):
     """The least leak that this audit finds four times out of five at its corrected level."""
 
-    power: float
-    alpha: float
-    auc: float
-    fpr: float
-    tpr: float
+    power: Share
+    alpha: Share
+    auc: Share
+    fpr: Share
+    tpr: Share
 
 
 class LowerBound(Part):
     """What the leading attack shows at least, at a level corrected for all attacks."""
 
     attack: str
-    confidence: float
-    auc: float
-    fpr: float | None
-    tpr: float | None
+    confidence: Share
+    auc: Share
+    fpr: Share | None
+    tpr: Share | None
 
 
 class Intersection(Part):
@@ -297,34 +265,34 @@ class Union(Part):
 
     n_members: int
     n_nonmembers: int
-    fpr: float = Field(description="of the union: up to the number of attacks times the rate of each")
-    tpr: Estimate
+    fpr: Share = Field(description="of the union: up to the number of attacks times the rate of each")
+    tpr: ShareEstimate
     best_attack: str = Field(description="finds most at the union's own FPR; chosen on the same records")
-    best_tpr: Estimate
+    best_tpr: ShareEstimate
 
 
 class Combination(Part):
     """One score made of all attacks' scores, no record judged by what was learned from it."""
 
     name: str
-    auc: Estimate
-    tpr: Estimate
+    auc: ShareEstimate
+    tpr: ShareEstimate
 
 
 class BestAttack(Part):
     """The best attack at one FPR: chosen on one half of the records and judged on the other, both ways round."""
 
-    fpr: float
+    fpr: Share
     chosen: list[str] = Field(min_length=1, description="on the first half, on the second half")
-    tpr: Estimate
+    tpr: ShareEstimate
     naive_attack: str = Field(description="does best on all records, and is judged on the same ones")
-    naive_tpr: Estimate = Field(description="too large: the maximum of many noisy figures")
+    naive_tpr: ShareEstimate = Field(description="too large: the maximum of many noisy figures")
 
 
 class Ensemble(Part):
     """All attacks together: which records each finds. Pairs of record and target, where there are several targets."""
 
-    fpr: float = Field(description="of every single attack, in every target")
+    fpr: Share = Field(description="of every single attack, in every target")
     flag: str | None = Field(None, description="why the figures are to be read with care")
     n_members: int
     n_nonmembers: int
@@ -365,7 +333,7 @@ class AuditResult(Saved):
     reasons: list[str] = Field(max_length=MOST_ROWS)
     lower_bound: LowerBound | None = Field(description="with LEAK SHOWN")
     smallest_detectable: SmallestLeak
-    prior: float | None = Field(None, description="share of members that the positive predictive values assume")
+    prior: Share | None = Field(None, description="share of members that the positive predictive values assume")
     gates: list[Gate] = Field(max_length=MOST_ROWS)
     attacks: list[AttackResult] = Field(min_length=1, max_length=MOST_ATTACKS, description="the leading attack first")
     controls: list[Control] = Field(max_length=MOST_ATTACKS)
@@ -381,6 +349,8 @@ class AuditResult(Saved):
     def _names_its_attacks(self) -> Self:
         names = distinct("attacks", (attack.name for attack in self.attacks))
         distinct("ids of records", (record.id for record in self.records))
+        if (self.lower_bound is not None) != (self.verdict == "LEAK SHOWN"):
+            raise ValueError("expected a lower_bound with LEAK SHOWN, and with it alone")
         if self.lower_bound is not None:
             known("attack", [self.lower_bound.attack], names)
         if self.ensemble is not None:

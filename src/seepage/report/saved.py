@@ -25,7 +25,19 @@ DEEPEST = 20  # levels of what is free in form
 _READING = object()
 
 
-class Part(BaseModel):
+class _Made(type(BaseModel)):
+    """Where a part is made here: what it cannot hold is an error of this package. Reading a file goes another way."""
+
+    def __call__(cls, *args: Any, **values: Any) -> Any:
+        try:
+            return super().__call__(*args, **values)
+        except ValidationError as error:
+            first = error.errors(include_input=False)[0]
+            where = ".".join(map(str, (cls.__name__, *first["loc"])))
+            raise InputError(f"the result cannot be made: {where}: {first['msg']}") from error
+
+
+class Part(BaseModel, metaclass=_Made):
     """What is written is read back: so lengths, names and texts are checked when a part is made, not when it is drawn.
 
     Infinity is written as null. Numbers of a file are those that can be drawn; a `dict[str, object]` may hold any.

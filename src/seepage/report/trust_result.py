@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from seepage.errors import one_line
-from seepage.report.result import Estimate, Provenance
+from seepage.report.result import Estimate, Provenance, Share, ShareEstimate
 from seepage.report.saved import MOST_ATTACKS, MOST_ROWS, MOST_TARGETS, Part, Saved, distinct, equally_long, known
 
 SCHEMA = "seepage.trust/1"
@@ -41,8 +41,10 @@ class Accused(Part):
     """One attack on one set of non-members, at the threshold that was fixed on the shadow."""
 
     set: str
-    false_positive_rate: Estimate
-    positive_predictive_value: Estimate = Field(description="at the declared prior, were all non-members like these")
+    false_positive_rate: ShareEstimate
+    positive_predictive_value: ShareEstimate = Field(
+        description="at the declared prior, were all non-members like these"
+    )
     max_score_false_positives: Estimate = Field(description="mean largest score of those called members (MMPS)")
     max_score_true_negatives: Estimate
 
@@ -54,11 +56,11 @@ class ThreatResult(Part):
     title: str
     rule: str
     threshold: float = Field(description="on the scale of the attack's scores; higher = member")
-    shadow_accuracy: Estimate = Field(description="on the records that the threshold was chosen on")
-    recall: Estimate
-    precision: Estimate = Field(description="on as many own-distribution non-members as members")
-    auc: Estimate = Field(description="own distribution, no threshold")
-    fpr_at_95_tpr: Estimate
+    shadow_accuracy: ShareEstimate = Field(description="on the records that the threshold was chosen on")
+    recall: ShareEstimate
+    precision: ShareEstimate = Field(description="on as many own-distribution non-members as members")
+    auc: ShareEstimate = Field(description="own distribution, no threshold")
+    fpr_at_95_tpr: ShareEstimate
     max_score_true_positives: Estimate
     max_score_false_negatives: Estimate
     sets: list[Accused]
@@ -96,8 +98,8 @@ class VariantResult(Part):
     title: str
     about: str
     options: dict[str, str | int | float]
-    train_accuracy: Estimate
-    test_accuracy: Estimate
+    train_accuracy: ShareEstimate
+    test_accuracy: ShareEstimate
     calibration_error: Estimate = Field(description="expected calibration error on the target's test records")
     overconfidence_error: Estimate
     negative_log_likelihood: Estimate
@@ -152,7 +154,7 @@ class TrustResult(Saved):
     headline: str
     conclusions: list[Finding] = Field(max_length=MOST_ROWS, description="sentences made from the numbers below")
     limits: list[Finding] = Field(max_length=MOST_ROWS)
-    prior: float = Field(description="share of members among those asked about that the predictive values assume")
+    prior: Share = Field(description="share of members among those asked about that the predictive values assume")
     parts: list[DataPart] = Field(max_length=MOST_ROWS)
     sets: list[NonmemberSet] = Field(min_length=1, max_length=MOST_ROWS)
     left_out: dict[str, str] = Field(description="sets that were not run, and why")

@@ -29,6 +29,7 @@ import seepage
 from seepage.data import Pool
 from seepage.errors import InputError, StorageError, TrainingError
 from seepage.execution import Executor, Inline, Processes
+from seepage.execution.executor import check_workers
 from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
 from seepage.models.plan import Plan, n_cores, one_thread, plan
@@ -87,7 +88,8 @@ class TrainUnit:
         members = [np.flatnonzero(self.columns[:, model]) for model in models]
         with one_thread():
             modules = self._modules(models, members, lambda fraction: report(0.95 * fraction))
-            logits = np.stack([answers(module, self.records, self.queries) for module in modules])
+            with from_outside("a model that was trained by the recipe could not answer", TrainingError):
+                logits = np.stack([answers(module, self.records, self.queries) for module in modules])
         folder = RunFolder(self.folder)
         seconds = time.perf_counter() - start
         for model, module in zip(models, modules, strict=True):
@@ -201,6 +203,7 @@ def collect(
     """
     is_recipe(recipe, "collect")
     columns = np.asarray(columns)
+    check_workers(workers, "collect")
     if columns.ndim != 2 or len(columns) != len(pool) or not columns.shape[1] or columns.dtype != bool:
         raise InputError(
             f"collect: columns must be bool of shape ({len(pool)}, models), one row for each record of the pool; "
@@ -256,9 +259,16 @@ def collect(
         before = sum(seconds for seconds in took.values() if seconds is not None)
         executor = executor or (Processes(chosen.workers) if chosen.workers > 1 and len(missing) > 1 else Inline())
         failed = from_outside(f"{title}: {type(executor).__name__} could not carry out the trainings", TrainingError)
+        carried_out = set()
         with Watch(title, units, missing, show=progress) as watch, failed:
             for position, _ in executor.map(task, missing, watch.update):
                 watch.done(position)
+                carried_out.add(position)
+        if len(carried_out) < len(missing):
+            raise TrainingError(
+                f"{title}: {type(executor).__name__}.map ended after {len(carried_out)} of {len(missing)} units: "
+                "expected it to yield (position, what the task returned) for every unit"
+            )
         for unit in missing:
             gathered.take(unit)
         logits = gathered.logits()
@@ -327,7 +337,7 @@ class Gathered:
         models = unit["models"]
         n_classes = None if self._logits is None else self._logits.shape[3]
         like = {"logits": ("float32", (len(models), self._n_samples, self._n_queries, n_classes))}
-        found = self._folder.find(unit["key"], like, {"models": models})
+        found = self._folder.find(unit["key"], like, {"models": models}, {"seconds": float})
         if found is None:
             return None
         part = found.arrays["logits"]

@@ -26,9 +26,21 @@ from pydantic import ValidationError
 
 from seepage.errors import StorageError
 from seepage.signals.manifest import SCHEMA, Manifest
-from seepage.writing import DamagedFile, make_folder, payload_digest, sweep, warn_damaged, whole_file
+from seepage.writing import (
+    DamagedFile,
+    check_place,
+    make_folder,
+    payload_digest,
+    read_file,
+    sweep,
+    warn_damaged,
+    whole_file,
+)
 
 __all__ = ["Content", "DamagedFile", "Like", "RunFolder", "digest", "n_units", "run_status"]
+
+_MOST_MANIFEST_BYTES = 2**30  # a million models have 64 bytes each
+_LARGEST = 2**53  # of a number of seconds or records
 
 # What arrays must be: by name the dtype and the shape, None where any length will do.
 Like = Mapping[str, tuple[str, tuple[int | None, ...]]]
@@ -71,12 +83,17 @@ class RunFolder:
             StorageError: it cannot be read, or is no manifest.
         """
         try:
-            return Manifest.model_validate_json(self._manifest.read_bytes())
+            content = read_file(self._manifest, _MOST_MANIFEST_BYTES)
+            json.loads(content, object_pairs_hook=_once)
+            return Manifest.model_validate_json(content)
         except FileNotFoundError:
             return None
-        except ValidationError as error:
-            first = error.errors()[0]
-            why = f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"[:300]
+        except (ValueError, RecursionError) as error:  # pydantic's is a ValueError too
+            why = str(error) or type(error).__name__
+            if isinstance(error, ValidationError):
+                first = error.errors()[0]
+                why = f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
+            why = why[:300]
             raise StorageError(
                 f"{self._manifest} is no manifest of a run ({why}): delete the folder {self.path} and start again, "
                 "or choose another one"
@@ -121,14 +138,24 @@ class RunFolder:
         """Whether a unit's file is there and sound; one that is not is named in a warning."""
         return self.find(key) is not None
 
-    def find(self, key: str, like: Like | None = None, about: Mapping[str, Any] | None = None) -> Content | None:
+    def find(
+        self,
+        key: str,
+        like: Like | None = None,
+        about: Mapping[str, Any] | None = None,
+        numbers: Mapping[str, type] | None = None,
+    ) -> Content | None:
         """A unit, or None where there is none or a damaged one, which is named in a warning.
 
         Args:
             like: what its arrays must be.
             about: what must have been said about it.
+            numbers: what else must have been said: by name float or int, not negative.
+
+        Raises:
+            StorageError: something that is no file stands in its place.
         """
-        return _find(self._unit(key), key, like, about or {})
+        return _find(self._unit(key), key, like, about or {}, numbers or {})
 
     def read(self, key: str) -> Content:
         """A unit that must be there.
@@ -148,7 +175,7 @@ class RunFolder:
 
     def find_weights(self, unit: str, model: int, like: Like) -> dict[str, np.ndarray] | None:
         """The weights of a model of a unit, or None, as `find`."""
-        found = _find(*self._weights(unit, model), like, {})
+        found = _find(*self._weights(unit, model), like, {}, {})
         return None if found is None else found.arrays
 
     def read_weights(self, unit: str, model: int) -> dict[str, np.ndarray]:
@@ -186,13 +213,19 @@ def _read(path: Path, key: str) -> Content:
         ) from None
 
 
-def _find(path: Path, key: str, like: Like | None, about: Mapping[str, Any]) -> Content | None:
+def _find(
+    path: Path, key: str, like: Like | None, about: Mapping[str, Any], numbers: Mapping[str, type]
+) -> Content | None:
     try:
         found = _content(path, key)
         if like is not None:
             _compare({name: (str(array.dtype), array.shape) for name, array in found.arrays.items()}, like)
         if differ := [name for name in about if found.about.get(name) != about[name]]:
             raise _Damaged(f"it was written for other {', '.join(differ)}")
+        for name, kind in numbers.items():
+            value = found.about.get(name)
+            if type(value) not in (int, kind) or not 0 <= value < _LARGEST:
+                raise _Damaged(f"'{name}' is said to be {value!r:.40}, expected {kind.__name__} >= 0")
         return found
     except FileNotFoundError:
         return None
@@ -207,6 +240,7 @@ class _Damaged(Exception):
 
 def _content(path: Path, key: str) -> Content:
     """The arrays of a file and what was said about them, once its key and checksum are found right."""
+    check_place(path)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             written = json.loads((file.metadata() or {}).get("seepage", "{}"))
@@ -224,6 +258,12 @@ def _content(path: Path, key: str) -> Content:
     if written["sha256"] != payload_digest(key, written["about"], arrays):
         raise _Damaged("its content does not have the checksum that was written with it")
     return Content(arrays, written["about"])
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError("a key stands there twice")
+    return found
 
 
 def _compare(found: Like, like: Like) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 
 from seepage.data import Pool
 from seepage.errors import StorageError
+from seepage.execution.executor import check_workers
 from seepage.models.laplace import noise_like
 from seepage.models.recipe import Recipe
 from seepage.models.trial import is_recipe, try_recipe
@@ -76,6 +77,7 @@ def study(
     started = time.perf_counter()
     check_kinds("trust.study", pool=(pool, Pool), choices=(choices, Choices | None), out=(out, str | os.PathLike))
     is_recipe(recipe, "trust.study")
+    check_workers(workers, "trust.study")
     choices = choices or Choices()
     out = Path(out)
     root_seed = seed_from(rng)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from seepage.data.cache import reading
 from seepage.errors import DataFileError, StorageError, TrainingError
 from seepage.models.files import read_safetensors
-from seepage.writing import make_folder, payload_digest, sweep, warn_damaged, whole_file
+from seepage.writing import check_place, make_folder, payload_digest, sweep, warn_damaged, whole_file
 
 AVERAGE = 0.999  # decay of the moving average of the generator's weights
 CHECKPOINT_STEPS = 500
@@ -205,6 +205,7 @@ def read_tensors(path: Path, *, unchecked: bool = True) -> tuple[dict[str, Tenso
     Raises:
         DataFileError: the file is missing, damaged or no safetensors.
     """
+    check_place(path)
     tensors = read_safetensors(path)
     with reading(path, "safetensors"):
         with safetensors.safe_open(path, framework="pt") as file:

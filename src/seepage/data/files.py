@@ -218,7 +218,8 @@ def pools_from_files(paths: Sequence[str | os.PathLike], options: Mapping[str, A
         return [pool_from_file(path, options) for path in paths]
     options = dict(options)
     max_bytes = options.pop("max_bytes", MAX_BYTES)
-    named = _named(**{name: value for name, value in options.items() if name in OF_TABLES[:4]})
+    of_columns = {option: value for option, value in options.items() if option in OF_TABLES[:4]}
+    named = call_with_options(_named, options=of_columns, owner="tables")
     tables = [_columns(path, max_bytes, named) for path in paths]
     for path, table in zip(paths, tables, strict=True):
         if set(table) != set(tables[0]):
@@ -236,14 +237,9 @@ def pools_from_files(paths: Sequence[str | os.PathLike], options: Mapping[str, A
 
 
 def _named(
-    label: str | None = None, group: str | None = None, id: str | None = None, categorical: Sequence[str] = ()
+    *, label: str | None = None, group: str | None = None, id: str | None = None, categorical: Sequence[str] = ()
 ) -> set[str]:
     """Columns that the user says are no quantities."""
-    for option, column in (("label", label), ("group", group), ("id", id)):
-        if column is not None and not isinstance(column, str):
-            raise InputError(f"{option}= must be the name of a column, got {column!r}")
-    if isinstance(categorical, str) or not all(isinstance(column, str) for column in categorical):
-        raise InputError(f"categorical= must be a list of names of columns, got {categorical!r}")
     return {label, group, id, *categorical} - {None}
 
 
@@ -274,7 +270,7 @@ def _table(
     max_bytes: int = MAX_BYTES,
 ) -> Pool:
     return pool_from_columns(
-        _columns(path, max_bytes, _named(label, group, id, categorical)),
+        _columns(path, max_bytes, _named(label=label, group=group, id=id, categorical=categorical)),
         label=label,
         label_order=_label_order(path, label),
         group=group,

@@ -235,6 +235,13 @@ def test_a_damaged_file_of_a_finished_audit_is_named_and_made_again(small, pool,
         compare(pool, out=tmp_path / "copy", **SMALL)
 
 
+def test_a_folder_in_the_place_of_the_result_is_named_before_anything_is_trained(pool, tmp_path, monkeypatch):
+    monkeypatch.setattr("seepage.signals.collect.train_models", nothing_more)
+    (tmp_path / "result.json").mkdir()
+    with pytest.raises(StorageError, match=r"a folder stands at .*result\.json, where a file belongs: delete it"):
+        compare(pool, out=tmp_path, **SMALL)
+
+
 def test_a_folder_in_the_place_of_a_file_of_an_audit_is_named(small, pool, tmp_path):
     shutil.copytree(small[1], tmp_path / "copy")
     path = tmp_path / "copy" / "undefended" / "seed-0" / "rows.npy"

@@ -3,14 +3,18 @@
 import errno
 import hashlib
 import os
+import re
 import stat
+import subprocess
+import sys
+import textwrap
 import threading
 from pathlib import Path
 
 import pytest
 
 from seepage.errors import StorageError
-from seepage.writing import OLD_S, check_place, file_digest, make_folder, read_file, sweep, whole_file
+from seepage.writing import OLD_S, check_place, file_digest, make_folder, read_file, sweep, temporary_folder, whole_file
 
 
 def mode(path):
@@ -104,7 +108,7 @@ def test_files_and_folders_are_their_owner_s_alone(tmp_path):
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "below" / "it"):
-        with pytest.raises(StorageError, match=r"file is no folder, and one belongs there: delete it"):
+        with pytest.raises(StorageError, match=r"file: it is no folder, and one belongs there: delete it"):
             make_folder(path)
 
 
@@ -170,3 +174,39 @@ def test_parts_are_swept_when_they_are_old_and_nothing_else_is(tmp_path, monkeyp
     sweep(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {f"other-{part}", "film.mp4.part", "result.json"}
     sweep(tmp_path / "nothing")
+
+
+def test_temporary_folders_of_killed_processes_are_swept_and_no_others(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    script = """
+    import os, signal
+    from seepage.writing import temporary_folder
+    with temporary_folder() as folder:
+        (folder / "units").mkdir()
+        (folder / "units" / "answers").write_text("x")
+        print(folder.name, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    where = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], env=where, stdout=subprocess.PIPE, text=True, check=False
+    )
+    killed = done.stdout.strip()
+    assert (tmp_path / killed / "units" / "answers").exists()
+    dead = re.fullmatch(r"seepage-run-(\w+)-(\d+)-\w+", killed)
+    others = [
+        tmp_path / f"seepage-run-{dead[1]}-{os.getpid()}-running",
+        tmp_path / f"seepage-run-{'0' * 12}-{dead[2]}-elsewhere",
+        tmp_path / f"seepage-run-{dead[1]}-notes",
+        tmp_path / "seepage-run-mine",
+    ]
+    for other in others:
+        other.mkdir()
+    link = tmp_path / f"seepage-run-{dead[1]}-{dead[2]}-link"
+    link.symlink_to(others[-1])
+    file = tmp_path / f"seepage-run-{dead[1]}-{dead[2]}-file"
+    file.write_text("")
+    with temporary_folder() as folder:
+        assert sorted(tmp_path.iterdir()) == sorted([*others, link, file, folder])
+        assert mode(folder) == 0o700
+    assert sorted(tmp_path.iterdir()) == sorted([*others, link, file])

@@ -5,8 +5,10 @@ import json
 import os
 import re
 import secrets
+import shutil
 import socket
 import stat
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -86,7 +88,9 @@ def make_folder(path: str | os.PathLike) -> None:
     if path.is_symlink() or path.exists():
         if path.is_dir():
             return
-        raise StorageError(f"{path} is no folder, and one belongs there: delete it, or choose another place")
+        raise StorageError(
+            f"cannot write to {path}: it is no folder, and one belongs there: delete it, or choose another place"
+        )
     make_folder(path.parent)
     path.mkdir(mode=0o700, exist_ok=True)
 
@@ -99,6 +103,44 @@ def sweep(folder: str | os.PathLike) -> None:
                 part.unlink()
         except OSError:
             continue  # another process was faster, or it is somebody else's
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder of this process, gone when the block ends; those of processes that were killed are deleted first.
+
+    Its name says where and by which process it was made, because nobody else can tell whether that one is still there.
+    """
+    place, beginning = Path(tempfile.gettempdir()), f"seepage-run-{_here()}-"
+    for left in place.glob(f"{beginning}*") if hasattr(os, "getuid") else ():  # elsewhere kill(process, 0) kills
+        made_by = re.fullmatch(r"([0-9]{1,9})-\w+", left.name.removeprefix(beginning))
+        try:
+            is_ours = stat.S_ISDIR(left.lstat().st_mode) and left.lstat().st_uid == os.getuid()
+            if made_by and is_ours and not _is_running(int(made_by[1])):
+                shutil.rmtree(left, ignore_errors=True)
+        except OSError:
+            continue  # another process was faster
+    with tempfile.TemporaryDirectory(prefix=f"{beginning}{os.getpid()}-") as path:
+        yield Path(path)
+
+
+def _here() -> str:
+    """Where a process number means what it means here: this host and, in a container, its own numbering."""
+    try:
+        numbering = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        numbering = ""
+    return hashlib.sha256(f"{socket.gethostname()} {numbering}".encode()).hexdigest()[:12]
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's has the number now
+    return True
 
 
 def check_place(path: str | os.PathLike) -> None:

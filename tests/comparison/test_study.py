@@ -2,9 +2,12 @@
 
 import functools
 import json
+import re
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +21,7 @@ from seepage.models.architectures import MLP
 from seepage.models.recipe import Recipe
 from seepage.report.comparison_result import ComparisonResult
 from seepage.report.result import AuditResult
-from seepage.signals.store import run_status
+from seepage.signals.store import DamagedFile, run_status
 from tests.reference import comparison as naive
 
 RECIPE = Recipe(functools.partial(MLP, hidden=(16,)), epochs=12, batch_size=16)
@@ -188,11 +191,64 @@ def test_a_result_of_another_question_or_another_hand_is_not_believed(pool, tmp_
     saved = tmp_path / "undefended" / "seed-0" / "result.json"
     auc = json.loads(saved.read_text())["attacks"][0]["auc"]["value"]
     saved.write_text(saved.read_text().replace(str(auc), "0.999"))
-    mended = compare(pool, out=tmp_path, **SMALL)
+    with pytest.warns(DamagedFile, match=r"result\.json cannot be used \(it is not what was written\)"):
+        mended = compare(pool, out=tmp_path, **SMALL)
     assert len(begun) == 4
     assert mended.undefended.attacks == first.undefended.attacks
     with pytest.raises(StorageError, match="holds another run"):
         compare(pool, out=tmp_path, **{**SMALL, "seeds": (0,), "recipe": Recipe(MLP, epochs=1)})
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def other_question(path):
+    path.write_text(path.read_text().replace('"asked": "', '"asked": "0'))
+
+
+@pytest.fixture(scope="module")
+def small(pool, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small")
+    return compare(pool, out=folder, **SMALL), folder
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *[(name, cut) for name in (*protocol.KEPT, "about.json")],
+        ("scores.npz", Path.unlink),
+        ("about.json", other_question),
+    ],
+)
+def test_a_damaged_file_of_a_finished_audit_is_named_and_made_again(small, pool, tmp_path, name, damage):
+    shutil.copytree(small[1], tmp_path / "copy")
+    cell = tmp_path / "copy" / "undefended" / "seed-0"
+    before = {one: (cell / one).read_bytes() for one in ("scores.npz", "together.npz", "rows.npy")}
+    damage(cell / name)
+    with pytest.warns(DamagedFile, match=rf"seed-0.{re.escape(name)} cannot be used"):
+        again = compare(pool, out=tmp_path / "copy", **SMALL)
+    assert again.undefended.attacks == small[0].undefended.attacks
+    assert {one: (cell / one).read_bytes() for one in before} == before
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DamagedFile)
+        compare(pool, out=tmp_path / "copy", **SMALL)
+
+
+def test_a_folder_in_the_place_of_the_result_is_named_before_anything_is_trained(pool, tmp_path, monkeypatch):
+    monkeypatch.setattr("seepage.signals.collect.train_models", nothing_more)
+    (tmp_path / "result.json").mkdir()
+    with pytest.raises(StorageError, match=r"a folder stands at .*result\.json, where a file belongs: delete it"):
+        compare(pool, out=tmp_path, **SMALL)
+
+
+def test_a_folder_in_the_place_of_a_file_of_an_audit_is_named(small, pool, tmp_path):
+    shutil.copytree(small[1], tmp_path / "copy")
+    path = tmp_path / "copy" / "undefended" / "seed-0" / "rows.npy"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StorageError, match=r"a folder stands at .*rows\.npy, where a file belongs: delete it"):
+        compare(pool, out=tmp_path / "copy", **SMALL)
 
 
 def test_one_target_with_references_canaries_and_a_row_of_its_own(pool, tmp_path):

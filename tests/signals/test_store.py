@@ -93,7 +93,7 @@ def test_a_full_disk_when_folders_are_made_is_told_as_one(folder, monkeypatch, t
 def test_a_path_that_cannot_be_a_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(StorageError, match="file is no folder, and one belongs there: delete it"):
+        with pytest.raises(StorageError, match="file: it is no folder, and one belongs there: delete it"):
             RunFolder(path)
 
 
@@ -334,7 +334,7 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path, name):
     path = tmp_path / "run" / name
     path.parent.mkdir(exist_ok=True)
     path.write_text("")
-    with pytest.raises(StorageError, match=f"{path.name} is no folder, and one belongs there: delete it"):
+    with pytest.raises(StorageError, match=f"{path.name}: it is no folder, and one belongs there: delete it"):
         RunFolder(tmp_path / "run")
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from seepage.attacks import ATTACKS, Attack, needs, titles
 from seepage.attacks.learned.rank_only import RankOnly
 from seepage.attacks.objects import identity
 from seepage.auditing import audit
+from seepage.auditing.audit import WRITTEN
 from seepage.auditing.settings import Settings
 from seepage.data import Membership, Pool
 from seepage.errors import InputError, StorageError
@@ -23,7 +24,7 @@ from seepage.models.recipe import Recipe
 from seepage.report.comparison_result import AttackInfo, Family
 from seepage.report.result import AuditResult
 from seepage.signals.store import digest
-from seepage.writing import whole_file
+from seepage.writing import check_place, file_digest, read_file, warn_damaged, whole_file
 
 # By what they see: the answers' values, those beside references, their order alone. What sees the label alone is in
 # `label_only`. Left out: confidence, which orders records as the loss does, and networks (nasr), which are trained
@@ -41,6 +42,9 @@ GRADED = (
 RANK_ONLY = "rank-only"
 ON_CANARIES = ("loss", "lira-online", "lira-online-fixed-variance", "rank-only")
 FEWEST_REFERENCES = 4
+NOTE = "about.json"  # in the folder of an audit: what was asked, and checksums of what was written
+MOST_NOTE_BYTES = 2**16
+KEPT = tuple(name for name in WRITTEN if name != "report.html")  # which is drawn from the result
 
 
 def default_queries(pool: Pool) -> str:
@@ -173,8 +177,8 @@ class Attackers:
                 [self.queries, self.access, self.controls, asdict(self.settings), seed],
             ]
         )
-        note, saved = folder / "about.json", folder / "result.json"
-        if None not in identities.values() and _is_finished(note, saved, asked):
+        note, saved = folder / NOTE, folder / "result.json"
+        if None not in identities.values() and _is_finished(folder, asked):
             return AuditResult.load(saved)
         try:
             note.unlink(missing_ok=True)  # from here on the folder may hold the result of another question
@@ -200,19 +204,43 @@ class Attackers:
         )
         try:
             with whole_file(note, encoding="utf-8") as file:
-                file.write(json.dumps({"asked": asked, "result": _sha256(saved)}, indent=1))
+                file.write(json.dumps(_noted(asked, {name: file_digest(folder / name) for name in KEPT}), indent=1))
         except OSError as error:
             raise StorageError(f"cannot write {note}: {error.strerror}") from None
         return AuditResult.load(saved)  # as a resumed comparison reads it
 
 
-def _is_finished(note: Path, saved: Path, asked: str) -> bool:
-    try:
-        about = json.loads(note.read_text())
-        return about == {"asked": asked, "result": _sha256(saved)}
-    except (OSError, ValueError, RecursionError):
+def _noted(asked: str, files: Mapping[str, str]) -> dict[str, Any]:
+    """What a note says: the question, the SHA-256 of each file of the answer, and that of all this."""
+    return {"asked": asked, "files": dict(files), "sha256": digest([asked, dict(files)])}
+
+
+def _is_finished(folder: Path, asked: str) -> bool:
+    """Whether the audit in a folder is finished and as it was written; what is damaged is named in a warning.
+
+    Raises:
+        StorageError: something that is no file stands in the place of one.
+    """
+    note = folder / NOTE
+    for name in (NOTE, *WRITTEN):
+        check_place(folder / name)
+    if not note.exists():
         return False
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        about = json.loads(read_file(note, MOST_NOTE_BYTES))
+        if about != _noted(about["asked"], about["files"]) or set(about["files"]) != set(KEPT):
+            raise ValueError("its content does not have the checksum that was written with it")
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        warn_damaged(f"{note} cannot be used ({str(error)[:200]}): the audit in {folder} is made again")
+        return False
+    if about["asked"] != asked:
+        return False  # it answers another question, and this one takes its place
+    for name, written in about["files"].items():
+        try:
+            why = None if file_digest(folder / name) == written else "it is not what was written"
+        except OSError as error:
+            why = error.strerror
+        if why is not None:
+            warn_damaged(f"{folder / name} cannot be used ({why}): it is made again")
+            return False
+    return True

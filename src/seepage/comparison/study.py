@@ -29,7 +29,7 @@ from seepage.outside import check_kinds
 from seepage.report import comparison_result as report
 from seepage.report.result import Provenance
 from seepage.report.saved import check_room
-from seepage.writing import make_folder, sweep
+from seepage.writing import check_place, make_folder, sweep
 
 TOLERANCE = 0.01
 
@@ -133,6 +133,8 @@ def compare(
     try:
         make_folder(out / TUNING)
         sweep(out)
+        for name in ("result.json", "report.html", "report.md"):
+            check_place(out / name)
     except OSError as error:
         raise StorageError(f"cannot write to {out}: {error.strerror}") from None
 

@@ -42,6 +42,7 @@ from seepage.signals.progress import Watch
 from seepage.signals.queries import Query
 from seepage.signals.queries import queries as query_set
 from seepage.signals.store import Like, RunFolder, digest
+from seepage.writing import temporary_folder
 
 _EVALUATION_BATCH = 1024
 # Above this the collected logits stay in a memory-mapped file.
@@ -224,7 +225,7 @@ def collect(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     start = time.perf_counter()
     with ExitStack() as stack:
-        folder = RunFolder(folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="seepage-")))
+        folder = RunFolder(folder or stack.enter_context(temporary_folder()))
         held_out = held_out or HeldOut()
         keys = training_keys(recipe, pool, columns, root_seed, held_out)
         identity = {

@@ -123,7 +123,7 @@ def sure(x):
         ("replay", [3, "", b"x", "a\0b", object()]),
         ("out", ["", "a\0b", 3, b"x"]),
         ("shelf", ["", "a\0b"]),
-        ("outputs", ["", 3]),
+        ("outputs", ["", "a\0b"]),
         ("layer", [3]),
         ("command", [3]),
         ("workers", ["2", True, 1.5]),
@@ -164,3 +164,26 @@ def test_torchscript_from_a_factory(compiled):
         seepage.train(of_script, Pool(X, Y), IN, rng=0)
     with pytest.raises(InputError, match="got TorchScript"):
         seepage.audit(sure, **TWO, model_outputs="logits", recipe=of_script, references=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("hamp", {"alpha": "x"}),
+        ("hamp", {"alpha": True}),
+        ("hamp", {"reset_optimiser": "no"}),
+        ("label-smoothing", {"smoothing": True}),
+        ("memguard", {"epochs": True}),
+        ("top-k", {"k": 2.5}),
+        ("distillation", {"temperature": None}),
+        ("bido-hsic", {"layers": "ab"}),
+        ("tl-dmi", {"pretrained": 3}),
+        ("dp-sgd", {"max_norm": "1"}),
+    ],
+)
+def test_options_of_a_defence(name, options):
+    with pytest.raises(InputError, match=rf"the defence '{name}'.* {next(iter(options))}"):
+        seepage.defend(recipe(), name, **options)
+    sound = {"bido-hsic": {"layers": ["0"]}, "dp-sgd": {"max_norm": np.float32(2)}, "top-k": {"k": np.int64(1)}}
+    if name in sound:
+        assert seepage.defend(recipe(), name, **sound[name]) != recipe()

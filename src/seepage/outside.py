@@ -1,12 +1,14 @@
 """Values and code of others: a user's model, recipe, data set, attack or executor, and the libraries behind them."""
 
 import os
+import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import UnionType
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from seepage.errors import InputError, SeepageError, shortened
 
@@ -66,6 +68,26 @@ def check_kinds(where: str, **values: tuple[Any, type | UnionType]) -> None:
             path = os.fspath(value)
             if not isinstance(path, str) or not path or "\0" in path:
                 raise InputError(f"{where}: {name} must be a path, not empty and without NUL, got {path!r}")
+
+
+def check_annotated(where: str, value: Any, annotation: Any) -> Any:
+    """Check a value by the annotation of what it is for, such as `tuple[str, ...] | None`, as strictly.
+
+    Returns:
+        The value: a list as a tuple, and NumPy's values as Python's.
+
+    Raises:
+        InputError: it is of another kind.
+    """
+    if annotation is Any:
+        return value
+    plain = value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+    plain = tuple(plain) if isinstance(plain, list) else plain
+    try:
+        TypeAdapter(annotation).validate_python(plain, strict=True)
+    except ValidationError as error:
+        raise InputError(f"{where}: {error.errors()[0]['msg']}, got {reprlib.repr(value)}") from None
+    return plain
 
 
 def _fits(value: Any, kinds: tuple[type, ...]) -> bool:

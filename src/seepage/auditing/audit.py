@@ -130,12 +130,14 @@ def audit(
     check_kinds(
         "audit", settings=(settings, Settings | None), out=(out, str | os.PathLike | None), queries=(queries, str),
         shelf=(shelf, str | os.PathLike | None), workers=(workers, int | None), config=(config, Mapping | None),
-        outputs=(outputs, str | os.PathLike | Mapping | None), replay=(replay, str | os.PathLike | None),
+        replay=(replay, str | os.PathLike | None),
         engine=(engine, str | None), layer=(layer, str | None), command=(command, str | None),
         every_model=(every_model, bool), controls=(controls, bool), keep_weights=(keep_weights, bool),
         progress=(progress, bool), origin=(origin, str),
     )  # fmt: skip
     check_workers(workers, "audit")
+    if isinstance(outputs, str | os.PathLike):
+        check_kinds("audit", outputs=(outputs, str | os.PathLike))
     settings = settings or Settings()
     root_seed = seed_from(rng)
     seeds = np.random.SeedSequence(root_seed)

@@ -7,20 +7,19 @@ import itertools
 import math
 import os
 import re
-import reprlib
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
 from seepage.data.cache import reading
 from seepage.data.frames import FEW_CATEGORIES, check_categories, pool_from_columns
 from seepage.data.labels import is_missing, key
 from seepage.data.pool import KEPT, Pool
 from seepage.errors import DataFileError, InputError, MissingExtraError, unknown_name
+from seepage.outside import check_annotated
 
 MAX_BYTES = 32 * 2**30
 if hasattr(os, "sysconf"):  # more than half of this machine's memory could not be held, and worked on, anyway
@@ -65,7 +64,9 @@ def call_with_options(function: Callable, *args: Any, options: Mapping[str, Any]
             raise unknown_name(f"option of {owner}:", option, known)
     for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
         if name in options and parameter.kind is parameter.KEYWORD_ONLY:
-            _check_option(owner, name, options[name], parameter.annotation)
+            check_annotated(f"{owner}: option {name}", options[name], parameter.annotation)
+            if name == "max_bytes" and options[name] < 1:
+                raise InputError(f"{owner}: option max_bytes: expected at least 1, got {options[name]}")
     return function(*args, **options)
 
 
@@ -86,18 +87,6 @@ def no_labels(key: str, path: Path | None, *, options: str, flag: bool = True) -
             f"{options}"
         )
     return InputError(f"{key}: {path} holds no labels: expected a .npz with the arrays 'inputs' and 'labels'")
-
-
-def _check_option(owner: str, option: str, value: Any, annotation: Any) -> None:
-    """Refuse a value of another kind than its option has: "no" for a bool would be taken for true."""
-    plain = value.tolist() if isinstance(value, np.generic | np.ndarray) and annotation is not Any else value
-    try:
-        TypeAdapter(annotation).validate_python(plain, strict=True)
-    except ValidationError as error:
-        got = reprlib.repr(value)
-        raise InputError(f"{owner}: option {option}: {error.errors()[0]['msg']}, got {got}") from None
-    if option == "max_bytes" and plain < 1:
-        raise InputError(f"{owner}: option max_bytes: expected a number of bytes of at least 1, got {plain}")
 
 
 def _npz(

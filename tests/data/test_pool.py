@@ -141,7 +141,7 @@ def test_blocks_do_not_change_fingerprint_or_duplicates(monkeypatch):
     values = np.tile(images(7), (3, 1, 1, 1))
     pool = Pool(values)
     fingerprint, groups = pool.fingerprint, [group.tolist() for group in pool.duplicates()]
-    monkeypatch.setattr("seepage.data.pool.BLOCK_BYTES", 40)  # two records at a time
+    monkeypatch.setattr("seepage.data.inputs.BLOCK_BYTES", 40)  # two records at a time
     assert Pool(values).fingerprint == fingerprint
     assert [group.tolist() for group in Pool(values).duplicates()] == groups == [[i, i + 7, i + 14] for i in range(7)]
 

@@ -224,6 +224,19 @@ def reading(path: str | os.PathLike, kind: str | None = None) -> Iterator[None]:
         raise DataFileError(f"{path} {fault}: {_reason(error)}") from None
 
 
+def check_size(path: Path, n_bytes: int, max_bytes: int) -> None:
+    """Refuse contents that are larger than what is read at once.
+
+    Raises:
+        DataFileError: they are.
+    """
+    if n_bytes > max_bytes:
+        raise DataFileError(
+            f"{path} holds {n_bytes / 2**30:.3g} GiB, more than the {max_bytes / 2**30:.3g} GiB that are read at "
+            f"once: give max_bytes= if that is right"
+        )
+
+
 def _reason(error: Exception) -> str:
     """An error of another library in one sentence."""
     said = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from seepage.data.pool import BLOCK_BYTES, Pool, kept_dtype
+from seepage.data.inputs import BLOCK_BYTES, kept_dtype
+from seepage.data.pool import Pool
 from seepage.errors import InputError, StorageError
 from seepage.outside import from_outside
 from seepage.writing import whole_file

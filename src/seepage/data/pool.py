@@ -12,14 +12,11 @@ import numpy as np
 from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
 
-from seepage.data.inputs import as_array
+from seepage.data.inputs import blocks, checked_inputs
 from seepage.data.labels import label_values, number
 from seepage.errors import InputError
 from seepage.outside import check_kinds
 
-BLOCK_BYTES = 8 * 2**20
-KEPT = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
-LARGEST_EXACT_INT = 2**53  # above it float64 skips integers, and two different records could become the same
 MOST_CLASSES = 1_000_000  # a model has an output for each
 
 
@@ -75,7 +72,7 @@ class Pool:
             raise InputError(f"Pool: n_classes must be from 1 to {MOST_CLASSES:,}, got {self.n_classes:,}")
         if self.columns is None and hasattr(self.inputs, "columns") and hasattr(self.inputs, "to_numpy"):
             object.__setattr__(self, "columns", tuple((str(name), None) for name in self.inputs.columns))
-        inputs = _checked_inputs(self.inputs)
+        inputs = checked_inputs(self.inputs)
         n = len(inputs)
         labels, classes, n_classes = _numbered(self.labels, n, self.classes, self.n_classes)
         ids = np.arange(n).astype(str) if self.ids is None else _checked_names("ids", self.ids, n)
@@ -201,7 +198,7 @@ class Pool:
         """
         digest = hashlib.sha256(b"seepage.pool/1")
         digest.update(repr((self.inputs.shape, self.inputs.dtype.str, self.scale, self.n_classes)).encode())
-        for _, block in _blocks(self.inputs):
+        for _, block in blocks(self.inputs):
             digest.update(block)
         if self.labels is not None:
             digest.update(self.labels.astype("<i8"))
@@ -346,63 +343,14 @@ def _column(column: tuple[str, str | None]) -> str:
     return column[0] if column[1] is None else f"{column[0]}={column[1]}"
 
 
-def _blocks(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Consecutive rows of `array`, contiguous and little-endian, about BLOCK_BYTES at a time, with their place."""
-    rows = max(1, BLOCK_BYTES // array[:1].nbytes)
-    for start in range(0, len(array), rows):
-        block = np.ascontiguousarray(array[start : start + rows])
-        yield start, block.astype(block.dtype.newbyteorder("<"), copy=False)
-
-
 def _record_digests(inputs: np.ndarray, dtype: np.dtype | None = None, scale: float = 1.0) -> Iterator[bytes]:
-    for _, block in _blocks(inputs):
+    for _, block in blocks(inputs):
         block = block.reshape(len(block), -1).astype(dtype or block.dtype, copy=False)
         if block.dtype.kind == "f":
             block = block * block.dtype.type(scale) + block.dtype.type(0)  # -0 + 0 = 0: equal values get equal bytes
         data, size = block.tobytes(), block[:1].nbytes
         for start in range(0, len(data), size):
             yield hashlib.blake2b(data[start : start + size], digest_size=16).digest()
-
-
-def _checked_inputs(inputs: ArrayLike) -> np.ndarray:
-    if isinstance(inputs, np.memmap):
-        if inputs.dtype not in KEPT:
-            raise InputError(
-                f"expected memory-mapped inputs in float32, float64 or uint8, got {inputs.dtype}: "
-                "save them with np.save(path, inputs.astype(np.float64))"
-            )
-        array = inputs
-    else:
-        array = as_array(inputs)
-    if array.ndim < 2 or array.size == 0:
-        raise InputError(f"expected inputs of shape (samples, ...) with at least one value each, got {array.shape}")
-    dtype = kept_dtype(array.dtype)
-    if dtype == np.uint8:
-        return array.astype(np.uint8, copy=False)
-    if array.dtype.kind in "iu" and max(abs(int(array.min())), abs(int(array.max()))) > LARGEST_EXACT_INT:
-        raise InputError(
-            f"expected whole numbers of at most {LARGEST_EXACT_INT} as inputs (float64 holds no more), got "
-            f"{array.min()} to {array.max()}: leave ids out, or rescale them first"
-        )
-    array = array.astype(dtype, copy=False)
-    for start, block in _blocks(array):
-        finite = np.isfinite(block).reshape(len(block), -1).all(axis=1)
-        if not finite.all():
-            raise InputError(f"expected finite inputs, got NaN or infinity in record {start + int(finite.argmin())}")
-    return array
-
-
-def kept_dtype(dtype: np.dtype) -> np.dtype:
-    """As what inputs of that dtype are kept: the first of `KEPT` that holds all their values.
-
-    Raises:
-        InputError: they are no numbers.
-    """
-    if dtype.kind not in "fbiu":
-        raise InputError(f"expected numbers as inputs, got dtype {dtype}: Pool.from_frame encodes text")
-    if dtype.kind == "b" or dtype == KEPT[0]:
-        return KEPT[0]
-    return KEPT[1] if dtype.kind == "f" and dtype.itemsize <= 4 else KEPT[2]
 
 
 def _numbered(

@@ -171,6 +171,9 @@ def test_a_graph_in_float32_is_told_by_the_command_line(tmp_path):
     told = CliRunner().invoke(main, [str(argument) for argument in command])
     assert told.exit_code == 2
     assert "the column 'time'" in told.output
+    assert "--float32" in told.output
+    followed = CliRunner().invoke(main, [*(str(argument) for argument in command), "--float32"])
+    assert followed.exit_code == 0, followed.output
 
 
 def test_numbers_longer_than_float64_are_ids(tmp_path):

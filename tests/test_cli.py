@@ -335,7 +335,7 @@ REFUSED = {
         "needs reference models",
     ),
     "references without a recipe": ((*MODEL, *LISTS, "--references", "8"), "recipe:, a key of the YAML file"),
-    "a replay without a recipe": ((*MODEL, *LISTS, "--replay", "r"), "recipe:, a key of the YAML file"),
+    "a replay without a recipe": ((*MODEL, *LISTS, "--replay", "r"), "the whole command of that audit"),
     "tables without --label": (
         (*MODEL, "--members", "in.csv", "--nonmembers", "out.csv"),
         r"in.csv is a table without a column of labels.*--label.*options: \{label",

@@ -97,3 +97,33 @@ def test_masks_and_tensors():
     assert seepage.Pool(np.ma.masked_array(x, np.zeros(x.shape, bool))).inputs.shape == (20, 3)
     assert (seepage.Pool(torch.tensor(x, requires_grad=True)).inputs == x).all()
     assert seepage.Pool(torch.tensor(x, dtype=torch.bfloat16)).inputs.dtype == np.float32
+
+
+def test_sides_that_were_standardised_apart_are_refused(world):
+    frame, y, m = world
+    values = frame.to_numpy() * [1, 10, 100, 1, 1] + 5
+    model = RandomForestClassifier(5, random_state=0).fit(values[m], y[m])
+
+    def own(x, by):
+        return (x - by.mean(axis=0)) / by.std(axis=0)
+
+    inside, outside = values[m], values[~m]
+    for dtype in (np.float64, np.float32):
+        with pytest.raises(seepage.SeepageError, match="by their own mean"):
+            found(model, (own(inside, inside).astype(dtype), y[m]), (own(outside, outside).astype(dtype), y[~m]))
+    pools = [seepage.Pool.from_frame(frame[side].assign(y=y[side]), label="y", standardise=True) for side in (m, ~m)]
+    with pytest.raises(seepage.SeepageError, match="by their own mean"):
+        found(model, *pools)
+    found(model, (own(inside, inside), y[m]), (own(outside, inside), y[~m]))  # by the training's, as it should be
+
+
+def test_a_booster_in_a_file_knows_its_columns_too(world, tmp_path):
+    lightgbm = pytest.importorskip("lightgbm", reason="lightgbm is not installed (extra 'tabular')")
+    frame, y, m = world
+    booster = lightgbm.train({"objective": "binary", "verbose": -1}, lightgbm.Dataset(frame[m], y[m]), 5)
+    booster.save_model(tmp_path / "m.txt")
+    moved, loaded = frame[list("edcba")], seepage.load_model(tmp_path / "m.txt")
+    p = booster.predict(frame)
+    assert found(loaded, (moved[m], y[m]), (moved[~m], y[~m])) == pytest.approx(
+        roc_auc_score(m, np.where(y == 1, p, 1 - p)), abs=1e-9
+    )

@@ -136,6 +136,8 @@ def audit(
         progress=(progress, bool), origin=(origin, str),
     )  # fmt: skip
     check_workers(workers, "audit")
+    if isinstance(outputs, str) and outputs in ("logits", "probabilities", "labels"):
+        raise InputError(f"audit: outputs= is a .npz or arrays; what a model returns is model_outputs='{outputs}'")
     if isinstance(outputs, str | os.PathLike):
         check_kinds("audit", outputs=(outputs, str | os.PathLike))
     settings = settings or Settings()
@@ -183,13 +185,17 @@ def audit(
             )
         elif pool is None:
             raise InputError(
-                "audit: expected a model with members= and nonmembers=, a pool with a recipe, or outputs=; got none"
+                "audit: expected a model with members= and nonmembers=, a pool with a recipe, or outputs=; got none "
+                "(--model with --members and --nonmembers, --data, or --outputs)"
             )
         else:
             refuse("a pool", population=population)
         if membership is None:
             if model is not None:
-                raise InputError("audit: a model and a pool need a membership: which records was the model trained on?")
+                raise InputError(
+                    "audit: a model and a pool need a membership=, which says what the model was trained on "
+                    "(membership: a .npz with 'members'); or give members= and nonmembers= (--members, --nonmembers)"
+                )
             count = DEFAULT_REFERENCES if references is None else references
             held_out = {"validation": VALIDATION if recipe is not None and "validation" in recipe.uses else 0.0}
             if every_model:
@@ -254,7 +260,13 @@ def _check_access(attacks: Mapping[str, Attack], access: Access | str | None) ->
     level = max(Access) if access is None else Access.of(access)
     for name, attack in attacks.items():
         if attack.access > level:
-            raise InputError(f"the attack '{name}' needs access '{attack.access}', the attacker has '{level}'")
+            advice = (
+                "; an estimator with a decision_function gives scores: model_outputs='logits' (--model-outputs logits)"
+            )
+            raise InputError(
+                f"the attack '{name}' needs access '{attack.access}', the attacker has '{level}'"
+                + advice * (access is not None and level == Access.LABEL)
+            )
 
 
 def _writable(folder: Path) -> Path:

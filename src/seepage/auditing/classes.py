@@ -136,7 +136,7 @@ def in_columns(pool: Pool, target: TargetModel, n_columns: int) -> Pool:
             row = int(pool.labels.argmax())
             raise InputError(
                 f"audit: record {row} has label {pool.labels[row]}, but the model answers for {n_columns} classes "
-                f"(labels 0 to {n_columns - 1})"
+                f"(labels 0 to {n_columns - 1}): number them from 0, or give the model those that it was trained on"
             )
         return _with(pool, pool.labels, None, n_columns)
     if target.classes is not None or target.outputs == "labels":

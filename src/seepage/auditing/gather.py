@@ -100,6 +100,7 @@ def pool_from_lists(
         raise InputError("audit: members and nonmembers go together, got only one of them")
     given = {"members": members, "nonmembers": nonmembers, "population": population}
     parts, by_position = pools_of({name: one for name, one in given.items() if one is not None})
+    _check_one_scale(parts)
     pool = parts[0].concat(*parts[1:], name=parts[0].name if parts[0].name != "members" else "records")
     ends = np.cumsum([0, *map(len, parts)])
     side = [np.arange(start, end) for start, end in itertools.pairwise(ends)]
@@ -201,6 +202,30 @@ def evidence_from_pool(
         training=training,
         **common,
     )
+
+
+def _check_one_scale(parts: Sequence[Pool]) -> None:
+    """Refuse sides that were each standardised by themselves: equal values no longer mean the same."""
+    alone = [
+        part.inputs.ndim == 2 and len(part) > 2 and part.inputs.dtype != np.uint8 and _is_standardised(part)
+        for part in parts
+    ]
+    if sum(alone) > 1:
+        raise InputError(
+            "audit: members and non-members were each standardised by their own mean and deviation, so that equal "
+            "values no longer mean the same: take those of the training for both"
+        )
+
+
+def _is_standardised(pool: Pool) -> bool:
+    """Whether each column of numbers that varies has mean 0 and deviation 1 to the last digits, as its own make it."""
+    columns = pool.columns or [("", None)] * pool.inputs.shape[1]
+    numbers = [at for at, (_, category) in enumerate(columns) if category is None]
+    inputs = pool.inputs[:, numbers]
+    spread, mean = inputs.std(axis=0, dtype=np.float64), inputs.mean(axis=0, dtype=np.float64)
+    varies = spread > 0
+    close = 1e-9 if inputs.dtype == np.float64 else 1e-5
+    return bool(varies.any() and (np.abs(spread[varies] - 1) < close).all() and (np.abs(mean[varies]) < close).all())
 
 
 def _in_order_of(target: TargetModel, pool: Pool) -> Pool:

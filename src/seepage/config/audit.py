@@ -64,6 +64,8 @@ class AuditConfig(Task):
         if self.defended is not None:
             return self._run_defended(progress=progress, command=command)
         if self.recipe is None and (needing := [name for name in NEED_RECIPE if getattr(self, name) is not None]):
+            if needing[0] == "replay":
+                raise InputError("replay: goes with the whole command of that audit ('command' in its result.json)")
             raise InputError(
                 f"{needing[0]}: models are trained with recipe:, a key of the YAML file ('seepage init' writes one), "
                 f"and there is none: give it, or leave --{needing[0].replace('_', '-')} out"

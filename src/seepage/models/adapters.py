@@ -242,6 +242,7 @@ class Sandboxed(Adapter):
         self._sandbox = sandbox
         self._scale = lightgbm_scale(sandbox.facts["header"], sandbox.facts["rounds"]) if kind == "lightgbm" else 1.0
         self.takes_float32 = sandbox.facts.get("dtype") in ("float32", "float16")
+        self.column_names = _column_names(sandbox.facts.get("columns"))
 
     def answer(self, batch: np.ndarray) -> np.ndarray:
         return self._scale * self._sandbox.predict(batch)
@@ -266,7 +267,8 @@ def lightgbm_scale(text: str, n_rounds: int) -> float:
     if name not in ("binary", "multiclass"):
         raise InputError(
             f"this LightGBM model was trained for '{name or 'an unknown objective'}', expected 'binary' or "
-            "'multiclass': wrap a callable and declare its outputs"
+            "'multiclass': of another objective that gives probabilities wrap a callable and declare its outputs; a "
+            "regression cannot be audited"
         )
     slope = next((float(entry[8:]) for entry in settings if entry.startswith("sigmoid:")), 1.0)
     return slope / n_rounds if "average_output" in head else slope

@@ -261,7 +261,12 @@ def _open_lightgbm(content: bytes, output: str | None):
     text = content.decode()
     booster = lightgbm.Booster(model_str=text)
     head = text.partition("feature_names=")[0]
-    facts = {"header": head[:10_000], "rounds": booster.current_iteration(), "n_features": booster.num_feature()}
+    facts = {
+        "header": head[:10_000],
+        "rounds": booster.current_iteration(),
+        "n_features": booster.num_feature(),
+        "columns": booster.feature_name(),
+    }
     return lambda inputs: booster.predict(inputs.reshape(len(inputs), -1), raw_score=True, num_threads=1), facts
 
 

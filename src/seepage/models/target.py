@@ -369,6 +369,8 @@ def _adapt(loaded: LoadedModel, outputs: str | None, n_classes: int | None, devi
     if has["predict_proba"] and outputs in (None, "probabilities"):
         return Estimator(model, n_classes)
     if has["decision_function"] and outputs == "logits":
+        if getattr(model, "decision_function_shape", None) == "ovo" and len(getattr(model, "classes_", ())) > 2:
+            raise InputError(f"{type(model).__name__} scores pairs of classes: set decision_function_shape='ovr'")
         return Estimator(model, n_classes, outputs)
     if has["predict_proba"] and outputs == "logits":
         raise InputError(

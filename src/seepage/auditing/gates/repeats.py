@@ -16,7 +16,7 @@ from seepage.signals.functions import log_softmax
 
 RECORDS = 64
 CHANGED = 5e-3  # of a probability
-CHANGED_ODDS = 0.05  # of the log-odds of the first class, relative to one more than their size
+CHANGED_ODDS = 0.05  # of the log-odds of the likeliest class, relative to one more than their size
 SUREST = 12.0  # log-odds beyond which float32 probabilities say no more
 MOST_CHANGED = 1  # records that may change all the same: of two equal labels, rounding picks one
 
@@ -45,7 +45,7 @@ def own_answers(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) 
     way_out = (
         "put the model into eval mode before you wrap it (model.eval(), dropout off), and give layers that take their "
         "statistics from the batch those of the training; what scales by the batch (int8 on the fly) is asked one "
-        "record at a time: TargetModel.wrap(model, batch_size=1)"
+        "record at a time: audit(TargetModel.wrap(model, outputs=..., batch_size=1), ...)"
     )
     if max(again.sum(), elsewhere.sum()) <= MOST_CHANGED:
         return passed(name, question, f"{len(chosen)} records, asked again in other company, got the same answer")
@@ -66,7 +66,7 @@ def _answers(target: TargetModel, inputs: np.ndarray, n_classes: int) -> Float64
 
 
 def _changed(one: np.ndarray, other: np.ndarray) -> Bool[np.ndarray, " records"]:
-    """Which records got another answer: by a probability, or, where that is sure, by the log-odds of the first class.
+    """Which records got another answer: by a probability, or, where that is sure, by the log-odds of the likeliest.
 
     Half precision rounds away what a sure answer's log-odds say, so there the probability alone counts.
     """

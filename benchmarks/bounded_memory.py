@@ -80,9 +80,18 @@ def models(folder, n=100_000, n_models=9, k=10):
     return seepage.audit(outputs=path).verdict
 
 
+def refused(path):
+    """What is said of a file of records that holds more than 1 GiB."""
+    import seepage
+
+    try:
+        seepage.Pool.from_file(path, max_bytes=2**30)
+    except seepage.SeepageError as error:
+        return f"{path.stat().st_size / 1e6:.1f} MB, refused: {str(error).replace(str(path.parent), '')}"
+
+
 def packed_arrays(folder):
     """An .npz of 3 MB that unpacks to 3 GB, read with a limit of 1 GiB; its directory tells the truth."""
-    import seepage
 
     path = folder / "bomb.npz"
     with (
@@ -93,10 +102,7 @@ def packed_arrays(folder):
         np.lib.format.write_array_header_1_0(file, header)
         for _ in range(3000):
             file.write(bytes(10**6))
-    try:
-        seepage.Pool.from_file(path, max_bytes=2**30)
-    except seepage.SeepageError as error:
-        return f"{path.stat().st_size / 1e6:.1f} MB, refused: {str(error).replace(str(folder), '')}"
+    return refused(path)
 
 
 def packed_table(folder):
@@ -104,17 +110,12 @@ def packed_table(folder):
     import pyarrow
     import pyarrow.parquet
 
-    import seepage
-
     path = folder / "bomb.parquet"
     column = pyarrow.array(np.zeros(10_000_000))
     with pyarrow.parquet.ParquetWriter(path, pyarrow.schema([("x", pyarrow.float64())])) as writer:
         for _ in range(50):
             writer.write_table(pyarrow.table({"x": column}))
-    try:
-        seepage.Pool.from_file(path, max_bytes=2**30)
-    except seepage.SeepageError as error:
-        return f"{path.stat().st_size / 1e6:.1f} MB, refused: {str(error).replace(str(folder), '')}"
+    return refused(path)
 
 
 def nested_yaml(folder):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
@@ -89,7 +90,6 @@ def test_tables_that_were_encoded_apart_are_refused(world):
 
 
 def test_masks_and_tensors():
-    torch = pytest.importorskip("torch")
     x = np.random.default_rng(0).normal(size=(20, 3))
     masked = np.ma.masked_array(x, x > 1)
     with pytest.raises(seepage.SeepageError, match="without a mask"):

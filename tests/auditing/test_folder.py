@@ -19,6 +19,7 @@ from seepage.auditing import findings
 from seepage.cli import main
 from seepage.errors import DataFileError, InputError, StorageError
 from seepage.signals.store import DamagedFile, RunFolder
+from tests.damage import flip, swap
 
 RECIPE = Recipe(partial(MLP, hidden=[8]), optimiser=Adam(lr=1e-2), epochs=2, batch_size=64, version="1")
 ATTACKS = ["loss", "lira-online"]
@@ -41,18 +42,6 @@ def numbers(folder):
     for attack in found["attacks"]:
         del attack["cost"]
     return found, (folder / "scores.npz").read_bytes()
-
-
-def flip(path):
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-
-
-def swap(one, other):
-    content = one.read_bytes()
-    one.write_bytes(other.read_bytes())
-    other.write_bytes(content)
 
 
 @pytest.fixture(scope="module")

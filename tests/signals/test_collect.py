@@ -31,6 +31,7 @@ from seepage.models.plan import plan
 from seepage.signals.collect import collect, seed_of, training_keys
 from seepage.signals.queries import QUERIES
 from seepage.signals.store import DamagedFile, RunFolder
+from tests.damage import flip, swap
 
 RNG = np.random.default_rng(0)
 POOL = Pool(RNG.normal(size=(60, 6)).astype(np.float32), RNG.integers(0, 3, 60))
@@ -346,18 +347,6 @@ def test_unit_keys_depend_on_engine_queries_weights_and_version_too(tmp_path, mo
     assert len(set(found)) == len(found)
     monkeypatch.undo()
     assert keys("again") == found[0]
-
-
-def flip(path):
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-
-
-def swap(one, other):
-    content = one.read_bytes()
-    one.write_bytes(other.read_bytes())
-    other.write_bytes(content)
 
 
 DAMAGE = {

@@ -281,3 +281,18 @@ def test_scores_that_do_not_say_what_they_took_are_made_again(copy, whole, said)
     with pytest.warns(DamagedFile, match=path.stem):
         audited(copy)
     assert numbers(copy) == numbers(whole)
+
+
+def test_scores_of_logits_are_not_those_of_probabilities_with_the_same_numbers(tmp_path):
+    """The same array is read in two ways; a folder that has the scores of one way does not serve the other."""
+    rng = np.random.default_rng(0)
+    p = rng.uniform(0.992, 1, (200, 1)) * rng.dirichlet(np.ones(3), size=200)  # rows that miss a sum of 1
+    common = {"labels": rng.integers(0, 3, 200), "membership": rng.random((200, 1)) < 0.5}
+    ways = {"logits": np.log(p)[:, None], "probs": p[:, None]}
+
+    def scores(name, folder):
+        seepage.audit(outputs={name: ways[name], **common}, attacks=["loss"], access="probabilities", out=folder)
+        return np.load(folder / "scores.npz")["loss"]
+
+    assert not np.array_equal(scores("logits", tmp_path / "a"), scores("probs", tmp_path / "b"))
+    np.testing.assert_array_equal(scores("probs", tmp_path / "a"), scores("probs", tmp_path / "b"))

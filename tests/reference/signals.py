@@ -29,6 +29,11 @@ def signal(name: str, logits: np.ndarray, label: int) -> float:
             value = -rest[label] * p[label].ln() - sum(p[j] * rest[j].ln() for j in other)
         elif name == "correct":
             value = Decimal(int(numbers.index(max(numbers)) == label))
+        elif name == "top-log-odds":
+            top = p.index(max(p))
+            value = p[top].ln() - rest[top].ln()
+        elif name == "top-gap":
+            value = sorted(numbers)[-1] - sorted(numbers)[-2]
         elif name == "taylor-softmax":
             value = _taylor_softmax(numbers, label, margin=Decimal("0.6"), temperature=2)
         return float(value)

@@ -13,6 +13,8 @@ With p = softmax(l) and y the label:
     entropy           -sum_j p_j log p_j
     modified-entropy  -(1 - p_y) log p_y - sum_{j != y} p_j log(1 - p_j)
     correct           1 if argmax_j l_j = y, else 0
+    top-log-odds      log p_m - log(1 - p_m),  m = argmax_j l_j; the label plays no part, as in the next and in entropy
+    top-gap           l_m - max_{j != m} l_j
     taylor-softmax    T(u_y - m) / (T(u_y - m) + sum_{j != y} T(u_j)),  u = l / temperature
 
 Probabilities of 1 - 1e-12 and 1 - 1e-14 differ in every signal but "confidence" (which runs out of digits in float64
@@ -198,6 +200,19 @@ def correct(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 @of_outputs
+def top_log_odds(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Log-odds of the largest probability, log p_m - log(1 - p_m): how sure the answer is, right or wrong."""
+    return _scaled_logit(logits, logits.argmax(axis=0))
+
+
+@of_outputs
+def top_gap(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Gap of the two largest logits, l_m - max_{j != m} l_j; the same for logits and log-probabilities."""
+    second, first = np.partition(logits, -2, axis=0)[-2:]
+    return first - second
+
+
+@of_outputs
 def taylor_softmax(
     logits: np.ndarray, labels: np.ndarray, n: int = 4, m: float = 0.6, temperature: float = 2.0
 ) -> np.ndarray:
@@ -235,5 +250,7 @@ SIGNALS: dict[str, Callable[..., np.ndarray]] = {
     "entropy": entropy,
     "modified-entropy": modified_entropy,
     "correct": correct,
+    "top-log-odds": top_log_odds,
+    "top-gap": top_gap,
     "taylor-softmax": taylor_softmax,
 }

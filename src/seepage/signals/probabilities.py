@@ -8,10 +8,11 @@ whatever it sums. The functions take the logarithms of the answers (a zero as 1e
     loss              -log p_y
     confidence        p_y
     scaled-logit      log p_y - log(1 - p_y)
+    top-log-odds      log p_m - log(1 - p_m),  m = argmax_j p_j
     entropy           -sum_j p_j log p_j
     modified-entropy  -(1 - p_y) log p_y - sum_{j != y} p_j log(1 - p_j)
 
-The other signals of `SIGNALS` (hinge, correct, taylor-softmax) compare classes and need no form of their own.
+The other signals of `SIGNALS` (hinge, correct, top-gap, taylor-softmax) compare classes and need no form of their own.
 
 One exception: where p_y has run into 1, so that 1 - p_y is nothing but rounding, the scaled logit takes the sum of the
 other classes for it, as the LiRA code does everywhere. In half precision, or with few digits, all sure answers would be
@@ -59,6 +60,11 @@ def scaled_logit(log_p: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 @of_outputs
+def top_log_odds(log_p: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return _log_odds(log_p, log_p.argmax(axis=0))
+
+
+@of_outputs
 def entropy(log_p: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Summed in order of size, so that rows of the same probabilities in another order are equal."""
     return np.sort(-np.exp(log_p) * log_p, axis=0).sum(axis=0)
@@ -82,6 +88,7 @@ OF_PROBABILITIES: dict[str, Callable[..., np.ndarray]] = {
     "loss": loss,
     "confidence": confidence,
     "scaled-logit": scaled_logit,
+    "top-log-odds": top_log_odds,
     "entropy": entropy,
     "modified-entropy": modified_entropy,
 }

@@ -14,6 +14,7 @@ from seepage.randomness import Seed, generator
 from seepage.signals.view import View
 
 NEEDS = {
+    "labels": "labels of the records",
     "in-references": "reference models with known membership, some trained on the records and some not",
     "out-references": "reference models that were not trained on the records",
     "population": "a population of records that neither the target nor any reference was trained on",

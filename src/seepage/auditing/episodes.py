@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float64
 
 from seepage.attacks.base import NEEDS, Attack
 from seepage.attacks.few_shot import Episodes, FewShot
-from seepage.attacks.few_shot.support import VectorLearner, doubled_wins
+from seepage.attacks.few_shot.support import doubled_wins
 from seepage.errors import InputError
 from seepage.metrics import Estimate, log_mia_chance
 from seepage.randomness import Seed, generator
@@ -62,7 +62,7 @@ def episodes(
     learner is told the membership of the validation records, or of `least_known` if that is more, and of all scores
     those of the queries count.
 
-    Learners on vectors take many episodes in one pass; the others go one by one (transductive tuning: seconds to
+    Learners on vectors and signals take many episodes in one pass; the others go one by one (transductive tuning: seconds to
     minutes each; the source has 500 episodes on images, 100 on text).
 
     Args:
@@ -88,7 +88,10 @@ def episodes(
         )
     if missing := [NEEDS[need] for need in sorted(attack.needs - view.available - {"known"})]:
         raise InputError(f"the attack '{attack.title}' needs {' and '.join(missing)}: this view has none")
-    shots = attack.shots if isinstance(attack, FewShot) else max(0, attack.least_known - n_validation)
+    if isinstance(attack, FewShot):
+        shots = attack.shots or 0  # one that has no number of its own learns from the validation records
+    else:
+        shots = max(0, attack.least_known - n_validation)
     rows = _drawn(view, members, n_episodes, shots, n_validation, n_queries, rng)
     scores = np.empty(rows.queries.shape)
     for part in _chunks(attack, view, rows):
@@ -119,9 +122,10 @@ def _drawn(
 
 def _chunks(attack: Attack, view: View, rows: Episodes) -> Iterator[slice]:
     n_episodes, step = len(rows.queries), 1
-    if isinstance(attack, VectorLearner):
+    n_dims = attack.n_dims(view) if isinstance(attack, FewShot) else None
+    if n_dims is not None:
         n_records = sum(part[0].size for part in rows)
-        step = max(1, BLOCK_VALUES // (n_records * attack.n_dims(view)))
+        step = max(1, BLOCK_VALUES // (n_records * n_dims))
     for start in range(0, n_episodes, step):
         yield slice(start, min(start + step, n_episodes))
 

@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -89,18 +89,40 @@ class Module(Adapter):
 
     def gradient_norm(self, batch: np.ndarray, labels: Int64[np.ndarray, "samples"]) -> Float64[np.ndarray, "samples"]:
         """||d loss(x, y) / d weights||, over all parameters, trainable or not; loss is the cross-entropy."""
+        return self._norms(batch, labels, lambda gradients: _squared_length(gradients.values()))
+
+    def layer_gradient_norms(
+        self, batch: np.ndarray, labels: Int64[np.ndarray, "samples"]
+    ) -> Float64[np.ndarray, "samples layers"]:
+        """The same for the parameters of each submodule by themselves."""
+        layers: dict[str, list[str]] = {}
+        for name, _ in self.module.named_parameters():
+            layers.setdefault(name.rpartition(".")[0], []).append(name)
+
+        def by_layer(gradients: dict[str, Tensor]) -> Tensor:
+            parts = [[gradients[name] for name in names if name in gradients] for names in layers.values()]
+            none = torch.zeros((), dtype=torch.float64, device=self._device)
+            return torch.stack([none + _squared_length(part) for part in parts])
+
+        return self._norms(batch, labels, by_layer)
+
+    def _norms(self, batch: np.ndarray, labels: np.ndarray, squares: Callable[[dict[str, Tensor]], Tensor]):
         parameters = {name: value.detach() for name, value in self.module.named_parameters()}
         n_bytes = sum(value.numel() * value.element_size() for value in parameters.values())
         most = GRADIENT_RECORDS.get(self._device.type, GRADIENT_RECORDS["cpu"])
         step = int(np.clip(GRADIENT_BYTES // max(1, n_bytes), 1, most))
         inputs, targets = self._inputs(batch), torch.as_tensor(labels, device=self._device)
+
+        def batched(x: Tensor, y: Tensor) -> Tensor:
+            return squares(grad(self._loss)(parameters, x, y))
+
         parts = []
         for x, y in zip(inputs.split(step), targets.split(step), strict=True):
             try:
-                parts.append(vmap(self._squared_norm, in_dims=(None, 0, 0))(parameters, x, y))
+                parts.append(vmap(batched)(x, y))
             except RuntimeError:  # some operators cannot be batched over records: the same gradients, one by one
                 parts.append(
-                    torch.stack([self._squared_norm_alone(parameters, *pair) for pair in zip(x, y, strict=True)])
+                    torch.stack([squares(self._gradients(parameters, *pair)) for pair in zip(x, y, strict=True)])
                 )
         return torch.cat(parts).sqrt().cpu().numpy()
 
@@ -166,16 +188,12 @@ class Module(Adapter):
         output = torch.cat([torch.zeros_like(output), output], dim=1) if binary else output
         return F.cross_entropy(output, y[None])
 
-    def _squared_norm(self, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        gradients = grad(self._loss)(parameters, x, y)
-        return _squared_length(gradients.values())
-
-    def _squared_norm_alone(self, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+    def _gradients(self, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> dict[str, Tensor]:
         leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
         with torch.enable_grad():
             loss = self._loss(leaves, x, y)
         gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-        return _squared_length(gradient for gradient in gradients if gradient is not None)
+        return {name: one for name, one in zip(leaves, gradients, strict=True) if one is not None}
 
 
 def _squared_length(gradients: Iterable[Tensor]) -> Tensor:

@@ -270,18 +270,29 @@ with access='probabilities' if the attacker you have in mind would have it
             AccessError: the target does not give gradients.
             InputError: labels and inputs do not match, or a norm is not finite.
         """
-        self._need(Access.GRADIENTS, "gradient_norm")
+        return self._norms("gradient_norm", inputs, labels)
+
+    def layer_gradient_norms(self, inputs: Any, labels: ArrayLike) -> Float64[np.ndarray, "samples layers"]:
+        """As `gradient_norm`, for the parameters of each submodule by themselves (its weight and bias together).
+
+        Layers without parameters have no column. The squares of a row sum to the square of `gradient_norm`.
+        """
+        return self._norms("layer_gradient_norms", inputs, labels)
+
+    def _norms(self, what: str, inputs: Any, labels: ArrayLike) -> np.ndarray:
+        self._need(Access.GRADIENTS, what)
         inputs, labels = _array(inputs), labels_from(labels, n_classes=self.n_classes)
         if len(labels) != len(inputs):
             raise InputError(f"expected one label a record, got {len(labels)} for {len(inputs)} records")
-        norms = np.empty(len(inputs))
+        parts = []
         with self._adapter.asked():
             for start in range(0, len(inputs), self._batch_size):
                 batch = np.asarray(inputs[start : start + self._batch_size])
-                part = slice(start, start + len(batch))
-                norms[part] = self._call(self._adapter.gradient_norm, batch, labels[part])
-        if not np.isfinite(norms).all():
-            raise InputError(f"the gradient at record {int((~np.isfinite(norms)).argmax())} is not finite")
+                parts.append(self._call(getattr(self._adapter, what), batch, labels[start : start + len(batch)]))
+        norms = np.concatenate(parts)
+        finite = np.isfinite(norms).reshape(len(norms), -1).all(axis=1)
+        if not finite.all():
+            raise InputError(f"the gradient at record {int((~finite).argmax())} is not finite")
         return norms
 
     def _ask(

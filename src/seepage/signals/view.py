@@ -88,6 +88,7 @@ class View:
         model: the live target behind its access level, which counts what it is asked.
         architecture: (input shape, number of classes) -> module, what the references are built with.
         n_classes: largest label plus one unless given.
+        labelled: False where nobody knows the labels.
 
     Raises:
         InputError: shapes that do not fit, or masks that contradict each other.
@@ -110,6 +111,7 @@ class View:
     model: TargetModel | None = field(default=None, repr=False)
     architecture: Callable[[tuple[int, ...], int], Any] | None = field(default=None, repr=False)
     n_classes: int | None = None
+    labelled: bool = True
     _cache: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self):
@@ -180,6 +182,7 @@ class View:
     def available(self) -> frozenset[str]:
         """What attacks may ask for in `needs` and find here."""
         there = {
+            "labels": self.labelled,
             "in-references": self.reference_in.any() and self.reference_out.any(),
             "out-references": self.reference_out.any(),
             "population": self.population.any(),
@@ -219,6 +222,19 @@ class View:
     def reference_log_probabilities(self, reference: int) -> Float64[np.ndarray, "samples queries classes"]:
         """log p of every class at one reference, given by its place among the masks' columns."""
         return self._log_probabilities(int(self.reference_columns[reference]))
+
+    def layer_gradient_norms(self, *, of_label: bool) -> Float64[np.ndarray, "samples layers"]:
+        """By layer of the live target, the norm of the gradient of each record's loss; asked once, then kept.
+
+        Args:
+            of_label: of the loss of the record's label; else of the predicted label, and labels play no part.
+        """
+        key = ("layer gradient norms", of_label)
+        if key not in self._cache:
+            inputs = self.records.batch()
+            labels = self.labels if of_label else self.model.labels(inputs)
+            self._cache[key] = self.model.layer_gradient_norms(inputs, labels)
+        return self._cache[key]
 
     def _log_probabilities(self, column: int) -> np.ndarray:
         if self.outputs is None:

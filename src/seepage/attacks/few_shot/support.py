@@ -38,7 +38,37 @@ class Parts(NamedTuple):
 
 @dataclass(frozen=True)
 class FewShot(Attack):
-    """A learner of two classes, member and non-member, from `shots` labelled records of each.
+    """A learner of two classes, member and non-member, from known records of each. A score above 0 says member.
+
+    Options:
+        shots: support records on each side.
+    """
+
+    shots: int | None = None
+
+    def __post_init__(self):
+        if self.shots is not None and self.shots < 1:
+            raise InputError(f"{type(self).__name__}: expected shots of at least 1, got {self.shots}")
+
+    @abstractmethod
+    def score_episodes(
+        self, view: View, rows: Episodes, *, rng: np.random.Generator
+    ) -> Float64[np.ndarray, "episodes queries"]:
+        """Scores of the queries of each episode, of which nothing but the records' own signals is looked at."""
+
+    def n_dims(self, view: View) -> int | None:
+        """How many numbers a record is; None where episodes go one by one."""
+        return None
+
+    def _order(self, view: View) -> Int[np.ndarray, " samples"]:
+        """An order of the records that does not depend on the one they came in. Labels play no part."""
+        name = "top-log-odds" if "top-log-odds" in view.signals else next(iter(view.signals))
+        return np.argsort(view.target(name).mean(axis=1), kind="stable")
+
+
+@dataclass(frozen=True)
+class Validated(FewShot):
+    """A few-shot learner with options of its own, which it chooses on known records that it does not learn from.
 
     The known records are divided at random: `shots` on each side are the support, up to `n_validation` of the rest on
     each side choose the learner's own options, further ones stay unused. The choice maximises
@@ -46,7 +76,7 @@ class FewShot(Attack):
         TP at FP = 0 on the validation records,
 
     the source's criterion. With 15 records a side many options tie. corrected: of those the one with the highest
-    AUC, then the first; official: the last. A score above 0 says member.
+    AUC, then the first; official: the last.
 
     Options:
         shots: support records on each side; the source has 1, 5 and 10.
@@ -59,22 +89,14 @@ class FewShot(Attack):
     n_validation: int = 15
 
     def __post_init__(self):
+        super().__post_init__()
         check_option(self, "mode", ("corrected", "official"))
-        if self.shots < 1 or self.n_validation < 1:
-            raise InputError(
-                f"{type(self).__name__}: expected shots and n_validation of at least 1, got "
-                f"{self.shots} and {self.n_validation}"
-            )
+        if self.n_validation < 1:
+            raise InputError(f"{type(self).__name__}: expected n_validation of at least 1, got {self.n_validation}")
 
     @property
     def least_known(self) -> int:
         return self.shots + min(LEAST_VALIDATION, self.n_validation)
-
-    @abstractmethod
-    def score_episodes(
-        self, view: View, rows: Episodes, *, rng: np.random.Generator
-    ) -> Float64[np.ndarray, "episodes queries"]:
-        """Scores of the queries of each episode, of which nothing but the records' own signals is looked at."""
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
         """One episode, in which the queries are all audited records."""
@@ -84,18 +106,13 @@ class FewShot(Attack):
             scores[rows.queries[0]] = self.score_episodes(view, rows, rng=rng)[0]
         return scores
 
-    def _order(self, view: View) -> Int[np.ndarray, " samples"]:
-        """An order of the records that does not depend on the one they came in."""
-        key = view.target("loss").mean(axis=1) if view.outputs is None else _lengths(outputs(view, "corrected"))
-        return np.argsort(key, kind="stable")
-
     def _titled(self, name: str, *remarks: str) -> str:
         remarks = (*remarks, "first author's code") if self.mode == "official" else remarks
         return ", ".join((f"FeS-MIA {name}", f"{self.shots}-shot", *remarks))
 
 
 @dataclass(frozen=True)
-class VectorLearner(FewShot):
+class VectorLearner(Validated):
     """A few-shot learner that sees each record as one vector.
 
     Options:
@@ -124,7 +141,12 @@ class VectorLearner(FewShot):
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset({"known", "features"} if self.space == "features" else {"known"})
+        own = {"features"} if self.space == "features" else {"labels"} if self._by_label else set()
+        return frozenset({"known"} | own)
+
+    @property
+    def _by_label(self) -> bool:
+        return self.space == "outputs" and self.mode == "corrected"
 
     @property
     def _remarks(self) -> tuple[str, ...]:
@@ -132,7 +154,6 @@ class VectorLearner(FewShot):
         return remarks if self.transform is None else (*remarks, self.transform)
 
     def n_dims(self, view: View) -> int:
-        """How many numbers a record is."""
         return view.features.shape[1] if self.space == "features" else view.n_classes
 
     def parts(self, view: View, rows: Episodes, official: str) -> Parts:
@@ -148,9 +169,9 @@ class VectorLearner(FewShot):
         return transformed(parts, how)
 
     def _order(self, view: View) -> Int[np.ndarray, " samples"]:
-        if self.space == "outputs":
+        if self.space == "outputs" and not self._by_label:
             return super()._order(view)
-        return np.argsort(_lengths(view.features), kind="stable")
+        return np.argsort(_lengths(outputs(view, "corrected") if self._by_label else view.features), kind="stable")
 
 
 def drawn(
@@ -213,13 +234,40 @@ def squared_distances(
 
 
 def select(scores: Float64[np.ndarray, "options episodes 2 validation"], mode: str) -> Int[np.ndarray, " episodes"]:
-    """The option that finds most validation members without a false positive; see `FewShot` for ties."""
+    """The option that finds most validation members without a false positive; see `Validated` for ties."""
     outside, inside = scores[..., 0, :], scores[..., 1, :]
     found = (inside > outside.max(axis=-1, keepdims=True)).sum(axis=-1)
     if mode == "official":
         return len(found) - 1 - found[::-1].argmax(axis=0)
     wins = doubled_wins(outside, inside)
     return (found * (2 * outside.shape[-1] * inside.shape[-1] + 1) + wins).argmax(axis=0)
+
+
+def best_thresholds(
+    outside: Float64[np.ndarray, "episodes others"], inside: Float64[np.ndarray, "episodes members"]
+) -> Float64[np.ndarray, " episodes"]:
+    """The threshold of best balanced accuracy: a score above it says member.
+
+    It lies half-way between two scores, or at the highest, where nobody is a member. Of several that are equally good
+    it is the middle one.
+
+    >>> print(best_thresholds(np.array([[0.0, 1.0, 4.0]]), np.array([[2.0, 3.0, 5.0]])))
+    [1.5]
+    """
+    scores = np.concatenate([outside, inside], axis=1)
+    order = scores.argsort(axis=1, kind="stable")
+    scores, is_in = np.take_along_axis(scores, order, axis=1), order >= outside.shape[1]
+    # above the i-th lowest score: lost members and spared non-members
+    gain = (~is_in).cumsum(axis=1) * inside.shape[1] - is_in.cumsum(axis=1) * outside.shape[1]
+    upper = np.concatenate([scores[:, 1:], scores[:, -1:]], axis=1)
+    last = np.arange(scores.shape[1]) == scores.shape[1] - 1
+    possible = (upper > scores) | last  # equal scores cannot be told apart
+    gain = np.where(possible, gain, np.iinfo(np.int64).min)
+    best = gain == gain.max(axis=1, keepdims=True)
+    middle = (best.cumsum(axis=1) == (best.sum(axis=1, keepdims=True) + 1) // 2).argmax(axis=1)[:, None]
+    low, high = (np.take_along_axis(values, middle, axis=1)[:, 0] for values in (scores, upper))
+    half = low / 2 + high / 2
+    return np.where(half < high, half, low)
 
 
 def doubled_wins(

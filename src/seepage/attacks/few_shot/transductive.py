@@ -6,17 +6,20 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float64
 
-from seepage.attacks.few_shot.support import JIMENEZ, Episodes, FewShot
+from seepage.attacks.base import check_option
+from seepage.attacks.few_shot.support import JIMENEZ, Episodes, Validated
 from seepage.errors import InputError
 from seepage.models.access import Access
 from seepage.signals.view import View
 
+HEADS = ("sorted", "logits", "probabilities")
+
 
 @dataclass(frozen=True)
-class TransductiveTuning(FewShot):
-    """s(x) = g_in(x) - g_out(x),   g = A relu(l(x)) + b on the target's logits l,
+class TransductiveTuning(Validated):
+    """s(x) = g_in(x) - g_out(x),   g = A h(x) + b,   h the target's probabilities in descending order,
 
-    the log-odds of a copy of the target with two classes. The rows of A start as the mean of relu(l) over the support
+    the log-odds of a copy of the target with two classes. The rows of A start as the mean of h over the support
     of each side, at length 1; b starts at 0. All weights are then tuned, the target's own too. An epoch is two steps
     of one Adam:
 
@@ -33,19 +36,23 @@ class TransductiveTuning(FewShot):
     step sees that many of them, drawn at random, and the tuned copy scores them all. (Tuned in batches of 30, an
     audit of 10,000 records would take 333 times as long, and scores of different copies are not comparable.)
 
-    Options: those of `FewShot`, and
+    Options: those of `Validated`, and
         queries: at most so many in the second step; an episode of the source has 30.
         epochs, learning_rate, patience: as in the source.
         temperatures: the T to choose from.
-        head: "logits", or "probabilities", for l in g softmax(l); None: as the mode has it.
+        head: what h is: "sorted", as above; "logits", relu of the logits as they are, as published; "probabilities" as
+            they are. None: as the mode has it.
+
+    Sorted, h says how peaked an answer is. As it is, it says which class was predicted, and members of all classes
+    have the same: the published forms are at chance. No label is looked at in any form.
 
     Defects of the first author's code, all of them in mode="official": the two classes sit on the target's
-    probabilities, on which relu does nothing (`head="probabilities"`); batch normalisation and dropout are in
+    probabilities as they are (`head="probabilities"`); batch normalisation and dropout are in
     training mode in every step and also when scores are made, so that a record's score depends on who else is in its
     batch; the last weights are kept, not the best; of equally good T the last one wins. Corrected, all is in eval
     mode, and the weights with the lowest cross-entropy of the validation records are kept, be they the first.
 
-    Deviations: one copy for an audit, as above; in its official form scores are made in batches of at most 256.
+    Deviations: probabilities and their order, where the source has relu of the logits; one copy for an audit, as above; in its official form scores are made in batches of at most 256.
     Adam's epsilon is 1e-7, as in Keras. A module with one output is taken as two, -l and l. A module that
     returns probabilities is tuned on them.
 
@@ -66,8 +73,8 @@ class TransductiveTuning(FewShot):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.head not in (None, "logits", "probabilities"):
-            raise InputError(f"TransductiveTuning: head must be one of logits, probabilities: got '{self.head}'")
+        if self.head is not None:
+            check_option(self, "head", HEADS)
         if min(self.queries, self.epochs, self.patience, len(self.temperatures)) < 1 or min(self.temperatures) <= 0:
             raise InputError(
                 "TransductiveTuning: expected at least 1 of queries, epochs, patience and temperatures, and these "

@@ -25,7 +25,7 @@ LEAST_PROBABILITY = 1e-10
 
 
 class TwoClasses(nn.Module):
-    """g(x) = A relu(h(x)) + b, h the module's logits or their softmax."""
+    """g(x) = A h(x) + b, h the relu of the module's logits, their softmax, or that in descending order."""
 
     def __init__(self, module: nn.Module, support: Float[Tensor, "2 shots ..."], on: str):
         super().__init__()
@@ -48,7 +48,10 @@ class TwoClasses(nn.Module):
         logits = logits.reshape(len(x), -1)
         if logits.shape[1] == 1:
             logits = torch.cat([-logits, logits], dim=1)
-        return F.relu(logits) if self.on == "logits" else logits.softmax(dim=1)
+        if self.on == "logits":
+            return F.relu(logits)
+        probabilities = logits.softmax(dim=1)
+        return probabilities.sort(dim=1, descending=True).values if self.on == "sorted" else probabilities
 
     def forward(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch 2"]:
         return F.linear(self.inner(x), self.weight, self.bias)
@@ -73,7 +76,7 @@ def tuned_scores(
         return torch.from_numpy(view.records.batch(rows)).to(like.device, like.dtype)
 
     x_support, x_validation, x_unlabelled = batch(support.ravel()), batch(validation.ravel()), batch(unlabelled)
-    on = attack.head or ("probabilities" if attack.mode == "official" else "logits")
+    on = attack.head or ("probabilities" if attack.mode == "official" else "sorted")
     # dropout draws from torch's generators: from a seed of ours, and what was there before is put back
     devices = [like.device] if like.device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.enable_grad():

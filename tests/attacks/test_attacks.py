@@ -65,6 +65,13 @@ FOUND_TRAINED = {
     "quantile-pinball": 0.6,
     "loss-trajectory": 0.7,
     "sequence": 0.7,
+    "fes-mia-ss": 0.64,
+    "fes-mia-ss-1-shot": 0.64,
+    "fes-mia-ss-5-shot": 0.64,
+    "fes-mia-ss-10-shot": 0.64,
+    "fes-mia-ss-label-free": 0.55,
+    "fes-mia-ss-gradients": 0.64,
+    "fes-mia-ss-gradients-label-free": 0.55,
     "fes-mia-ss-outputs": 0.58,
     "fes-mia-ls-outputs": 0.58,
 }
@@ -77,8 +84,9 @@ BLIND_TO_LOG_ODDS = {
     "augmentation-learned",
     "label-only-aerni",
 }
-# At chance in that small world too: strangers' labels tell next to nothing of members (transfer), nor do the features
-# of 1 to 10 known records, whose classes differ more than members do. Each finds planted leaks in tests of its own.
+# At chance in that small world too: strangers' labels tell next to nothing of members (transfer), and few-shot
+# learners on features or logits as they are see classes, which membership is not in; a leak in how peaked answers are
+# is small there for 1 to 10 tuned shots. Each finds planted leaks in tests of its own.
 NO_POWER_TRAINED = {"transfer"} | {name for name in ATTACKS if name.startswith("fes-mia-")} - set(FOUND_TRAINED)
 # They fit something to random numbers of their own, so that a changed order of sums shows.
 FITTED = {"nasr-known"}
@@ -241,7 +249,8 @@ def test_the_table_is_data():
 def test_defaults_follow_access_and_what_is_at_hand():
     everything = set(NEEDS)
     assert default_attacks(everything, "weights", n_known=100) == list(BY_DEFAULT)
-    assert "fes-mia-ss-outputs" not in default_attacks(everything, "weights", n_known=9)
+    assert {"fes-mia-ss", "fes-mia-ss-label-free"} <= set(default_attacks(everything, "logits", n_known=1))
+    assert not [name for name in default_attacks(everything, "weights", n_known=0) if name.startswith("fes-mia")]
     assert default_attacks(everything, "label") == ["correctness", "label-only-aerni"]
     assert default_attacks(set(), Access.LOGITS) == ["loss", "entropy", "modified-entropy", "correctness"]
     assert "gradient-norm" not in default_attacks(everything, "logits")

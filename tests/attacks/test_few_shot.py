@@ -137,7 +137,7 @@ def test_updates_stop_where_loops_stop(strength, knn):
         np.testing.assert_allclose(scores[number], expected, rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize("on", ["logits", "probabilities"])
+@pytest.mark.parametrize("on", ["logits", "probabilities", "sorted"])
 @pytest.mark.parametrize("mode", ["corrected", "official"])
 @pytest.mark.parametrize("rate", [1e-3, 3e-2])
 def test_tuning_agrees_with_gradients_by_hand(on, mode, rate):
@@ -481,7 +481,8 @@ def test_a_module_with_one_output_has_two_classes():
         single = nn.Sequential(nn.Linear(5, 1), nn.Flatten(0))
     single[0].weight.data.fill_(1.0)
     single[0].bias.data.fill_(-20.0)  # half-way between the sides
-    scores = TransductiveTuning(5).score(dataclasses.replace(view, model=TargetModel.wrap(single)), rng=rng())
+    attack = TransductiveTuning(5, head="logits")  # the sides differ in the class, not in how sure the answer is
+    scores = attack.score(dataclasses.replace(view, model=TargetModel.wrap(single)), rng=rng())
     assert auc(scores[view.audited], members[view.audited]) > 0.85
 
 
@@ -489,8 +490,9 @@ def test_needs_and_access_follow_the_space():
     assert (SimpleShot(1).access, SimpleShot(1).needs) == (Access.WEIGHTS, {"known", "features"})
     assert (LaplacianShot(1, space="outputs").access, LaplacianShot(1, space="outputs").needs) == (
         Access.PROBABILITIES,
-        {"known"},
+        {"known", "labels"},
     )
+    assert LaplacianShot(1, "official", space="outputs").needs == {"known"}  # no label has a place in it
     assert (TransductiveTuning().access, TransductiveTuning().needs) == (Access.WEIGHTS, {"known", "model", "records"})
 
 

@@ -1,5 +1,6 @@
 """The few-shot learners by their definitions: one episode, one record at a time; the tuned network by hand."""
 
+import itertools
 import math
 
 import numpy as np
@@ -131,7 +132,7 @@ def laplacian_shot(support, validation, queries, *, all_points, knns, strengths,
 
 
 class Linear:
-    """g(x) = A h(M x + c) + b with its gradients and Adam written out; h = relu or softmax."""
+    """g(x) = A h(M x + c) + b with its gradients and Adam written out; h = relu, softmax, or that in order of size."""
 
     def __init__(self, matrix, offset, support, on):
         self.on = on
@@ -146,8 +147,8 @@ class Linear:
         logits = x @ self.m.T + self.c
         if self.on == "logits":
             return logits, np.where(logits > 0, logits, 0.0)
-        e = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return logits, e / e.sum(axis=1, keepdims=True)
+        p = probabilities(logits)
+        return logits, -np.sort(-p, axis=1) if self.on == "sorted" else p
 
     def g(self, x):
         return self.inner(x)[1] @ self.a.T + self.b
@@ -155,8 +156,17 @@ class Linear:
     def step(self, x, dg, rate):
         logits, h = self.inner(x)
         dh = dg @ self.a
-        dl = dh * (logits > 0) if self.on == "logits" else h * (dh - (h * dh).sum(axis=1, keepdims=True))
-        gradients = [dl.T @ x, dl.sum(axis=0), dg.T @ h, dg.sum(axis=0)]
+        if self.on == "logits":
+            dl = dh * (logits > 0)
+        else:
+            if self.on == "sorted":  # back to the classes' places
+                places = np.argsort(-logits, axis=1)
+                h, dp = probabilities(logits), np.empty_like(dh)
+                for row, place in enumerate(places):
+                    dp[row, place] = dh[row]
+                dh = dp
+            dl = h * (dh - (h * dh).sum(axis=1, keepdims=True))
+        gradients = [dl.T @ x, dl.sum(axis=0), dg.T @ self.inner(x)[1], dg.sum(axis=0)]
         self.steps += 1
         for p, gradient, moment in zip((self.m, self.c, self.a, self.b), gradients, self.moments, strict=True):
             moment[0] = 0.9 * moment[0] + 0.1 * gradient
@@ -206,3 +216,50 @@ def transductive(matrix, offset, support, validation, queries, *, temperatures, 
     return choose(
         [queried for queried, _ in tuned], [s[:n_held] for _, s in tuned], [s[n_held:] for _, s in tuned], official
     )
+
+
+def threshold(outside, inside):
+    """Of best balanced accuracy: every bar half-way between two scores is tried."""
+    scores = sorted({float(s) for s in [*outside, *inside]})
+    bars = [(low + high) / 2 for low, high in itertools.pairwise(scores)]
+
+    def gain(bar):
+        found, alarms = sum(s > bar for s in inside), sum(s > bar for s in outside)
+        return found * len(outside) - alarms * len(inside)
+
+    most = max((gain(bar) for bar in bars), default=0)
+    if most <= 0:
+        return (sum(outside) / len(outside) + sum(inside) / len(inside)) / 2
+    best = [bar for bar in bars if gain(bar) == most]
+    return best[(len(best) - 1) // 2]
+
+
+def signal_shot(support, known, queries):
+    """support and known: (non-members, members), records as lists of signals."""
+    everyone = [*known[0], *known[1], *queries]
+    means = mean(everyone)
+    spreads = [math.sqrt(sum((row[d] - m) ** 2 for row in everyone) / len(everyone)) for d, m in enumerate(means)]
+
+    def z(row):
+        return [(a - m) / s if s > 1e-9 else 0.0 for a, m, s in zip(row, means, spreads, strict=True)]
+
+    inside, outside = mean([z(row) for row in support[1]]), mean([z(row) for row in support[0]])
+    weights = [max(0.0, i - o) for i, o in zip(inside, outside, strict=True)]
+    if not any(weights):
+        weights = [1.0] * len(weights)
+
+    def score(row):
+        return sum(w * a for w, a in zip(weights, z(row), strict=True)) / sum(weights)
+
+    bar = threshold(*([score(row) for row in side] for side in known))
+    return [score(row) - bar for row in queries]
+
+
+def three(logits, label=None):
+    """Log-odds, -log entropy and gap of one answer, from its probabilities; of the label, or of the top class."""
+    p = softmax([float(a) for a in logits])
+    place = max(range(len(p)), key=lambda c: logits[c]) if label is None else label
+    others = [a for c, a in enumerate(logits) if c != place]
+    entropy = -sum(q * math.log(q) for q in p if q > 0)
+    odds = math.log(p[place]) - math.log(sum(q for c, q in enumerate(p) if c != place))
+    return [odds, -math.log(entropy), float(logits[place]) - float(max(others))]

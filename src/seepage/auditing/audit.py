@@ -13,6 +13,7 @@ from seepage.attacks import Attack, default_attacks, resolve_attacks, titles
 from seepage.auditing import gates, tables
 from seepage.auditing.classes import Arrays
 from seepage.auditing.controls import run_controls
+from seepage.auditing.decisions import decisions
 from seepage.auditing.ensemble import ensemble, per_record
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.findings import Scored, measure, score
@@ -241,6 +242,7 @@ def audit(
             for name in scored.order
         ],
         ensemble=ensemble(scored, ensemble_rng),
+        decisions=decisions(scored, evidence, chosen, title_of, measure_rng),
         controls=tables.control_rows(control, settings, measure_rng),
         records=tables.exposed(scored, evidence, settings),
         classes=tables.slices(scored, evidence, evidence.labels, tables.class_names(evidence), measure_rng),

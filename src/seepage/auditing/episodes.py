@@ -62,8 +62,8 @@ def episodes(
     learner is told the membership of the validation records, or of `least_known` if that is more, and of all scores
     those of the queries count.
 
-    Learners on vectors and signals take many episodes in one pass; the others go one by one (transductive tuning: seconds to
-    minutes each; the source has 500 episodes on images, 100 on text).
+    Learners on vectors and signals take many episodes in one pass; the others go one by one (transductive tuning:
+    seconds to minutes each; the source has 500 episodes on images, 100 on text).
 
     Args:
         attack: what is judged.
@@ -88,10 +88,9 @@ def episodes(
         )
     if missing := [NEEDS[need] for need in sorted(attack.needs - view.available - {"known"})]:
         raise InputError(f"the attack '{attack.title}' needs {' and '.join(missing)}: this view has none")
-    if isinstance(attack, FewShot):
-        shots = attack.shots or 0  # one that has no number of its own learns from the validation records
-    else:
-        shots = max(0, attack.least_known - n_validation)
+    is_few_shot = isinstance(attack, FewShot)
+    # a few-shot learner without a number of its own learns from the validation records
+    shots = (attack.shots or 0) if is_few_shot else max(0, attack.least_known - n_validation)
     rows = _drawn(view, members, n_episodes, shots, n_validation, n_queries, rng)
     scores = np.empty(rows.queries.shape)
     for part in _chunks(attack, view, rows):
@@ -101,7 +100,7 @@ def episodes(
     judged = members[rows.queries]
     # each episode has as many members as others, in their own order
     inside, outside = (scores[side].reshape(n_episodes, n_queries) for side in (judged, ~judged))
-    return _result(inside, outside, n_validation, isinstance(attack, FewShot))
+    return _result(inside, outside, n_validation, is_few_shot)
 
 
 def _drawn(

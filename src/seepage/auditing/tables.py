@@ -172,7 +172,7 @@ def _calibration(evidence: Evidence, rows: np.ndarray, outside: np.ndarray, conf
     if len(errors) == 1:
         return {"calibration_error": estimate(errors[0]), "negative_log_likelihood": estimate(losses[0])}
     each = {"calibration_error": errors, "negative_log_likelihood": [loss.value for loss in losses]}
-    return {name: _mean(np.array(values), confidence, most=None) for name, values in each.items() if values}
+    return {name: mean_over_targets(np.array(values), confidence, most=None) for name, values in each.items() if values}
 
 
 def _outputs_digest(logits: np.ndarray) -> str:
@@ -184,10 +184,10 @@ def _accuracy(correct: np.ndarray, chosen: np.ndarray, confidence: float) -> rep
     if correct.shape[1] == 1:
         return estimate(metrics.proportion(correct[chosen[:, 0], 0], confidence=confidence))
     each = np.array([c[m].mean() for c, m in zip(correct.T, chosen.T, strict=True) if m.any()])
-    return _mean(each, confidence, most=1.0)
+    return mean_over_targets(each, confidence, most=1.0)
 
 
-def _mean(each: np.ndarray, confidence: float, most: float | None) -> report.Estimate:
+def mean_over_targets(each: np.ndarray, confidence: float, most: float | None) -> report.Estimate:
     """Mean over models and Student's interval, cut to what is possible."""
     mean, half = float(each.mean()), 0.0
     if len(each) > 1:

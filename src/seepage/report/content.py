@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seepage.report import ensemble_content, plots, wording
+from seepage.report import decisions_content, ensemble_content, plots, wording
 from seepage.report.blocks import (
     Cell,
     Code,
@@ -84,6 +84,11 @@ def sections(result: AuditResult) -> list[Section]:
         Section("gates", "Gates", _gates(result.gates)),
         Section("attacks", "Attacks", _attacks(result)),
         *([Section("together", "Attacks together", ensemble_content.blocks(result))] if result.ensemble else []),
+        *(
+            [Section("decisions", decisions_content.TITLE, decisions_content.blocks(result))]
+            if result.decisions
+            else []
+        ),
         Section("consequences", "What an attacker could claim", _consequences(result)),
         Section("controls", "Controls", _controls(result)),
         Section("records", "Most exposed records", _records(result)),

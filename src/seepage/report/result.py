@@ -320,6 +320,38 @@ class Ensemble(Part):
         return self
 
 
+class Decision(Part):
+    """What one attacker decides with a threshold from the known records, judged on the audited ones."""
+
+    name: str
+    title: str
+    is_baseline: bool = Field(description="a fixed scalar, that knows no record but for its threshold")
+    labels: bool = Field(description="whether it makes use of the records' labels")
+    balanced_accuracy: ShareEstimate
+    tpr: ShareEstimate = Field(description="of its threshold, fixed before any audited record was judged")
+    fpr: ShareEstimate
+    best_balanced_accuracy: Share = Field(description="of the best threshold on the judged records, which nobody knows")
+    auc: ShareEstimate
+    seconds: float = Field(description="of scoring, once the answers that all attacks share are there")
+
+
+class Decisions(Part):
+    """Few-shot attacks beside fixed scalars whose threshold comes from the same known records. No reference models."""
+
+    n_known_members: float = Field(description="mean over targets")
+    n_known_nonmembers: float
+    log_mia_chance_a: Share = Field(description="Log-MIA of a random ranking of the audited records, regime A")
+    log_mia_chance_b: Share
+    flag: str | None = Field(None, description="why the known records are to be doubted")
+    rows: list[Decision] = Field(min_length=1, max_length=MOST_ATTACKS)
+
+    @model_validator(mode="after")
+    def _names_each_once(self) -> Self:
+        for is_baseline in (False, True):
+            distinct("rows", (row.name for row in self.rows if row.is_baseline == is_baseline))
+        return self
+
+
 class AuditResult(Saved):
     SCHEMA: ClassVar[str] = SCHEMA
     WRITTEN_BY: ClassVar[str] = "seepage audit"
@@ -344,6 +376,7 @@ class AuditResult(Saved):
     training: Training | None = Field(description="None where no reference model was trained")
     provenance: Provenance
     ensemble: Ensemble | None = Field(None, description="with two attacks or more and enough records")
+    decisions: Decisions | None = Field(None, description="where the attacker knows some records")
 
     @model_validator(mode="after")
     def _names_its_attacks(self) -> Self:

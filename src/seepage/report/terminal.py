@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from seepage.errors import one_line
-from seepage.report import wording
-from seepage.report.numbers import UNDEFINED, count, interval_of, p_value, rate, value_of
-from seepage.report.result import AttackResult, AuditResult, Estimate, Gate
+from seepage.report import decisions_content, wording
+from seepage.report.numbers import UNDEFINED, count, interval_of, p_value, percent, rate, value_of
+from seepage.report.result import AttackResult, AuditResult, Decisions, Estimate, Gate
 
 FALLBACK, WIDEST = 80, 120  # columns
 MOST_RECORDS = 5
@@ -60,6 +60,8 @@ def _parts(result: AuditResult, width: int) -> list:
     parts += [_heading(f"Gates: {count(len(result.gates) - len(open_gates))} of {count(len(result.gates))} passed")]
     parts += [_gate(gate) for gate in sorted(open_gates, key=lambda gate: gate.status)]
     parts += [_heading("Attacks, the leading one first"), _attacks(result.attacks, width)]
+    if result.decisions:
+        parts += [_heading(decisions_content.TITLE), *_decisions(result.decisions, width)]
     if result.records:
         parts += [_heading("Most exposed records"), _records(result)]
     parts += [_heading("Next"), *_next(result, open_gates)]
@@ -114,6 +116,27 @@ def _attacks(attacks: list[AttackResult], width: int) -> Group:
     flags = [(title, estimate.flag) for title, estimates, _ in shown for estimate in estimates if estimate]
     notes = [_hanging(f"{title}:", flag) for title, flag in dict.fromkeys(flags) if flag]
     return Group(table, *notes)
+
+
+def _decisions(found: Decisions, width: int) -> list:
+    """The decision itself; where there is little room, without the intervals of its two rates."""
+    rows = found.rows
+    columns = [
+        ("Balanced accuracy", [row.balanced_accuracy for row in rows], False),
+        ("TPR", [row.tpr for row in rows], True),
+        ("FPR", [row.fpr for row in rows], True),
+    ]
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False, header_style="dim")
+    table.add_column("", overflow="fold", min_width=16)
+    cells = []
+    for title, estimates, as_rate in columns:
+        table.add_column(title, no_wrap=True)
+        whole = _aligned(estimates, as_rate)
+        cells.append(whole if width >= 100 or not as_rate else [percent(estimate.value) for estimate in estimates])
+    for at, row in enumerate(rows):
+        table.add_row(one_line(row.title), *(column[at] for column in cells))
+    told = f"{decisions_content.known(found)} No reference model. Guessing has a balanced accuracy of 0.5."
+    return [table, _text(told, "dim"), *([_hanging("Mind:", found.flag)] if found.flag else [])]
 
 
 def _at(attack: AttackResult, wanted: float) -> Estimate | None:

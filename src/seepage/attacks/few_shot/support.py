@@ -248,8 +248,8 @@ def best_thresholds(
 ) -> Float64[np.ndarray, " episodes"]:
     """The threshold of best balanced accuracy: a score above it says member.
 
-    It lies half-way between two scores, or at the highest, where nobody is a member. Of several that are equally good
-    it is the middle one.
+    It lies half-way between two scores; of several that are equally good it is the middle one. Where none is better
+    than guessing, as with one record a side in the wrong order, it lies half-way between the means.
 
     >>> print(best_thresholds(np.array([[0.0, 1.0, 4.0]]), np.array([[2.0, 3.0, 5.0]])))
     [1.5]
@@ -257,17 +257,17 @@ def best_thresholds(
     scores = np.concatenate([outside, inside], axis=1)
     order = scores.argsort(axis=1, kind="stable")
     scores, is_in = np.take_along_axis(scores, order, axis=1), order >= outside.shape[1]
-    # above the i-th lowest score: lost members and spared non-members
+    # a bar above the i-th lowest score spares so many non-members and loses so many members, in units of 1 / (n m)
     gain = (~is_in).cumsum(axis=1) * inside.shape[1] - is_in.cumsum(axis=1) * outside.shape[1]
-    upper = np.concatenate([scores[:, 1:], scores[:, -1:]], axis=1)
-    last = np.arange(scores.shape[1]) == scores.shape[1] - 1
-    possible = (upper > scores) | last  # equal scores cannot be told apart
-    gain = np.where(possible, gain, np.iinfo(np.int64).min)
-    best = gain == gain.max(axis=1, keepdims=True)
+    low, high = scores[:, :-1], scores[:, 1:]
+    gain = np.where(high > low, gain[:, :-1], -1)  # no bar fits between equal scores
+    most = gain.max(axis=1, keepdims=True)
+    best = gain == most
     middle = (best.cumsum(axis=1) == (best.sum(axis=1, keepdims=True) + 1) // 2).argmax(axis=1)[:, None]
-    low, high = (np.take_along_axis(values, middle, axis=1)[:, 0] for values in (scores, upper))
+    low, high = (np.take_along_axis(values, middle, axis=1)[:, 0] for values in (low, high))
     half = low / 2 + high / 2
-    return np.where(half < high, half, low)
+    between_means = outside.mean(axis=1) / 2 + inside.mean(axis=1) / 2
+    return np.where(most[:, 0] <= 0, between_means, np.where(half < high, half, low))
 
 
 def doubled_wins(

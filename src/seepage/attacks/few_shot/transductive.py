@@ -52,9 +52,9 @@ class TransductiveTuning(Validated):
     batch; the last weights are kept, not the best; of equally good T the last one wins. Corrected, all is in eval
     mode, and the weights with the lowest cross-entropy of the validation records are kept, be they the first.
 
-    Deviations: probabilities and their order, where the source has relu of the logits; one copy for an audit, as above; in its official form scores are made in batches of at most 256.
-    Adam's epsilon is 1e-7, as in Keras. A module with one output is taken as two, -l and l. A module that
-    returns probabilities is tuned on them.
+    Deviations: probabilities in order, where the source has relu of the logits; one copy for an audit, as above; in its
+    official form scores are made in batches of at most 256. Adam's epsilon is 1e-7, as in Keras. A module with one
+    output is taken as two, -l and l. A module that returns probabilities is tuned on them.
 
     Reference: Jimenez-Lopez et al. 2025 (arXiv 2503.09365) and the first author's code
     (github.com/xehartnort/few-shot-mia); Dhillon et al. 2020 (arXiv 1909.02729), section 3.

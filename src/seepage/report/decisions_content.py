@@ -1,0 +1,39 @@
+"""What a report says of attackers who know some records, and decide by them."""
+
+from seepage.report.blocks import Paragraph, Table, estimates, numbers, words
+from seepage.report.numbers import count, decimal, duration
+from seepage.report.result import AuditResult, Decisions
+
+TITLE = "What attackers decide who know a few records"
+
+
+def blocks(result: AuditResult) -> list:
+    found = result.decisions
+    rows = found.rows
+    text = (
+        f"{known(found)} They train no reference model. A few-shot attack learns from the known records; the fixed "
+        "scalars beside it take nothing but their threshold from them, the one of best balanced accuracy. What known "
+        "records buy is that threshold: compare it with the best one, which nobody knows, and the AUC with that of "
+        "the scalars. Guessing has a balanced accuracy of 0.5. A random ranking of the audited records has Log-MIA "
+        f"{decimal(found.log_mia_chance_a)} in regime A and {decimal(found.log_mia_chance_b)} in regime B."
+    )
+    table = Table("Decisions on the audited records", [
+        words("Attacker", [row.title for row in rows]),
+        words("Labels", ["used" if row.labels else "not used" for row in rows]),
+        estimates("Balanced accuracy", [row.balanced_accuracy for row in rows]),
+        numbers("At the best threshold", [decimal(row.best_balanced_accuracy) for row in rows], "balanced accuracy"),
+        estimates("TPR", [row.tpr for row in rows], as_rate=True),
+        estimates("FPR", [row.fpr for row in rows], as_rate=True),
+        estimates("AUC", [row.auc for row in rows]),
+        numbers("References", [count(0) for _ in rows]),
+        numbers("Scoring", [duration(row.seconds) for row in rows]),
+    ])  # fmt: skip
+    warning = [Paragraph(f"Mind: {found.flag}.")] if found.flag else []
+    return [*warning, Paragraph(text), table]
+
+
+def known(found: Decisions) -> str:
+    return (
+        f"The attackers know {count(found.n_known_members)} members and {count(found.n_known_nonmembers)} non-members, "
+        "which are not judged."
+    )

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import seepage
-from seepage.attacks import ATTACKS
+from seepage.attacks import ATTACKS, resolve_attacks
 from seepage.auditing.findings import measure, score
 from seepage.auditing.gather import Run, evidence_from_pool
 from seepage.models.recipe import Augmentation
@@ -33,8 +33,8 @@ MLP = seepage.Recipe(
 )
 # data: records, recipe, query set, population
 CASES = {"cifar10": (8000, CNN, "flip-shift", 2000), "location30": (5010, MLP, "none", 1000)}
-FEW = [f"fes-mia-{learner}-{shots}-shot" for learner in ("ss", "ls", "tt") for shots in (1, 5, 10)]
-FEW += ["fes-mia-ss-outputs", "fes-mia-ls-outputs"]
+FEW = [f"fes-mia-{learner}-{shots}-shot" for learner in ("ss", "tt") for shots in (1, 5, 10)]
+FEW += ["fes-mia-ss", "fes-mia-ss-label-free", "fes-mia-ss-published", "fes-mia-ls-published", "fes-mia-tt-published"]
 WITH_REFERENCES = {
     1: ["lira-offline-fixed-variance-official", "rmia-offline"],
     4: ["lira-offline-fixed-variance", "rmia-offline", "rmia-online"],
@@ -105,7 +105,7 @@ print(
 
 print(f"| knows | attack | {HEAD} |\n|{'---|' * 12}")
 run = Run(recipe, 0, queries, out, False, None, None, None, True)
-evidence = evidence_from_pool(None, pool, membership, run, "weights", None, names, None)
+evidence = evidence_from_pool(None, pool, membership, run, "weights", None, resolve_attacks(names), None)
 rows, settings = np.flatnonzero(membership.audit), seepage.Settings()
 for n_references, attacks in [(0, FEW), *WITH_REFERENCES.items()]:
     part = replace(
@@ -113,7 +113,10 @@ for n_references, attacks in [(0, FEW), *WITH_REFERENCES.items()]:
         reference_models=evidence.reference_models[:n_references],
         membership=replace(membership, references=membership.references[:, :n_references]),
     )
-    scored = score(part, attacks, rows, settings, np.random.default_rng(1))
+    scored = score(part, resolve_attacks(attacks), rows, settings, np.random.default_rng(1))
     for name in attacks:
-        knows = f"{n_references} references" if n_references else f"{ATTACKS[name].shots} shots"
-        print(f"| {knows} | {name} | {cells(measure(name, scored, part, settings, np.random.default_rng(2)))} |")
+        attack = ATTACKS[name]
+        few = "all known records" if n_references or attack.shots is None else f"{attack.shots} shots"
+        knows = f"{n_references} references" if n_references else few
+        measured = measure(name, attack, attack.title, scored, part, settings, np.random.default_rng(2))
+        print(f"| {knows} | {name} | {cells(measured)} |")

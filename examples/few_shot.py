@@ -1,9 +1,10 @@
-"""FeS-MIA as it was published: many small episodes against one target, beside the plain loss.
+"""FeS-MIA judged as it was published: many small episodes against one target, beside the plain loss.
 
-    python examples/few_shot.py                               500 episodes of SimpleShot and LaplacianShot, 100 of
-                                                              transductive tuning: about half an hour on two cores
+    python examples/few_shot.py                               500 episodes of SimpleShot on signals, 100 of transductive
+                                                              tuning: about half an hour on two cores
     python examples/few_shot.py --tuning-episodes 500         as many of every learner
-    python examples/few_shot.py --official                    the learners as in the first author's code
+    python examples/few_shot.py --published corrected         the learners as published, on features and logits
+    python examples/few_shot.py --published official          the same as in the first author's code
 
 One CNN is trained on half of some CIFAR-10 images; no reference models. Each episode knows `shots` members and as many
 others, chooses its options on 15 + 15 more, and is judged by 15 + 15.
@@ -11,13 +12,22 @@ others, chooses its options on 15 + 15 more, and is judged by 15 + 15.
 
 import argparse
 import time
+from functools import partial
 
 import numpy as np
 
 import seepage
-from seepage.attacks.few_shot import LaplacianShot, SimpleShot, TransductiveTuning
+from seepage.attacks.few_shot import LaplacianShot, SignalShot, SimpleShot, TransductiveTuning
 from seepage.auditing.episodes import episodes
 from seepage.signals.view import View
+
+FORMS = {
+    "labels": {},
+    "label-free": {"labels": False},
+    "gradients": {"gradients": True},
+    "label-free, gradients": {"labels": False, "gradients": True},
+}
+HEADS = {"corrected": "logits", "official": "probabilities"}
 
 ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 ask.add_argument("--data", default="cifar10")
@@ -25,7 +35,7 @@ ask.add_argument("--records", type=int, default=8000, help="images drawn at rand
 ask.add_argument("--epochs", type=float, default=25)
 ask.add_argument("--episodes", type=int, default=500)
 ask.add_argument("--tuning-episodes", type=int, default=100)
-ask.add_argument("--official", action="store_true")
+ask.add_argument("--published", choices=("corrected", "official"))
 arguments = ask.parse_args()
 
 rng = np.random.default_rng(0)
@@ -49,18 +59,25 @@ print(
     f"members' accuracy {correct[members].mean():.3f}, others' {correct[~members].mean():.3f}; "
     f"{features.shape[1]} features\n"
 )
-mode = "official" if arguments.official else "corrected"
-judged = [("loss", seepage.ATTACKS["loss"], arguments.episodes)]
-for name, learner, space in (
-    ("SS", SimpleShot, "features"),
-    ("SS", SimpleShot, "outputs"),
-    ("LS", LaplacianShot, "features"),
-    ("LS", LaplacianShot, "outputs"),
-):
-    for shots in (1, 5, 10):
-        judged.append((f"{name}, {space}, {shots} shots", learner(shots, mode, space=space), arguments.episodes))
+judged = [(name, seepage.ATTACKS[name], arguments.episodes) for name in ("loss", "entropy")]
+if arguments.published:
+    for name, learner, space in (
+        ("SS", SimpleShot, "features"),
+        ("SS", SimpleShot, "outputs"),
+        ("LS", LaplacianShot, "features"),
+        ("LS", LaplacianShot, "outputs"),
+    ):
+        for shots in (1, 5, 10):
+            attack = learner(shots, arguments.published, space=space)
+            judged.append((f"{name}, {space}, {shots} shots", attack, arguments.episodes))
+    tuning = partial(TransductiveTuning, mode=arguments.published, head=HEADS[arguments.published])
+else:
+    for about, options in FORMS.items():
+        for shots in (1, 5, 10):
+            judged.append((f"SS, {about}, {shots} shots", SignalShot(shots, **options), arguments.episodes))
+    tuning = TransductiveTuning
 for shots in (1, 5, 10):
-    judged.append((f"TT, {shots} shots", TransductiveTuning(shots, mode), arguments.tuning_episodes))
+    judged.append((f"TT, {shots} shots", tuning(shots), arguments.tuning_episodes))
 
 print("| attack | episodes | AUC | accuracy | Log-MIA A (chance) | Log-MIA B (chance) | seconds |\n|" + "---|" * 7)
 for name, attack, n_episodes in judged:

@@ -108,6 +108,7 @@ SCALARS = {
 }
 PUBLISHED = {
     "SS, features": SimpleShot,
+    "LS, features": LaplacianShot,
     "SS, log-probabilities": partial(SimpleShot, mode="official", transform="none", rule="mean"),
 }
 SHOTS = (1, 5, 10, 25)
@@ -173,31 +174,34 @@ def signals(view: View, members: np.ndarray, n_draws: int, seed: int) -> dict:
 
 def published(view: View, members: np.ndarray, n_draws: int, seed: int) -> dict:
     made = {}
-    for shots in SHOTS:
-        rows = draws(members, n_draws, shots, 0, seed)
-        for name, learner in PUBLISHED.items():
-            space = "features" if "features" in name else "outputs"
-            found = learner(shots, space=space).score_episodes(view, rows, rng=np.random.default_rng(0))
-            pairs = zip(found, members[rows.queries], strict=True)
-            made.setdefault(name, {})[shots] = [metrics.auc(*pair) for pair in pairs]
-    rows = draws(members, n_draws, 10, 15, seed)
-    rows = rows._replace(queries=np.random.default_rng(seed).permuted(rows.queries, axis=1)[:, :1000])
-    found = LaplacianShot(10).score_episodes(view, rows, rng=np.random.default_rng(0))
-    pairs = zip(found, members[rows.queries], strict=True)
-    made["LS, features"] = {10: [metrics.auc(*pair) for pair in pairs]}
+    for name, learner in PUBLISHED.items():
+        space = "features" if "features" in name else "outputs"
+        for shots in (10,) if learner is LaplacianShot else SHOTS:
+            attack = learner(shots, space=space)
+            rows = draws(members, n_draws, shots, 15 if learner is LaplacianShot else 0, seed)
+            values = []
+            for at in range(n_draws):  # the features of all draws at once would be gigabytes
+                one = rows.part(slice(at, at + 1))
+                scores = attack.score_episodes(view, one, rng=np.random.default_rng(0))[0]
+                values.append(metrics.auc(scores, members[one.queries[0]]))
+            made.setdefault(name, {})[shots] = values
     return made
 
 
-def tuning(view: View, members: np.ndarray, n_draws: int, seed: int) -> dict:
-    """Episodes of the source's size; the published form at ten shots only."""
-    made, wanted = {}, {"TT, sorted probabilities": (1, 5, 10), "TT, logits (published)": (10,)}
+def tuning(view: View, members: np.ndarray, n_draws: int, seed: int, kept: Path) -> dict:
+    """Episodes of the source's size; the published form at ten shots only. Each row is kept as it is done."""
+    made = json.loads(kept.read_text()) if kept.exists() else {}
+    wanted = {"TT, sorted probabilities": (10, 5, 1), "TT, logits (published)": (10,)}
     for name, learner in TUNED.items():
         for shots in wanted[name]:
+            if str(shots) in made.get(name, {}):
+                continue
             start = time.process_time()
             found = episodes(learner(shots), view, members, n_episodes=n_draws, rng=np.random.default_rng([16, seed]))
             seconds = (time.process_time() - start) / n_draws
             values = {part: found.by_episode[part].tolist() for part in ("auc", "accuracy")}
-            made.setdefault(name, {})[shots] = values | {"seconds": seconds}
+            made.setdefault(name, {})[str(shots)] = values | {"seconds": seconds}
+            kept.write_text(json.dumps(made))
     return made
 
 
@@ -233,11 +237,13 @@ def carried_out(part: str, name: str, number: int, out: Path, n_draws: int) -> d
         start = time.perf_counter()
         if part == "cost":
             made = cost(name, view, members, seconds)
+        elif part == "tuning":
+            made = tuning(view, members, EPISODES, number, file.with_suffix(".part"))
         elif part == "nothing":
             made = signals(view, members, n_draws, 0)
         else:
-            measure = {"signals": signals, "published": published, "tuning": tuning}[part]
-            made = measure(view, members, EPISODES if part == "tuning" else n_draws, number)
+            measure = {"signals": signals, "published": published}[part]
+            made = measure(view, members, n_draws, number)
         file.write_text(json.dumps(made))
         print(f"{part} of {name} {number} took {time.perf_counter() - start:.0f} s", flush=True)
     return json.loads(file.read_text())

@@ -266,6 +266,29 @@ def test_gradient_norms_are_those_of_one_backward_a_record(name, shape, options)
     np.testing.assert_allclose(ours, expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "options"), [("mlp", (4,), {"hidden": (16, 8)}), ("cnn", (2, 8, 8), {"widths": (4, 8)})]
+)
+def test_gradient_norms_by_layer_are_those_of_one_backward_a_record(name, shape, options):
+    torch.manual_seed(0)
+    module = build(name, shape, 3, **options).eval()
+    inputs, labels = np.random.default_rng(0).normal(size=(7, *shape)), np.arange(7) % 3
+    target = TargetModel.wrap(module, batch_size=4)
+    ours = target.layer_gradient_norms(inputs, labels)
+    layers = [layer for layer in module.modules() if list(layer.parameters(recurse=False))]
+    for column, layer in zip(ours.T, layers, strict=True):
+        for record, norm in enumerate(column):
+            module.zero_grad()
+            x = torch.tensor(inputs[record : record + 1]).float()
+            F.cross_entropy(module(x), torch.tensor(labels[record : record + 1])).backward()
+            expected = sum(float((p.grad.double() ** 2).sum()) for p in layer.parameters(recurse=False))
+            assert norm == pytest.approx(np.sqrt(expected), rel=1e-4, abs=1e-9)
+    np.testing.assert_allclose(np.sqrt((ours**2).sum(axis=1)), target.gradient_norm(inputs, labels), rtol=1e-6)
+    assert target.n_queries == 14
+    with pytest.raises(AccessError, match="layer_gradient_norms needs access 'gradients'"):
+        TargetModel.wrap(module, access="logits").layer_gradient_norms(inputs, labels)
+
+
 def test_gradient_norms_of_probabilities_single_outputs_and_frozen_weights():
     inputs, labels = records(9, n_classes=2)
     softmax = nn.Sequential(nn.Linear(4, 2), nn.Softmax(dim=1))
@@ -298,6 +321,9 @@ def test_gradient_norms_of_a_module_that_cannot_be_batched_over_records():
 
     inputs, labels = records(6)
     module = Branching()
+    by_layer = TargetModel.wrap(module).layer_gradient_norms(inputs, labels)
+    assert by_layer.shape == (6, 2)
+    assert (by_layer[:, 1] == 0).all()  # a layer that takes no part
     module.unused.requires_grad_(False)
     ours = TargetModel.wrap(module).gradient_norm(inputs, labels)
     doubled = inputs.sum(axis=1) > 0

@@ -22,7 +22,7 @@ def test_columns_of_the_target_and_of_the_references():
     np.testing.assert_array_equal(view.target("loss"), loss[:, 2])
     np.testing.assert_array_equal(view.references("loss"), loss[:, [3, 0]])
     assert view.n_classes == 3
-    assert view.available == {"queries"}
+    assert view.available == {"labels", "queries"}
     assert (view.known == -1).all()
     assert not view.population.any()
 
@@ -53,7 +53,7 @@ def test_scalar_signals_without_logits():
     np.testing.assert_array_equal(view.target("loss"), target)
     np.testing.assert_array_equal(view.references("loss"), references)
     np.testing.assert_array_equal(view.target("hinge"), target)
-    assert view.available == {"out-references", "queries"}
+    assert view.available == {"labels", "out-references", "queries"}
     assert view.n_queries == 2
     with pytest.raises(InputError, match=r"View\.from_logits"):
         view.target_log_probabilities()

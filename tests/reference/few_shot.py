@@ -197,7 +197,7 @@ def transductive(matrix, offset, support, validation, queries, *, temperatures, 
     for temperature in temperatures:
         network = Linear(matrix, offset, support, on)
         best = math.inf if official else held_loss(network)
-        kept = scores(network, queries), scores(network, held)
+        kept = scores(network, queries), scores(network, held), scores(network, x)
         waited = 0
         for _ in range(epochs):
             network.step(x, (probabilities(network.g(x)) - truth) / len(x), rate)
@@ -207,15 +207,18 @@ def transductive(matrix, offset, support, validation, queries, *, temperatures, 
             waited += 1
             if held_loss(network) < best:
                 best, waited = held_loss(network), 0
-                kept = scores(network, queries), scores(network, held)
+                kept = scores(network, queries), scores(network, held), scores(network, x)
             if waited >= patience:
                 break
         if official:
-            kept = scores(network, queries), scores(network, held)
+            kept = scores(network, queries), scores(network, held), scores(network, x)
         tuned.append(kept)
-    return choose(
-        [queried for queried, _ in tuned], [s[:n_held] for _, s in tuned], [s[n_held:] for _, s in tuned], official
+    queried, checked, taught = choose(
+        tuned, [s[:n_held] for _, s, _ in tuned], [s[n_held:] for _, s, _ in tuned], official
     )
+    if official:
+        return queried
+    return queried - threshold([*checked[:n_held], *taught[:n]], [*checked[n_held:], *taught[n:]])
 
 
 def threshold(outside, inside):

@@ -17,9 +17,10 @@ HEADS = ("sorted", "logits", "probabilities")
 
 @dataclass(frozen=True)
 class TransductiveTuning(Validated):
-    """s(x) = g_in(x) - g_out(x),   g = A h(x) + b,   h the target's probabilities in descending order,
+    """s(x) = g_in(x) - g_out(x) - t,   g = A h(x) + b,   h the target's probabilities in descending order,
 
-    the log-odds of a copy of the target with two classes. The rows of A start as the mean of h over the support
+    the log-odds of a copy of the target with two classes, and t the threshold of best balanced accuracy on support and
+    validation together (official: 0). The rows of A start as the mean of h over the support
     of each side, at length 1; b starts at 0. All weights are then tuned, the target's own too. An epoch is two steps
     of one Adam:
 
@@ -52,9 +53,9 @@ class TransductiveTuning(Validated):
     batch; the last weights are kept, not the best; of equally good T the last one wins. Corrected, all is in eval
     mode, and the weights with the lowest cross-entropy of the validation records are kept, be they the first.
 
-    Deviations: probabilities in order, where the source has relu of the logits; one copy for an audit, as above; in its
-    official form scores are made in batches of at most 256. Adam's epsilon is 1e-7, as in Keras. A module with one
-    output is taken as two, -l and l. A module that returns probabilities is tuned on them.
+    Deviations: probabilities in order, where the source has relu of the logits; the threshold; one copy for an audit,
+    as above; in its official form scores are made in batches of at most 256. Adam's epsilon is 1e-7, as in Keras. A
+    module with one output is taken as two, -l and l. A module that returns probabilities is tuned on them.
 
     Reference: Jimenez-Lopez et al. 2025 (arXiv 2503.09365) and the first author's code
     (github.com/xehartnort/few-shot-mia); Dhillon et al. 2020 (arXiv 1909.02729), section 3.

@@ -11,7 +11,7 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seepage.attacks.few_shot.support import select
+from seepage.attacks.few_shot.support import best_thresholds, select
 from seepage.errors import InputError
 from seepage.randomness import Seed, generator
 from seepage.signals.view import View
@@ -90,7 +90,11 @@ def tuned_scores(
             if select(np.stack(found), attack.mode)[0] == len(found) - 1:
                 best = network
         parts = np.array_split(queries, -(-len(queries) // BATCH_SIZE))
-        return np.concatenate([_log_odds(best, batch(part)) for part in parts])
+        scores = np.concatenate([_log_odds(best, batch(part)) for part in parts])
+        if attack.mode == "official":
+            return scores
+        known = [_log_odds(best, x).reshape(2, 1, -1) for x in (x_support, x_validation)]
+        return scores - best_thresholds(*np.concatenate(known, axis=2))
 
 
 def _tune(

@@ -1,9 +1,16 @@
 """What attackers who know a few records decide: counts by hand, what is shown beside, and what is doubted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import seepage
+from seepage.attacks import resolve_attacks, titles
+from seepage.auditing.decisions import decisions
+from seepage.auditing.findings import score
+from seepage.auditing.outputs import evidence_from_outputs
+from seepage.auditing.settings import Settings
 from seepage.metrics import auc, clopper_pearson
 from seepage.report.render import markdown
 from seepage.report.result import AuditResult
@@ -24,6 +31,14 @@ def told(leak=2.0, seed=0, n=600, n_known=50):
 
 def audit(arrays, attacks=None, **options):
     return seepage.audit(outputs=arrays, origin="declared", attacks=attacks, rng=1, **options)
+
+
+def decided(arrays, names=("fes-mia-ss", "fes-mia-ss-label-free")):
+    """The decisions alone, without the rest of an audit."""
+    evidence, attacks = evidence_from_outputs(arrays, origin="declared", access=None), resolve_attacks(names)
+    rng = np.random.default_rng(1)
+    scored = score(evidence, attacks, np.flatnonzero(evidence.membership.audit), Settings(), rng)
+    return decisions(scored, evidence, attacks, titles(attacks), rng)
 
 
 def rows_of(result):
@@ -77,11 +92,11 @@ def test_a_few_shot_attack_decides_by_the_sign_of_its_score(tmp_path):
 
 
 def test_a_target_that_tells_nothing_is_guessed():
-    values = [rows_of(audit(told(leak=0.0, seed=seed))) for seed in range(6)]
+    values = [{row.name: row for row in decided(told(leak=0.0, seed=seed)).rows} for seed in range(20)]
     for name in values[0]:
-        # standard error of one balanced accuracy is 0.021, of the mean of six 0.009
-        assert np.mean([rows[name].balanced_accuracy.value for rows in values]) == pytest.approx(0.5, abs=0.035), name
-        assert sum(rows[name].balanced_accuracy.low > 0.5 for rows in values) <= 1
+        # standard error of one balanced accuracy is 0.021, of the mean of twenty 0.005
+        assert np.mean([rows[name].balanced_accuracy.value for rows in values]) == pytest.approx(0.5, abs=0.02), name
+        assert sum(rows[name].balanced_accuracy.low > 0.5 for rows in values) <= 4
 
 
 def test_one_known_record_a_side_and_equal_answers_are_no_error():
@@ -121,7 +136,8 @@ def test_lists_that_are_swapped_altogether_are_doubted_here_too():
 
 
 def test_known_records_of_a_target_that_tells_nothing_are_seldom_doubted():
-    assert sum(audit(told(leak=0.0, seed=seed), ["loss"]).decisions.flag is not None for seed in range(20)) <= 3
+    # twice one in a hundred, for the two scalars: more than three of forty in one of a hundred runs
+    assert sum(decided(told(leak=0.0, seed=seed)).flag is not None for seed in range(40)) <= 3
 
 
 def test_the_page_and_the_terminal_say_what_is_decided():
@@ -158,3 +174,24 @@ def test_results_from_before_are_read_on(tmp_path):
         AuditResult.of(tmp_path, values).report(tmp_path / f"{old}.md")
         assert AuditResult.of(tmp_path, values).attack(old).title == "FeS-MIA SimpleShot on signals, 5-shot"
         assert "FeS-MIA SimpleShot" in (tmp_path / f"{old}.md").read_text()
+
+
+def test_several_targets_give_means_over_them():
+    arrays, other = told(), told(seed=1)
+    evidence = evidence_from_outputs(arrays, origin="declared", access=None)
+    both = replace(
+        evidence,
+        logits=np.concatenate([evidence.logits, other["logits"][:, :, None]], axis=1),
+        target_models=[0, 1],
+        probabilities=np.zeros(2, dtype=bool),
+        membership=replace(evidence.membership, targets=np.column_stack([arrays["membership"], other["membership"]])),
+    )
+    attacks = resolve_attacks(["fes-mia-ss"])
+    scored = score(both, attacks, np.flatnonzero(both.membership.audit), Settings(), np.random.default_rng(0))
+    found = decisions(scored, both, attacks, titles(attacks), np.random.default_rng(0))
+    said = scored.scores["fes-mia-ss"] > 0
+    row = found.rows[0]
+    rates = [said[members, at].mean() for at, members in enumerate(scored.members.T)]
+    assert row.tpr.value == pytest.approx(np.mean(rates))
+    assert row.tpr.n == 2
+    assert 0.6 < row.balanced_accuracy.value < row.best_balanced_accuracy

@@ -26,9 +26,9 @@ class SignalShot(FewShot):
                           for the label, or without labels for the predicted one
 
     Without the signs this is the nearest-mean rule of SimpleShot in direction m_in - m_out. Membership is a matter of
-    how peaked the answer is. A learner on features, logits or probabilities as they are sees classes instead and
-    stays at chance. The weights are never negative because training makes answers surer, not less sure: a few records
-    would turn a sign by chance. Where all are 0, as where the sides were exchanged, the signals weigh the same.
+    how peaked the answer is. A learner on features or logits as they are sees classes instead and stays at chance. The
+    weights are never negative because training makes answers surer, not less sure: a few records would turn a sign by
+    chance. Where all are 0, as where the sides were exchanged, the signals weigh the same.
 
     t is the threshold of best balanced accuracy on all known records, so that a score above 0 says member; see
     `best_thresholds`. The known records buy that threshold. They buy no power: the order of the records is that of the

@@ -6,7 +6,7 @@ import pytest
 from seepage import metrics
 from seepage.attacks import ATTACKS
 from seepage.attacks.base import Attack
-from seepage.attacks.few_shot import LaplacianShot, SimpleShot, TransductiveTuning
+from seepage.attacks.few_shot import LaplacianShot, SignalShot, SimpleShot, TransductiveTuning
 from seepage.auditing import episodes as protocol
 from seepage.auditing.episodes import episodes
 from seepage.errors import InputError
@@ -95,13 +95,17 @@ def test_answers_that_are_turned_round_turn_the_scores_round(attack):
     )
 
 
-@pytest.mark.parametrize("attack", [SimpleShot(5), SimpleShot(5, space="outputs"), LaplacianShot(5, "official")])
+IN_ONE_PASS = [SimpleShot(5), SimpleShot(5, space="outputs"), LaplacianShot(5, "official")]
+IN_ONE_PASS += [SignalShot(1), SignalShot(labels=False), SignalShot(5, gradients=True)]
+
+
+@pytest.mark.parametrize("attack", IN_ONE_PASS, ids=lambda attack: attack.title)
 def test_many_at_a_time_are_what_they_are_one_by_one(attack, monkeypatch):
     view, members = trained()
     done = []
     whole = episodes(attack, view, members, n_episodes=25, rng=rng(), progress=lambda *count: done.append(count))
     assert done == [(25, 25)]
-    n_records = 2 * (attack.shots + 30)
+    n_records = 2 * ((attack.shots or 0) + 30)
     monkeypatch.setattr(protocol, "BLOCK_VALUES", 10 * n_records * attack.n_dims(view))
     parts = episodes(attack, view, members, n_episodes=25, rng=rng(), progress=lambda *count: done.append(count))
     assert done[1:] == [(10, 25), (20, 25), (25, 25)]
@@ -157,6 +161,15 @@ def test_tuning_and_plain_attacks_go_episode_by_episode():
     loss = episodes(ATTACKS["loss"], view, members, n_episodes=40, rng=rng())
     assert loss.auc.low > 0.6
     assert loss.accuracy is None
+
+
+def test_signals_find_what_the_loss_finds_in_episodes_too():
+    view, members = trained()
+    loss = episodes(ATTACKS["loss"], view, members, n_episodes=100, rng=rng()).auc.value
+    for attack in (SignalShot(1), SignalShot()):
+        result = episodes(attack, view, members, n_episodes=100, rng=rng())
+        assert result.auc.value == pytest.approx(loss, abs=0.04)
+        assert result.accuracy.low > 0.55
 
 
 def test_too_few_records_are_refused():

@@ -257,7 +257,7 @@ def test_attacks_are_listed_with_what_they_need_and_where_they_come_from(there):
     for row in rows:
         assert {"name", "access", "needs", "source"} <= set(row)
         assert row["access"] in ("label", "probabilities", "logits", "gradients", "weights")
-        needs = {"references", "population", "queries", "gradients", "known", "records", "features", "model"}
+        needs = {"labels", "references", "population", "queries", "gradients", "known", "records", "features", "model"}
         assert set(row["needs"]) <= needs
         assert row["source"]
     said = worked("attacks")

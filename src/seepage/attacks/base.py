@@ -14,6 +14,7 @@ from seepage.randomness import Seed, generator
 from seepage.signals.view import View
 
 NEEDS = {
+    "labels": "labels of the records",
     "in-references": "reference models with known membership, some trained on the records and some not",
     "out-references": "reference models that were not trained on the records",
     "population": "a population of records that neither the target nor any reference was trained on",
@@ -34,7 +35,7 @@ class Attack(ABC):
     """
 
     access: ClassVar[Access] = Access.PROBABILITIES  # the least level it needs
-    needs: ClassVar[frozenset[str]] = frozenset()  # keys of NEEDS
+    needs: ClassVar[frozenset[str]] = frozenset({"labels"})  # keys of NEEDS; without "labels" it must look at none
     least_references: ClassVar[int] = 0  # on each side, for most records; one is enough where `needs` says no more
     most_references: ClassVar[int | None] = None  # where it makes use of no more
     least_known: ClassVar[int] = 0  # known members, and as many known non-members

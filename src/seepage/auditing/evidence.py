@@ -115,6 +115,7 @@ class Evidence:
         """What the attacks may need and find here, for half of the audited records or more."""
         is_in, is_out = self._typical_counts
         there = {
+            "labels": True,
             "population": self.membership.population.any(),
             "gradients": self.gradient_norm is not None or self._gives(Access.GRADIENTS),
             "known": self.membership.known.any(),

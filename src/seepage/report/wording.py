@@ -51,6 +51,7 @@ ACCESS = {
 }
 
 NEEDS = {
+    "labels": "the records' labels",
     "in-references": "reference models with and without the record",
     "out-references": "reference models without the record",
     "references": "reference models",

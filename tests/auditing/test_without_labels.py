@@ -118,7 +118,7 @@ def test_a_result_of_before_there_was_this_mode_had_labels(leaky):
 
 
 def test_every_gate_is_checked_or_says_why_it_is_not(leaky):
-    unchecked = {"answers and labels", "scale"}
+    unchecked = {"answers and labels", "scale", "references like the target"}
     assert {gate.name for gate in leaky.gates if "the records have n" in gate.detail} == unchecked | {
         "null model",
         "positive control",
@@ -221,6 +221,7 @@ REFUSED = {
     ),
     "all labels are missing": ({"members": (X, np.full(50, np.nan)), "nonmembers": (Z, Y)}, "50 labels are missing"),
     "a tuple of three": ({"members": (X, Y, Y), "nonmembers": (Z, Y)}, "must be a pair .* got tuple of 3"),
+    "labels in place of inputs": ({"members": Y, "nonmembers": Y}, "members, taken as inputs without labels: expected"),
     "a name": ({"members": "members.npz", "nonmembers": Z}, "must be a pair .* got str"),
     "named arrays": ({"members": {"x": X}, "nonmembers": {"x": Z}}, "must be a pair .* got dict"),
     "a recipe": ({"members": X, "nonmembers": Z, "recipe": QUICK}, "a recipe trains models, which takes labels"),

@@ -44,7 +44,7 @@ def pools_of(given: Mapping[str, Arrays | Pool | Any]) -> tuple[list[Pool], bool
             "labels) or pools, or for none"
         )
     if without:
-        return [one if isinstance(one, Pool) else Pool(one, name=name) for name, one in given.items()], True
+        return [one if isinstance(one, Pool) else _inputs_alone(one, name) for name, one in given.items()], True
     values, by_position = [], False
     for name, records in given.items():
         if isinstance(records, Pool):
@@ -86,6 +86,13 @@ def _has_no_labels(records: Any, name: str) -> bool:
             f"({name}=inputs), on all sides"
         )
     return not is_pair
+
+
+def _inputs_alone(inputs: Any, name: str) -> Pool:
+    try:
+        return Pool(inputs, name=name)
+    except InputError as error:
+        raise InputError(f"audit: {name}, taken as inputs without labels: {error}") from None
 
 
 def values_of(pool: Pool, what: str) -> Values:

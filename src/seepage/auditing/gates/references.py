@@ -34,11 +34,11 @@ def reference_accuracy(evidence: Evidence, rows: np.ndarray) -> Check:
     any case, because few references cannot tell.
     """
     name, question = "references like the target", "Are the references as accurate as the target?"
+    if not evidence.labelled:
+        return not_run(name, question, NO_LABELS, GIVE_LABELS)
     if not evidence.reference_models:
         way_out = "give a recipe, so that references are trained the way the target was"
         return not_run(name, question, "no reference models", way_out)
-    if not evidence.labelled:
-        return not_run(name, question, NO_LABELS, GIVE_LABELS)
     rows = evidence.ordinary(rows)
     membership = evidence.membership
     gaps, variances, accuracies, between = [], [], [], []

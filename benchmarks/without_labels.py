@@ -1,6 +1,6 @@
 """What an audit finds without the records' labels, beside the same audit with them.
 
-    python3 benchmarks/without_labels.py                     # Location30 and digits, five targets each, about a minute
+    python3 benchmarks/without_labels.py                     # Location30 and digits, three targets each
 
 Each target is an MLP trained on half of the records by a recipe that overfits; the coin is drawn anew for each. The
 null targets are trained on records of the other half, so that neither side of the audit is its training set.
@@ -32,7 +32,7 @@ def audits(pool: seepage.Pool, seed: int, *, null: bool) -> tuple[seepage.AuditR
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="location30,digits")
-    parser.add_argument("--targets", type=int, default=5)
+    parser.add_argument("--targets", type=int, default=3)
     options = parser.parse_args()
     print("data        target   accuracy      AUC of loss       of entropy        of max-probability   without labels")
     for name in options.data.split(","):

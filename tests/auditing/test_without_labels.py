@@ -293,8 +293,7 @@ def test_labels_beyond_access_are_not_asked_of_outputs_without_labels():
         seepage.audit(outputs=without_labels(target_alone(outputs())), attacks=["loss"])
 
 
-def test_known_records_help_learners_that_need_no_label():
-    # The known are told, not their labels.
+def test_known_records_are_told_without_their_labels():
     result = audited(known=60, attacks=["max-probability"])
     assert result.attacks[0].n_members + result.attacks[0].n_nonmembers == 180
 

@@ -128,11 +128,11 @@ def test_judges_that_cannot_judge_are_refused(world):
 def test_priors_that_cannot_be_made_are_refused(world):
     gmi, pixels, ked = ({name: find_inversion(name)} for name in ("gmi", "mi-face", "ked-mi"))
     large = PriorOptions(batch_size=73)
-    with pytest.raises(InputError, match="there are 72"):
+    with pytest.raises(InputError, match="there are 36"):
         check_priors(gmi, world, large, None)
     check_priors(pixels, world, large, None)
     check_priors(gmi, world, large, Grey())
-    with pytest.raises(InputError, match="there are 72"):
+    with pytest.raises(InputError, match="there are 36"):
         check_priors(ked, world, large, Grey())
     wide = Grey()
     wide.image_shape = (1, 16, 16)

@@ -97,8 +97,8 @@ def test_the_same_result_gives_the_same_bytes(alone):
 
 def test_sections_stand_in_order(page):
     order = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
-    assert order == ["verdict", "conclusions", "attacks", "frontier", "controls", "likeness", "fisher", "classes",
-                     "targets", "method", "provenance"]  # fmt: skip
+    assert order == ["verdict", "ceiling", "conclusions", "attacks", "frontier", "controls", "likeness", "fisher",
+                     "classes", "targets", "method", "provenance"]  # fmt: skip
 
 
 def test_the_lead_says_how_often_each_target_was_trained(result):
@@ -260,7 +260,7 @@ def test_the_figure_alone_can_be_written(result, alone, tmp_path):
     assert "</svg>" in text
     assert path.read_bytes() == result.report(tmp_path / "again.svg").read_bytes()
     assert figure_alone(result).axes[0].get_xlabel().startswith("natural accuracy")
-    assert figure_alone(alone).axes[0].get_xlabel().startswith("share taken")
+    assert figure_alone(alone).axes[0].get_xlabel().startswith("share of hits")
 
 
 def test_pictures_are_shown_only_where_the_result_holds_them(alone, source):

@@ -179,6 +179,7 @@ def invert(
     )
     ceilings = [ceiling(line, place, evidence[place["seed"]], confidence, draws) for place in line.ceilings(seeds)]
     rows = [target_result(line, spec, evidence, confidence, draws) for spec in specs.values()]
+    searched = sorted({one.prior for one in chosen.values() if not isinstance(one, Selection)})
     infos = [_info(name, one, line.budgets[name]) for name, one in chosen.items()]
     found = findings.Evidence(
         targets=rows, attacks=infos, evaluator=about_judge, n_private_classes=world.n_classes,
@@ -202,7 +203,7 @@ def invert(
         alpha=alpha,
         confidence=confidence,
         evaluator=about_judge,
-        priors={kind: line.prior(seeds[0], next(iter(specs)), kind).name for kind in line.kinds},
+        priors={kind: line.prior(seeds[0], next(iter(specs)), kind).name for kind in searched},
         attacks=infos,
         targets=rows,
         ceilings=ceilings,

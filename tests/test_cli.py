@@ -164,6 +164,34 @@ def test_tables_with_the_column_of_the_labels(there):
     assert [part["name"] for part in result["classes"]] == ["no", "perhaps", "yes"]
 
 
+@pytest.mark.parametrize("suffix", ["npz", "npy", "csv"])
+def test_records_without_labels_are_audited_where_that_is_said(there, suffix):
+    for name, seed in (("in", 1), ("out", 2)):
+        inputs = records(seed)["inputs"]
+        np.save(f"x-{name}.npy", inputs)
+        np.savez(f"x-{name}.npz", inputs=inputs)
+        header = ",".join(f"x{at}" for at in range(N_FEATURES))
+        np.savetxt(f"x-{name}.csv", inputs, delimiter=",", header=header, comments="", fmt="%.9g")
+    lists = ("--members", f"x-in.{suffix}", "--nonmembers", f"x-out.{suffix}", "--known", 20)
+    said = worked(
+        "audit", "--model", "model.safetensors", "--architecture", "mlp", *lists, "--no-labels", "--out", "a"
+    )  # fmt: skip
+    assert "The records have no labels: only attacks that need none were made" in " ".join(said.split())
+    result = json.loads(Path("a/result.json").read_text())
+    assert not result["labelled"]
+    assert {"entropy", "max-probability"} <= {attack["name"] for attack in result["attacks"]}
+    assert "labels" not in {need for attack in result["attacks"] for need in attack["needs"]}
+    assert result["target"]["accuracy_members"]["value"] is None
+
+
+def test_outputs_without_labels_say_so_by_themselves(there):
+    arrays = target_alone(outputs(leak=4.0, skill=3.0, n=150, population=0))
+    np.savez("bare.npz", **{name: array for name, array in arrays.items() if name != "labels"})
+    said = worked("audit", "--outputs", "bare.npz", "--out", "a")
+    assert said.startswith("LEAK SHOWN")
+    assert "The records have no labels" in " ".join(said.split())
+
+
 def test_a_table_as_pool_with_a_recipe(there):
     config = CONFIG | {"data": {"file": "pool.csv", "options": {"label": "answer"}}}
     Path("table.yaml").write_text(yaml.safe_dump(config))
@@ -257,7 +285,7 @@ def test_attacks_are_listed_with_what_they_need_and_where_they_come_from(there):
     for row in rows:
         assert {"name", "access", "needs", "source"} <= set(row)
         assert row["access"] in ("label", "probabilities", "logits", "gradients", "weights")
-        needs = {"references", "population", "queries", "gradients", "known", "records", "features", "model"}
+        needs = {"labels", "references", "population", "queries", "gradients", "known", "records", "features", "model"}
         assert set(row["needs"]) <= needs
         assert row["source"]
     said = worked("attacks")
@@ -354,6 +382,30 @@ REFUSED = {
     "labels out of range": ((*MODEL, "--members", "labels-5.npz", "--nonmembers", "out.npz"), "shape|label"),
     "NaN records": ((*MODEL, "--members", "nan.npz", "--nonmembers", "out.npz"), "NaN or infinity in record 0"),
     "records without labels": ((*MODEL, "--members", "no-labels.npz", "--nonmembers", "out.npz"), "holds no labels"),
+    "no hint of what to do without labels": (
+        (*MODEL, "--members", "no-labels.npz", "--nonmembers", "out.npz"),
+        r"--no-labels \(no_labels: true\) audits without",
+    ),
+    "one side without labels": (
+        (*MODEL, "--members", "no-labels.npz", "--nonmembers", "out.npz", "--no-labels"),
+        "out.npz has labels, .* leave --no-labels",
+    ),
+    "a label and none": (
+        (*MODEL, "--members", "in.csv", "--nonmembers", "out.csv", "--label", "answer", "--no-labels"),
+        "in.csv has labels, .* leave --no-labels",
+    ),
+    "a column of labels forgotten": (
+        (*MODEL, "--members", "in.csv", "--nonmembers", "out.csv", "--no-labels"),
+        "do not fit the architecture",
+    ),
+    "a training without labels": (
+        ("audit", "--data", "no-labels.npz", "--no-labels", "--references", "2"),
+        "a recipe trains models, which takes labels",
+    ),
+    "outputs said to have no labels": (
+        ("audit", "--outputs", "probs.npz", "--no-labels"),
+        "leaving the array 'labels' out",
+    ),
     "a missing file of records": ((*MODEL, "--members", "gone.npz", "--nonmembers", "out.npz"), "no file at gone.npz"),
     "a corrupt file of records": ((*MODEL, "--members", "broken.npz", "--nonmembers", "out.npz"), "not a usable"),
     "a column that is not there": (

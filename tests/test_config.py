@@ -124,7 +124,7 @@ def test_every_key_is_an_argument_of_the_audit_or_of_its_settings():
     renamed = {"data": "pool", "seed": "rng"}
     for name, field in AuditConfig.model_fields.items():
         name = renamed.get(name, name)
-        if name in ("options", "float32", "canaries", "defended"):  # they make the pool and the membership
+        if name in ("options", "no_labels", "float32", "canaries", "defended"):  # they make the pool and the membership
             continue
         if name in settings:
             assert settings[name] == (tuple(field.default) if isinstance(field.default, list) else field.default), name

@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 from seepage.attacks import ATTACKS, BY_DEFAULT, default_attacks, find_attack, table
 from seepage.attacks.base import NEEDS, Attack
 from seepage.attacks.lira import LiRA
+from seepage.attacks.multi_signal_lira import MultiSignalLiRA
 from seepage.attacks.rmia import RMIA
 from seepage.attacks.threshold import GlobalThreshold
 from seepage.errors import InputError
@@ -24,6 +25,7 @@ FOUND = {
     "loss": 0.75,
     "confidence": 0.75,
     "entropy": 0.6,
+    "max-probability": 0.6,
     "modified-entropy": 0.75,
     "correctness": 0.55,
     "loss-per-class": 0.75,
@@ -229,13 +231,60 @@ def test_saturated_outputs_are_ranked_by_their_log_odds(name):
 @every_attack
 def test_an_attack_says_what_it_needs(name):
     attack = ATTACKS[name]
-    bare = View.from_logits(np.zeros((5, 1, 1, 3), np.float32), np.zeros(5, int), target_column=0)
+    bare = View.from_logits(np.zeros((5, 1, 1, 3), np.float32), None, target_column=0)
     assert attack.needs <= set(NEEDS)
     if not attack.needs:
         attack.score(bare, rng=np.random.default_rng(0))
         return
     with pytest.raises(InputError, match=f"'{re.escape(attack.title)}' needs .*: this audit has none"):
         attack.score(bare, rng=np.random.default_rng(0))
+
+
+# Few-shot learners among them have their own rows, for what they look at is an option of theirs.
+LABEL_FREE = ["entropy", "max-probability", "salem-top-3"]
+
+
+@pytest.mark.parametrize("name", LABEL_FREE)
+def test_what_needs_no_label_scores_the_same_whatever_the_labels_are(name):
+    assert "labels" not in ATTACKS[name].needs
+    given = {
+        "target_column": VIEW.target_column,
+        "reference_columns": VIEW.reference_columns,
+        "reference_in": VIEW.reference_in,
+        "reference_out": VIEW.reference_out,
+        "population": VIEW.population,
+    }
+    scores = score(name)
+    assert auc(scores[AUDITED], MEMBERS[AUDITED]) > FOUND[name]
+    shuffled = np.random.default_rng(5).permutation(VIEW.labels)
+    for labels in (shuffled, None):
+        np.testing.assert_array_equal(scores, score(name, View.from_logits(VIEW.outputs, labels, **given)))
+    np.testing.assert_array_equal(scores, score(name, dataclasses.replace(VIEW, labelled=False)))
+
+
+@on_outputs
+def test_whether_an_attack_looks_at_labels_is_told_the_truth(name):
+    # Every attack that says "labels" changes with them, or asks for them; what does not say so is in LABEL_FREE.
+    attack = ATTACKS[name]
+    assert ("labels" in attack.needs) == (name not in LABEL_FREE)
+    if "labels" in attack.needs:
+        with pytest.raises(InputError, match=r"needs .*labels of the records.*: this audit has none"):
+            attack.score(dataclasses.replace(VIEW, labelled=False), rng=np.random.default_rng(0))
+    if "labels" in attack.needs and name != "gradient-norm":  # whose labels went into the norms
+        with pytest.raises(InputError, match="label"):  # the declaration is no formality
+            attack._score(dataclasses.replace(VIEW, labelled=False), rng=np.random.default_rng(0))
+
+
+def test_the_maximum_probability_is_that_of_the_naive_formula():
+    p = np.exp(VIEW.target_log_probabilities()).max(axis=-1)
+    np.testing.assert_allclose(score("max-probability"), np.log(p / (1 - p)).mean(axis=1), rtol=1e-6)
+
+
+def test_with_signals_that_need_no_label_several_of_them_beside_references_need_none():
+    attack = MultiSignalLiRA(signals=("top-log-odds", "top-gap", "entropy"))
+    assert attack.needs == {"in-references"}
+    scores = attack.score(dataclasses.replace(VIEW, labelled=False), rng=np.random.default_rng(0))
+    assert auc(scores[AUDITED], MEMBERS[AUDITED]) > 0.8
 
 
 def test_the_table_is_data():
@@ -248,14 +297,17 @@ def test_the_table_is_data():
 
 def test_defaults_follow_access_and_what_is_at_hand():
     everything = set(NEEDS)
+    labels = {"labels"}
     assert default_attacks(everything, "weights", n_known=100) == list(BY_DEFAULT)
     assert {"fes-mia-ss", "fes-mia-ss-label-free"} <= set(default_attacks(everything, "logits", n_known=1))
     assert not [name for name in default_attacks(everything, "weights", n_known=0) if name.startswith("fes-mia")]
     assert default_attacks(everything, "label") == ["correctness", "label-only-aerni"]
-    assert default_attacks(set(), Access.LOGITS) == ["loss", "entropy", "modified-entropy", "correctness"]
+    assert default_attacks(labels, Access.LOGITS) == ["loss", "entropy", "modified-entropy", "correctness"]
+    assert default_attacks(set(), Access.LOGITS) == ["entropy", "max-probability"]
+    assert default_attacks({"in-references", "out-references"}, "logits")[-1] == "salem-top-3"
     assert "gradient-norm" not in default_attacks(everything, "logits")
-    assert "rmia-offline" not in default_attacks({"out-references"}, "logits")
-    assert "lira-online" not in default_attacks({"out-references"}, "logits")
+    assert "rmia-offline" not in default_attacks({"labels", "out-references"}, "logits")
+    assert "lira-online" not in default_attacks({"labels", "out-references"}, "logits")
     with pytest.raises(InputError, match="access level"):
         default_attacks(everything, "everything")
 

@@ -14,7 +14,7 @@ def test_global_threshold_is_the_mean_over_queries_with_its_sign(statistic):
     values = RNG.lognormal(size=(10, 3))
     view = View.from_signals({STATISTICS[statistic].signal: values})
     scores = GlobalThreshold(statistic).score(view, rng=RNG)
-    sign = {"confidence": 1, "correctness": 1}.get(statistic, -1)
+    sign = {"confidence": 1, "max-probability": 1, "correctness": 1}.get(statistic, -1)
     expected = values[:, 0] if statistic == "correctness" else values.sum(axis=1) / 3  # the gap attack asks once
     np.testing.assert_allclose(scores, sign * expected, rtol=1e-12)
 

@@ -124,7 +124,7 @@ def test_a_variant_is_audited_and_its_result_read_back(tmp_path):
     result = audit(["lira-offline-fixed-variance", VARIANT, Margin(2.0)], out=tmp_path)
     found = result.attack(VARIANT_NAME)
     assert found.options == asdict(VARIANT)
-    assert (found.access, found.needs, found.source) == ("probabilities", ["references"], LiRA.source)
+    assert (found.access, found.needs, found.source) == ("probabilities", ["labels", "references"], LiRA.source)
     own = result.attack("Margin(weight=2.0)")
     assert (own.title, own.source, own.options["weight"]) == ("Margin", "a test", 2.0)
     assert AuditResult.load(tmp_path).attack(VARIANT_NAME).options == found.options

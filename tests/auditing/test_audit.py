@@ -395,11 +395,10 @@ TWO = {"members": pair(seed=1), "nonmembers": pair(seed=2)}
 REFUSED = {
     "nothing": ({}, "expected a model with members= and nonmembers="),
     "members alone": ({"model": target(), "members": pair()}, "got only one of them"),
-    "records without labels": (
-        {"model": target(), "members": Pool(pair()[0]), "nonmembers": Pool(pair()[0])},
-        "need labels",
+    "an array instead of a pair": (
+        {"model": target(), "members": pair()[0], "nonmembers": pair()},
+        "nonmembers have labels and members have none",
     ),
-    "an array instead of a pair": ({"model": target(), "members": pair()[0], "nonmembers": pair()}, "must be a pair"),
     "a label out of range": (
         {"model": target(), **TWO, "members": pair(label=3)},
         r"record 0 has label 3, .* 3 classes \(labels 0 to 2\)",

@@ -236,7 +236,6 @@ BAD = {
     ),
     "both kinds": (lambda: outputs() | probabilities(outputs()), "expected one of 'logits' and 'probs'"),
     "neither kind": (lambda: {k: v for k, v in outputs().items() if k != "logits"}, "neither"),
-    "no labels": (lambda: {k: v for k, v in outputs().items() if k != "labels"}, "'labels' is missing"),
     "no membership": (lambda: {k: v for k, v in outputs().items() if k != "membership"}, "'membership' is missing"),
     "an array too many": (lambda: outputs() | {"labls": np.zeros(3)}, "unknown array 'labls'"),
     "ids too few": (lambda: outputs() | {"ids": np.arange(3)}, "'ids' must be"),

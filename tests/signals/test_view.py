@@ -8,7 +8,8 @@ from seepage.attacks.base import NEEDS
 from seepage.data import Pool
 from seepage.errors import InputError
 from seepage.models.target import TargetModel
-from seepage.signals.functions import SIGNALS
+from seepage.signals.functions import LABEL_FREE, SIGNALS
+from seepage.signals.probabilities import OF_PROBABILITIES
 from seepage.signals.view import ScalarSignals, View
 
 RNG = np.random.default_rng(2)
@@ -119,3 +120,48 @@ def test_contradictions_are_refused(change, message):
 def test_an_array_of_another_length_is_refused(name):
     with pytest.raises((InputError, TypeError)):  # TypeError where the tests run with type checks
         View.from_logits(LOGITS, LABELS, target_column=0, **{name: np.zeros(5)})
+
+
+def test_a_view_without_labels_gives_what_needs_none_and_refuses_the_rest():
+    logits = np.random.default_rng(0).normal(size=(5, 1, 1, 3)).astype(np.float32)
+    labelled = View.from_logits(logits, np.array([0, 1, 2, 0, 1]), target_column=0)
+    view = View.from_logits(logits, None, target_column=0)
+    assert (labelled.labelled, view.labelled) == (True, False)
+    assert (labelled.available, view.available) == ({"labels"}, set())
+    assert (view.n_samples, view.n_classes) == (5, 3)
+    for name in LABEL_FREE:
+        np.testing.assert_array_equal(view.target(name), labelled.target(name))
+    for name in set(SIGNALS) - LABEL_FREE:
+        for refused in (view, dataclasses.replace(labelled, labelled=False)):
+            with pytest.raises(InputError, match=f"'{name}' is about a record's label, and these records have none"):
+                refused.target(name)
+        with pytest.raises(InputError, match="label"):
+            view.signals[name]
+
+
+def test_labels_that_are_not_there_cannot_be_used_by_mistake():
+    view = View.from_logits(np.zeros((5, 1, 1, 3), np.float32), None, target_column=0)
+    known = dataclasses.replace(view, known=np.array([1, 0, -1, -1, -1]), audited=None)  # a part of it has none either
+    assert not known.labelled
+    for use in (
+        lambda labels: labels[0],
+        lambda labels: labels == 1,
+        lambda labels: labels.max(),
+        lambda labels: np.asarray(labels),
+        lambda labels: np.unique(labels),
+        lambda labels: np.zeros(3)[labels],
+        len,
+        list,
+    ):
+        with pytest.raises(InputError, match="no labels"):
+            use(known.labels)
+
+
+@pytest.mark.parametrize("name", sorted(LABEL_FREE))
+def test_what_is_said_to_need_no_label_is_the_same_for_every_label(name):
+    logits = np.random.default_rng(1).normal(size=(50, 2, 4))
+    for forms in (SIGNALS, OF_PROBABILITIES):
+        if name in forms:
+            values = [forms[name](logits, np.full(50, label)) for label in range(4)]
+            for other in values[1:]:
+                np.testing.assert_array_equal(values[0], other)

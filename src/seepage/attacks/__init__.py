@@ -76,6 +76,7 @@ ATTACKS: dict[str, Attack] = {
     "loss": GlobalThreshold("loss"),
     "confidence": GlobalThreshold("confidence"),
     "entropy": GlobalThreshold("entropy"),
+    "max-probability": GlobalThreshold("max-probability"),
     "modified-entropy": GlobalThreshold("modified-entropy"),
     "correctness": GlobalThreshold("correctness"),
     "loss-per-class": ClassThreshold("loss"),
@@ -159,9 +160,12 @@ BY_DEFAULT = (
     "fes-mia-ss-label-free",
 )
 
+# Beside them where records have no labels: what adds nothing to the loss there is the strongest that is left.
+WITHOUT_LABELS = ("max-probability", "salem-top-3")
+
 
 def needs(attack: Attack) -> list[str]:
-    """What an attack needs beside the target's answers: references, population, known records and so on."""
+    """What an attack needs beside the target's answers: labels, references, population, known records and so on."""
     return sorted({"references" if need.endswith("-references") else need for need in attack.needs})
 
 
@@ -222,7 +226,7 @@ def titles(attacks: Mapping[str, Attack]) -> dict[str, str]:
 def default_attacks(
     available: Collection[str], access: Access | str, n_references: int = 2, n_known: int = 0
 ) -> list[str]:
-    """The names in `BY_DEFAULT` that can run on what is at hand.
+    """The names in `BY_DEFAULT` that can run on what is at hand; without labels those in `WITHOUT_LABELS` too.
 
     Args:
         available: what there is of the keys of `NEEDS` (`View.available`).
@@ -230,8 +234,10 @@ def default_attacks(
         n_references: how many references most records have on each side.
         n_known: how many members, and as many non-members, the attacker knows.
 
-    >>> default_attacks(set(), "probabilities")
+    >>> default_attacks({"labels"}, "probabilities")
     ['loss', 'entropy', 'modified-entropy', 'correctness']
+    >>> default_attacks(set(), "probabilities")
+    ['entropy', 'max-probability']
     """
     level, at_hand = Access.of(access), set(available)
 
@@ -239,14 +245,15 @@ def default_attacks(
         enough = attack.least_references <= n_references and attack.least_known <= n_known
         return enough and attack.access <= level and attack.needs <= at_hand
 
-    return [name for name in BY_DEFAULT if fits(ATTACKS[name])]
+    names = BY_DEFAULT if "labels" in at_hand else (*BY_DEFAULT, *WITHOUT_LABELS)
+    return [name for name in names if fits(ATTACKS[name])]
 
 
 def table() -> list[dict[str, str | bool | list[str] | None]]:
     """All attacks as data.
 
-    name, title, access; needs (references and the other keys of `NEEDS`) and, where references are needed, on which
-    side of their training sets a record must be; source; whether the attack runs by default.
+    name, title, access; needs (labels, references and the other keys of `NEEDS`) and, where references are needed, on
+    which side of their training sets a record must be; source; whether the attack runs by default.
     """
     return [
         {

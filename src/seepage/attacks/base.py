@@ -35,7 +35,7 @@ class Attack(ABC):
     """
 
     access: ClassVar[Access] = Access.PROBABILITIES  # the least level it needs
-    needs: ClassVar[frozenset[str]] = frozenset()  # keys of NEEDS
+    needs: ClassVar[frozenset[str]] = frozenset({"labels"})  # keys of NEEDS; without "labels" it must look at none
     least_references: ClassVar[int] = 0  # on each side, for most records; one is enough where `needs` says no more
     most_references: ClassVar[int | None] = None  # where it makes use of no more
     least_known: ClassVar[int] = 0  # known members, and as many known non-members

@@ -19,7 +19,7 @@ class DifficultyCalibration(Attack):
     references train on disjoint data, here they are the OUT references; its sign is turned, so that high is member.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"out-references"})
+    needs: ClassVar[frozenset[str]] = frozenset({"labels", "out-references"})
     title = "Difficulty calibration (loss)"
     source = "Watson et al. 2022 (arXiv 2111.08440), calibrated loss"
 

@@ -16,7 +16,7 @@ class GradientNorm(Attack):
     """s(x) = -||grad_theta loss(theta; x, y)||_2."""
 
     access: ClassVar[Access] = Access.GRADIENTS
-    needs: ClassVar[frozenset[str]] = frozenset({"gradients"})
+    needs: ClassVar[frozenset[str]] = frozenset({"labels", "gradients"})
     title = "Gradient norm"
     source = "Nasr et al. 2019 (arXiv 1812.00910), gradients of the loss as features; here their norm alone"
 

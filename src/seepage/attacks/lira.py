@@ -79,7 +79,7 @@ class LiRA(Attack):
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset({"in-references" if self.mode == "online" else "out-references"})
+        return frozenset({"labels", "in-references" if self.mode == "online" else "out-references"})
 
     @property
     def least_references(self) -> int:

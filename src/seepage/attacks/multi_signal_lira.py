@@ -10,11 +10,19 @@ from seepage.attacks import references
 from seepage.attacks.base import Attack, check_option
 from seepage.attacks.lira import LEAST_DEVIATION, LOG_2_PI
 from seepage.errors import InputError
-from seepage.signals.functions import row_blocks
+from seepage.signals.functions import LABEL_FREE, row_blocks
 from seepage.signals.view import View
 
 # +1 where members have the higher signal; -log makes the others so, and spreads what would crowd at 0
-SIGNS = {"scaled-logit": 1, "hinge": 1, "loss": -1, "entropy": -1, "modified-entropy": -1}
+SIGNS = {
+    "scaled-logit": 1,
+    "hinge": 1,
+    "loss": -1,
+    "entropy": -1,
+    "modified-entropy": -1,
+    "top-log-odds": 1,
+    "top-gap": 1,
+}
 TINY = np.finfo(np.float64).tiny
 STILL = 1e-12  # a signal that varies less than this part of its size over all references is constant
 
@@ -45,8 +53,9 @@ class MultiSignalLiRA(Attack):
         mode: "online" uses IN and OUT references, "offline" only OUT ones.
         variance: "residual", one covariance for all records; "per_sample", for many references.
         centre: "median" over references, signal by signal, or "mean".
-        signals: of scaled-logit, hinge, loss, entropy and modified-entropy. By default three of which none is a
-            function of the others where there are more than two classes; the loss is one of the scaled logit.
+        signals: of scaled-logit, hinge, loss, entropy, modified-entropy, top-log-odds and top-gap. By default three of
+            which none is a function of the others where there are more than two classes; the loss is one of the scaled
+            logit. With none but entropy, top-log-odds and top-gap no label is looked at.
 
     Deviations: the published attack is for forecasting models and its signals; its covariance is each record's own.
 
@@ -76,7 +85,8 @@ class MultiSignalLiRA(Attack):
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset({"in-references" if self.mode == "online" else "out-references"})
+        label = set() if LABEL_FREE.issuperset(self.signals) else {"labels"}
+        return frozenset(label | {"in-references" if self.mode == "online" else "out-references"})
 
     @property
     def least_references(self) -> int:

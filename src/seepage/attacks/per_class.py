@@ -10,7 +10,8 @@ from seepage.attacks.base import Attack, check_option
 from seepage.attacks.threshold import SONG, STATISTICS
 from seepage.signals.view import View
 
-CLASSWISE = tuple(name for name in STATISTICS if name != "correctness")  # a threshold on 0 or 1 is no choice
+# The paper's, without correctness: a threshold on 0 or 1 is no choice.
+CLASSWISE = ("loss", "confidence", "entropy", "modified-entropy")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class ClassThreshold(Attack):
 
     statistic: str = "modified-entropy"
 
-    needs: ClassVar[frozenset[str]] = frozenset({"in-references"})
+    needs: ClassVar[frozenset[str]] = frozenset({"labels", "in-references"})
     source = f"{SONG}, class-dependent thresholds"
 
     def __post_init__(self):

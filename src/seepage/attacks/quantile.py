@@ -23,7 +23,7 @@ class AttackP(Attack):
     that -s is a false-positive rate.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"population"})
+    needs: ClassVar[frozenset[str]] = frozenset({"labels", "population"})
     title = "Attack-P (population)"
     source = f"{YE}, attack P"
 
@@ -43,7 +43,7 @@ class AttackR(Attack):
     false-positive rate. A record without OUT references scores -1/2.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"out-references"})
+    needs: ClassVar[frozenset[str]] = frozenset({"labels", "out-references"})
     title = "Attack-R (reference quantile)"
     source = f"{YE}, attack R; interpolated as in the code of Zarifzadeh et al. 2024 (arXiv 2312.03262)"
 

@@ -96,7 +96,8 @@ class RMIA(Attack):
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset({"in-references" if self.mode == "online" else "out-references", "population"})
+        sides = "in-references" if self.mode == "online" else "out-references"
+        return frozenset({"labels", sides, "population"})
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
         log_ratio = self._log_ratio(view)

@@ -11,6 +11,7 @@ from seepage.models.access import Access
 from seepage.signals.view import View
 
 YEOM = "Yeom et al. 2018 (arXiv 1709.01604)"
+SALEM = "Salem et al. 2019 (arXiv 1806.01246)"
 SONG = "Song & Mittal 2021 (arXiv 2003.10595)"
 
 
@@ -21,12 +22,21 @@ class Statistic(NamedTuple):
     access: Access
     source: str
     asks_once: bool = False
+    by_label: bool = True  # whether the records' labels play a part
 
 
 STATISTICS = {
     "loss": Statistic("Loss", "loss", -1, Access.PROBABILITIES, f"{YEOM}, adversary with a threshold on the loss"),
     "confidence": Statistic("Confidence", "scaled-logit", 1, Access.PROBABILITIES, f"{SONG}, attack on confidence"),
-    "entropy": Statistic("Entropy", "entropy", -1, Access.PROBABILITIES, f"{SONG}, attack on entropy"),
+    "entropy": Statistic("Entropy", "entropy", -1, Access.PROBABILITIES, f"{SONG}, attack on entropy", by_label=False),
+    "max-probability": Statistic(
+        "Maximum probability",
+        "top-log-odds",
+        1,
+        Access.PROBABILITIES,
+        f"{SALEM}, adversary 3 with the maximum",
+        by_label=False,
+    ),
     "modified-entropy": Statistic(
         "Modified entropy", "modified-entropy", -1, Access.PROBABILITIES, f"{SONG}, attack on modified entropy"
     ),
@@ -42,13 +52,14 @@ class GlobalThreshold(Attack):
 
         loss              s = -loss
         confidence        s = log(p_y / (1 - p_y))
-        entropy           s = -H(p)
+        entropy           s = -H(p)                      no label is looked at
+        max-probability   s = log(p_m / (1 - p_m)),  m the most probable class; no label is looked at
         modified-entropy  s = -Mentr(p, y)
         correctness       s = 1[argmax p = y]    of the record as it is; of all queries it is the attack `augmentation`
 
-    Confidence is compared as log-odds, the same order as p_y without its saturation at 1; for one query that is also
-    the order of the loss. It is the "global threshold" of the LiRA code (s = mean phi), for which its README gives
-    AUC 0.5921 and TPR 0.09 % at 0.1 % FPR on CIFAR-10.
+    Confidence and maximum probability are compared as log-odds, the same order as p without its saturation at 1; for
+    one query the former is also the order of the loss. It is the "global threshold" of the LiRA code (s = mean phi),
+    for which its README gives AUC 0.5921 and TPR 0.09 % at 0.1 % FPR on CIFAR-10.
     """
 
     statistic: str = "loss"
@@ -63,6 +74,10 @@ class GlobalThreshold(Attack):
     @property
     def access(self) -> Access:
         return STATISTICS[self.statistic].access
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({"labels"} if STATISTICS[self.statistic].by_label else ())
 
     @property
     def source(self) -> str:

@@ -17,7 +17,14 @@ from seepage.auditing.decisions import decisions
 from seepage.auditing.ensemble import ensemble, per_record
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.findings import Scored, measure, score
-from seepage.auditing.gather import DEFAULT_REFERENCES, Run, evidence_from_pool, pool_from_lists, refuse
+from seepage.auditing.gather import (
+    DEFAULT_REFERENCES,
+    Run,
+    check_labels,
+    evidence_from_pool,
+    pool_from_lists,
+    refuse,
+)
 from seepage.auditing.outputs import evidence_from_outputs
 from seepage.auditing.replay import Replay
 from seepage.auditing.settings import Settings
@@ -88,9 +95,11 @@ def audit(
     Args:
         model: the target: anything that `TargetModel.wrap` takes, or a `TargetModel`; None to train it.
         pool, membership: the records and who was trained on them; a membership is drawn where none is given.
-        members, nonmembers, population: (inputs, labels) or pools. The population is known to be no member
-            of any model; some attacks need it.
-        outputs: arrays or a `.npz` file.
+        members, nonmembers, population: (inputs, labels) or pools; inputs alone, or pools without labels, where nobody
+            knows the labels. Then only attacks that need none are made, nothing is trained, and finding nothing is no
+            evidence: give labels where there are any. A tuple or list of two is always a pair. The population is known
+            to be no member of any model; some attacks need it.
+        outputs: arrays or a `.npz` file; without 'labels' likewise.
         recipe: how references (and the target, where there is no model) are trained.
         references: number of reference models; 64 by default where a recipe is given.
         every_model: audit the recipe: all references in turn are targets.
@@ -175,6 +184,7 @@ def audit(
         given = {"every_model": every_model or None, "queries": None if queries == "none" else queries}
         refuse("outputs", **given, model_outputs=model_outputs)
         evidence = evidence_from_outputs(outputs, origin=origin, access=access)
+        check_labels(evidence.labelled, None, evidence.access, asked)
     else:
         by_position = True
         if model is None:
@@ -228,8 +238,9 @@ def audit(
     )  # fmt: skip
     title_of = titles(chosen)
     claim = claim_of(evidence.membership.origin, checks)
-    verdict, headline, reasons = decide(scored, checks, claim, settings)
+    verdict, headline, reasons = decide(scored, checks, claim, settings, labelled=evidence.labelled)
     result = report.AuditResult(
+        labelled=evidence.labelled,
         verdict=verdict,
         claim=claim,
         headline=headline,
@@ -245,7 +256,7 @@ def audit(
         decisions=decisions(scored, evidence, chosen, title_of, measure_rng),
         controls=tables.control_rows(control, settings, measure_rng),
         records=tables.exposed(scored, evidence, settings),
-        classes=tables.slices(scored, evidence, evidence.labels, tables.class_names(evidence), measure_rng),
+        classes=tables.class_slices(scored, evidence, measure_rng),
         groups=tables.group_slices(scored, evidence, measure_rng),
         prior=settings.prior,
         target=tables.target(evidence, rows, settings, target_rng),

@@ -25,25 +25,32 @@ Arrays = tuple[Any, Any]
 OTHER = "(another class)"
 
 
-def pools_of(given: Mapping[str, Arrays | Pool]) -> tuple[list[Pool], bool]:
+def pools_of(given: Mapping[str, Arrays | Pool | Any]) -> tuple[list[Pool], bool]:
     """A pool of each list of records, their classes numbered together, so that one that lacks a class shifts nothing.
+
+    A tuple, or a list of two, is a pair of inputs and labels. Everything else that is no pool is inputs without labels.
 
     Returns:
         The pools; and whether class numbers may be their places in the order of the classes.
 
     Raises:
-        InputError: a list is neither a pair of inputs and labels nor a pool with labels.
+        InputError: a pair's labels are None, or some of the lists have labels and others have none.
     """
+    without = [name for name, records in given.items() if _has_no_labels(records, name)]
+    if 0 < len(without) < len(given):
+        labelled = [name for name in given if name not in without]
+        raise InputError(
+            f"audit: {_few(labelled)} have labels and {_few(without)} have none: give them for all, as pairs (inputs, "
+            "labels) or pools, or for none"
+        )
+    if without:
+        return [one if isinstance(one, Pool) else _inputs_alone(one, name) for name, one in given.items()], True
     values, by_position = [], False
     for name, records in given.items():
         if isinstance(records, Pool):
             values.append(values_of(records, f"audit: {name}"))
             by_position = True
             continue
-        if not isinstance(records, (tuple, list)) or len(records) != 2:
-            raise InputError(f"audit: {name} must be a pair (inputs, labels) or a Pool, got {type(records).__name__}")
-        if records[1] is None:
-            raise InputError(f"audit: {name} need labels")
         try:
             values.append(label_values(records[1]))
         except InputError as error:
@@ -57,6 +64,35 @@ def pools_of(given: Mapping[str, Arrays | Pool]) -> tuple[list[Pool], bool]:
         else:
             pools.append(Pool(records[0], numbered.labels, name=name, **own))
     return pools, by_position
+
+
+def _has_no_labels(records: Any, name: str) -> bool:
+    """Whether these are records without labels.
+
+    Raises:
+        InputError: they are neither that, nor a pair, nor a pool.
+    """
+    if isinstance(records, Pool):
+        return records.labels is None
+    is_pair = isinstance(records, (tuple, list)) and len(records) == 2
+    if (isinstance(records, str | bytes | Mapping | tuple) and not is_pair) or not hasattr(records, "__len__"):
+        raise InputError(
+            f"audit: {name} must be a pair (inputs, labels), inputs alone where there are no labels, or a Pool, got "
+            f"{type(records).__name__}" + (f" of {len(records)}" if isinstance(records, tuple) else "")
+        )
+    if is_pair and records[1] is None:
+        raise InputError(
+            f"audit: the labels of {name} are None: give them, or, where nobody knows them, the inputs alone "
+            f"({name}=inputs), on all sides"
+        )
+    return not is_pair
+
+
+def _inputs_alone(inputs: Any, name: str) -> Pool:
+    try:
+        return Pool(inputs, name=name)
+    except InputError as error:
+        raise InputError(f"audit: {name}, taken as inputs without labels: {error}") from None
 
 
 def values_of(pool: Pool, what: str) -> Values:

@@ -51,6 +51,8 @@ def run_controls(
         }
     if not wanted or not attacks or evidence.training is None or not evidence.reference_models:
         why = "controls were switched off" if not wanted else "no reference models were trained by this audit"
+        if wanted and not evidence.labelled:
+            why = "models are trained with labels, and the records have none"
         return Controls(None, None, why, why)
     kept = {"folder": run.folder, "progress": run.progress}
     null, why_no_null = None, "the population is too small to train a model on"

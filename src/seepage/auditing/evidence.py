@@ -33,7 +33,7 @@ class Evidence:
 
     Attributes:
         logits: (samples, models, queries, classes) of targets and references.
-        labels: (samples,).
+        labels: (samples,); None where the records have none.
         probabilities: (models,), whose logits are the logarithms of probabilities that it answered; by default none.
         membership: columns and subsets; its columns are those of the targets and of the references.
         target_models, reference_models: which model of `logits` each column belongs to.
@@ -50,7 +50,7 @@ class Evidence:
     """
 
     logits: Float[np.ndarray, "samples models queries classes"]
-    labels: Int64[np.ndarray, " samples"]
+    labels: Int64[np.ndarray, " samples"] | None
     membership: Membership
     target_models: list[int]
     reference_models: list[int]
@@ -81,7 +81,16 @@ class Evidence:
         """(samples,) the records' ids."""
         if self.records is not None:
             return self.records.ids
-        return np.arange(len(self.labels)).astype(str) if self.ids is None else self.ids
+        return np.arange(self.n_samples).astype(str) if self.ids is None else self.ids
+
+    @property
+    def n_samples(self) -> int:
+        return len(self.logits)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the records have labels."""
+        return self.labels is not None
 
     @property
     def is_trained_here(self) -> bool:
@@ -89,8 +98,10 @@ class Evidence:
         return self.kind == TRAINED_HERE
 
     @property
-    def correct(self) -> Bool[np.ndarray, "samples models"]:
-        """Whether each model's first answer (the record as it is) is its label."""
+    def correct(self) -> Bool[np.ndarray, "samples models"] | None:
+        """Whether each model's first answer (the record as it is) is its label; None where there are no labels."""
+        if self.labels is None:
+            return None
         return self.logits[:, :, 0].argmax(axis=-1) == self.labels[:, None]
 
     def ordinary(self, rows: np.ndarray) -> np.ndarray:
@@ -115,9 +126,9 @@ class Evidence:
         """What the attacks may need and find here, for half of the audited records or more."""
         is_in, is_out = self._typical_counts
         there = {
-            "labels": True,
+            "labels": self.labelled,
             "population": self.membership.population.any(),
-            "gradients": self.gradient_norm is not None or self._gives(Access.GRADIENTS),
+            "gradients": self.gradient_norm is not None or (self.labelled and self._gives(Access.GRADIENTS)),
             "known": self.membership.known.any(),
             "records": self.records is not None,
             "features": self.features is not None or self._gives(Access.WEIGHTS),
@@ -162,7 +173,7 @@ class Evidence:
         """
         audited = self.membership.audit
         if rows is not None:
-            audited = np.zeros(len(self.labels), dtype=bool)
+            audited = np.zeros(self.n_samples, dtype=bool)
             audited[rows] = True
         for target, model in enumerate(self.target_models):
             is_in, is_out = self.membership.reference_masks(target, rng=rng)
@@ -170,7 +181,8 @@ class Evidence:
             features, gradient_norm = self.features, self.gradient_norm
             if "features" in needs and features is None and self._gives(Access.WEIGHTS):
                 features = live.features(self.records.batch(), self.layer)
-            if "gradients" in needs and gradient_norm is None and self._gives(Access.GRADIENTS):
+            # The loss has no gradient where nobody knows the label.
+            if "gradients" in needs and gradient_norm is None and self.labelled and self._gives(Access.GRADIENTS):
                 gradient_norm = live.gradient_norm(self.records.batch(), self.labels)
             yield View(
                 self.signals,

@@ -89,6 +89,31 @@ def refuse(instead: str, **given: Any) -> None:
             raise InputError(f"audit: {name}= does not go with {instead}: give one or the other")
 
 
+def check_labels(labelled: bool, recipe: Recipe | None, access: Access, attacks: Mapping[str, Attack]) -> None:
+    """Refuse what cannot be done with records that have no labels.
+
+    Raises:
+        InputError: a recipe is given, the attacker sees labels alone, or an attack needs labels.
+    """
+    if labelled:
+        return
+    if recipe is not None:
+        raise InputError(
+            "audit: a recipe trains models, which takes labels, and the records have none: give the labels, or leave "
+            "recipe= and references= out (the keys recipe: and references:, the flag --references)"
+        )
+    if access == Access.LABEL:
+        raise InputError(
+            "audit: an attacker who sees predicted labels alone learns nothing of records without labels: give the "
+            "labels, or audit with probabilities"
+        )
+    if needing := [name for name, attack in attacks.items() if "labels" in attack.needs]:
+        raise InputError(
+            f"audit: the attack '{needing[0]}' needs labels, and the records have none: give the labels, or leave it "
+            "out of attacks="
+        )
+
+
 def pool_from_lists(
     members, nonmembers, population, recipe, references, known, origin, rng
 ) -> tuple[Pool, Membership, bool]:
@@ -123,8 +148,7 @@ def evidence_from_pool(
     model, pool, membership, run: Run, access, model_outputs, attacks, layer, by_position=True
 ) -> Evidence:
     """Evidence from records: train what is to be trained, ask the model that is there."""
-    if pool.labels is None:
-        raise InputError("audit: the records need labels")
+    check_labels(pool.labels is not None, run.recipe, max(Access) if access is None else Access.of(access), attacks)
     if len(membership) != len(pool):
         raise InputError(f"audit: the membership has {len(membership)} records and the pool {len(pool)}")
     if run.recipe is not None:
@@ -143,11 +167,14 @@ def evidence_from_pool(
         taker = f"the model ({target.name})"
         if target.takes_float32:
             check_float32(pool.inputs, pool.columns, taker=taker, trained=True)
-        target, pool = named_alike(target, pool, by_position)
+        check_labels(pool.labels is not None, None, target.access, attacks)
+        if pool.labels is not None:
+            target, pool = named_alike(target, pool, by_position)
         answers = _ask(target, pool, run.queries)
         if target.takes_float32:  # a callable shows it when it is asked
             check_float32(pool.inputs, pool.columns, taker=taker, trained=True)
-        pool = in_columns(pool, target, answers.shape[-1])
+        if pool.labels is not None:
+            pool = in_columns(pool, target, answers.shape[-1])
     references = membership.references if run.recipe is not None else membership.references[:, :0]
     trained_targets = membership.targets if model is None and not membership.turns else membership.targets[:, :0]
     columns = np.hstack([trained_targets, references])

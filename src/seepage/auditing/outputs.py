@@ -23,10 +23,10 @@ def evidence_from_outputs(
     """Evidence from arrays, or from a `.npz` file that holds them.
 
     Args:
-        outputs: `logits` or `probs`, (samples, models, classes), model 0 the target; `labels` (samples,) are the
-            numbers of the right columns (or one-hot rows of them), or values of `classes` (classes,), an estimator's
-            `classes_`: what the columns are called, in their order. Where `classes` are numbers, labels are always
-            values among them;
+        outputs: `logits` or `probs`, (samples, models, classes), model 0 the target; `labels` (samples,), left
+            out where nobody knows them, are the numbers of the right columns (or one-hot rows of them), or values of
+            `classes` (classes,), an estimator's `classes_`: what the columns are called, in their order. Where
+            `classes` are numbers, labels are always values among them;
             `membership` (samples, models) bool; optionally `population` (samples,) bool, records known to be
             non-members of every model; `known` (samples,) bool, records whose membership in the target the
             attacker knows, which are not audited; `features` (samples, features) of the target; and `ids` (samples,).
@@ -45,9 +45,8 @@ def evidence_from_outputs(
     kinds = [kind for kind in ("logits", "probs") if kind in arrays]
     if len(kinds) != 1:
         raise InputError(f"outputs: expected one of 'logits' and 'probs', got {' and '.join(kinds) or 'neither'}")
-    for name in ("labels", "membership"):
-        if name not in arrays:
-            raise InputError(f"outputs: the array '{name}' is missing")
+    if "membership" not in arrays:
+        raise InputError("outputs: the array 'membership' is missing")
     values, as_logits = np.asarray(arrays[kinds[0]]), kinds[0] == "logits"
     if values.ndim != 3:
         raise InputError(f"outputs: '{kinds[0]}' must be (samples, models, classes), got shape {values.shape}")
@@ -56,7 +55,7 @@ def evidence_from_outputs(
     except InputError as error:
         raise InputError(f"outputs: '{kinds[0]}': {error}") from None
     classes = None if "classes" not in arrays else _classes(arrays["classes"], logits.shape[-1])
-    labels = _labels(arrays["labels"], classes, logits.shape[-1])
+    labels = _labels(arrays["labels"], classes, logits.shape[-1]) if "labels" in arrays else None
     columns = _mask("membership", arrays["membership"], logits.shape[:2])
     population = _mask("population", arrays.get("population", np.zeros(len(logits), bool)), logits.shape[:1])
     known = _mask("known", arrays.get("known", np.zeros(len(logits), bool)), logits.shape[:1])

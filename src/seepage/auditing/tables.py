@@ -19,6 +19,7 @@ from seepage.report import result as report
 from seepage.report.saved import LARGEST, MOST_ROWS
 from seepage.signals.store import digest
 
+UNKNOWN = report.Estimate(value=None, low=None, high=None, n=0, flag="unknown: the records have no labels")
 MOST_VALUES = 1_000_000  # of all records that are shown
 
 
@@ -75,7 +76,7 @@ def exposed(scored: Scored, evidence: Evidence, settings: Settings) -> list[repo
         exposed.append(
             report.ExposedRecord(
                 id=str(names[row]),
-                label=classes[evidence.labels[row]],
+                label=None if evidence.labels is None else classes[evidence.labels[row]],
                 group=None if pool is None or pool.groups is None else str(pool.groups[row]),
                 score=float(np.clip(np.nan_to_num(mean_score[place]), -LARGEST, LARGEST)),  # a file has no infinity
                 p_value=float(combined[place]),
@@ -93,6 +94,13 @@ def class_names(evidence: Evidence) -> list[str]:
     if pool is not None and pool.classes is not None:
         return list(pool.classes)
     return list(map(str, range(evidence.logits.shape[-1]) if evidence.classes is None else evidence.classes))
+
+
+def class_slices(scored: Scored, evidence: Evidence, rng) -> list[report.Slice]:
+    """None without labels: classes that the model predicts are no property of the records."""
+    if evidence.labels is None:
+        return []
+    return slices(scored, evidence, evidence.labels, class_names(evidence), rng)
 
 
 def group_slices(scored: Scored, evidence: Evidence, rng) -> list[report.Slice]:
@@ -115,11 +123,11 @@ def slices(scored: Scored, evidence: Evidence, part: np.ndarray, names: list[str
         rest = (sizes > 0).sum() - len(listed)
         part, names = place[part], [*(names[one] for one in listed), f"the {rest:,} smallest others, together"]
     rows, members, scores = scored.rows, scored.members, scored.scores[scored.leading]
-    correct = evidence.correct[np.ix_(rows, evidence.target_models)]
+    correct = None if evidence.correct is None else evidence.correct[np.ix_(rows, evidence.target_models)]
     slices = []
     for index in np.unique(part[rows]):
         here = part[rows] == index
-        m, s, c = members[here], scores[here], correct[here]
+        m, s, c = members[here], scores[here], None if correct is None else correct[here]
         if min(m.sum(axis=0).min(), (~m).sum(axis=0).min()) >= 2:
             auc = estimate(metrics.roc_auc(s, m, confidence=scored.settings.confidence, rng=rng))
         else:
@@ -129,8 +137,8 @@ def slices(scored: Scored, evidence: Evidence, part: np.ndarray, names: list[str
                 name=names[index],
                 n_members=float(m.sum(axis=0).mean()),
                 n_nonmembers=float((~m).sum(axis=0).mean()),
-                accuracy_members=float(c[m].mean()) if m.any() else None,
-                accuracy_nonmembers=float(c[~m].mean()) if (~m).any() else None,
+                accuracy_members=float(c[m].mean()) if c is not None and m.any() else None,
+                accuracy_nonmembers=float(c[~m].mean()) if c is not None and (~m).any() else None,
                 auc=auc,
             )
         )
@@ -139,18 +147,24 @@ def slices(scored: Scored, evidence: Evidence, part: np.ndarray, names: list[str
 
 def target(evidence: Evidence, rows: np.ndarray, settings: Settings, rng: np.random.Generator) -> report.Target:
     rows = evidence.ordinary(rows)
-    correct = evidence.correct[np.ix_(rows, evidence.target_models)]
     members = evidence.membership.targets[rows]
+    if evidence.labels is None:
+        known = {f"accuracy_{side}": UNKNOWN for side in ("members", "nonmembers")}
+    else:
+        correct = evidence.correct[np.ix_(rows, evidence.target_models)]
+        known = {
+            "accuracy_members": _accuracy(correct, members, settings.confidence),
+            "accuracy_nonmembers": _accuracy(correct, ~members, settings.confidence),
+            **_calibration(evidence, rows, ~members, settings.confidence, rng),
+        }
     return report.Target(
         kind=evidence.kind,
         access=str(evidence.access),
         n_targets=len(evidence.target_models),
         n_queries=evidence.n_asked,
-        accuracy_members=_accuracy(correct, members, settings.confidence),
-        accuracy_nonmembers=_accuracy(correct, ~members, settings.confidence),
         fingerprint=evidence.fingerprint or _outputs_digest(evidence.logits[:, evidence.target_models]),
         n_parameters=evidence.n_parameters,
-        **_calibration(evidence, rows, ~members, settings.confidence, rng),
+        **known,
     )
 
 
@@ -226,7 +240,7 @@ def provenance(evidence, settings, root_seed, started, command, attacks, queries
         seed=root_seed,
         data="outputs" if pool is None else pool.name,
         data_fingerprint=fingerprint,
-        n_records=len(evidence.labels),
+        n_records=evidence.n_samples,
         membership=evidence.membership.origin,
         command=command or f"seepage.audit(..., rng={root_seed})",
         settings={

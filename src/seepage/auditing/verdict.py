@@ -7,9 +7,15 @@ import numpy as np
 from seepage import metrics
 from seepage.auditing.findings import Scored
 from seepage.auditing.gates import Check
+from seepage.auditing.gates.check import GIVE_LABELS
 from seepage.auditing.settings import Settings
 from seepage.report.result import LowerBound, SmallestLeak
 
+WITHOUT_LABELS = (
+    "The records have no labels: only attacks that need none were made; an audit of the records with their labels is "
+    "stronger."
+)
+TOO_WEAK = "Nothing was found, but this audit is too weak to say that there is nothing."
 CHECKS_OF_RECORDS = {"overlap", "blind baseline"}
 
 
@@ -50,8 +56,25 @@ def claim_of(origin: str, checks: Sequence[Check]) -> str:
     return "causal" if origin == "drawn" or (origin == "declared" and looked_at) else "association"
 
 
-def decide(scored: Scored, checks: Sequence[Check], claim: str, settings: Settings) -> tuple[str, str, list[str]]:
-    """The verdict, its headline, and the reasons."""
+def decide(
+    scored: Scored, checks: Sequence[Check], claim: str, settings: Settings, *, labelled: bool = True
+) -> tuple[str, str, list[str]]:
+    """The verdict, its headline, and the reasons.
+
+    Without labels nothing shows that the model knows these records at all (its weights, their order, their scale), so
+    that finding nothing is never evidence that there is nothing.
+    """
+    verdict, headline, reasons = _decided(scored, checks, claim, settings)
+    if labelled:
+        return verdict, headline, reasons
+    if verdict == "NO EVIDENCE":
+        verdict, headline = "INCONCLUSIVE", TOO_WEAK
+        why = "without labels no check can tell whether the model knows these records (its weights, their scale)"
+        reasons = [f"{why}: {GIVE_LABELS}", *reasons]
+    return verdict, f"{headline} {WITHOUT_LABELS}", reasons
+
+
+def _decided(scored: Scored, checks: Sequence[Check], claim: str, settings: Settings) -> tuple[str, str, list[str]]:
     leading, failed = scored.leading, [check.gate for check in checks if check.failed]
     p_value = scored.p_values_holm[leading]
     shown = f"p = {p_value:.2g}" if p_value > 0 else "p < 1e-300"
@@ -75,7 +98,7 @@ def decide(scored: Scored, checks: Sequence[Check], claim: str, settings: Settin
         return "LEAK SHOWN", headline, reasons
     if failed:
         reasons = [f"gate failed - {gate.name}: {gate.detail}; {gate.way_out}" for gate in failed]
-        headline = "Nothing was found, but this audit is too weak to say that there is nothing."
+        headline = TOO_WEAK
         if any(gate.name == "direction" for gate in failed):
             headline = (
                 "No attack found members, but a ranking is surely reversed: either the set-up is wrong, or members can "

@@ -30,6 +30,7 @@ def demo(out: Path, references: int, seed: int) -> None:
 @click.option("--members", type=click.Path(path_type=Path), help="Records the model was trained on.")
 @click.option("--nonmembers", type=click.Path(path_type=Path), help="Records it was not trained on.")
 @click.option("--label", help="Column of the labels, in .csv and .parquet files.")
+@click.option("--no-labels", is_flag=True, default=None, help="The records have no labels: a weaker audit.")
 @click.option("--float32", is_flag=True, default=None, help="Round the records, as the model's own training did.")
 @click.option("--population", type=click.Path(path_type=Path), help="Further records no model was trained on.")
 @click.option("--outputs", type=click.Path(path_type=Path), help="Outputs computed elsewhere (.npz).")

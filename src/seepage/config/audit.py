@@ -1,5 +1,6 @@
 """The configuration of an audit."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from seepage.config.reading import MOST_MODELS, MOST_WORKERS, Task
 from seepage.errors import InputError
 
 NEED_RECIPE = ("references", "replay")
+WITHOUT_LABELS = "where nobody knows the labels, --no-labels (no_labels: true) audits without, which is weaker"
 
 
 class AuditConfig(Task):
@@ -23,6 +25,7 @@ class AuditConfig(Task):
     nonmembers: Path | None = Field(None, description="records that it was not trained on")
     population: Path | None = Field(None, description="further records that no model was trained on")
     options: dict[str, Any] = Field({}, description="options of these three files, such as label: income")
+    no_labels: bool = Field(False, description="the files of records hold no labels: a weaker audit without them")
     float32: bool = Field(False, description="round the records to float32, as the model's own training did")
     model: ModelConfig | None = None
     defended: Path | None = Field(None, description="a folder that 'seepage defend' wrote: model, recipe, membership")
@@ -82,7 +85,7 @@ class AuditConfig(Task):
         from seepage.data import Membership
 
         others = ("data", "membership", "members", "nonmembers", "population", "model", "outputs", "recipe", "canaries")
-        if given := [name for name in others if getattr(self, name) is not None]:
+        if given := [name for name in others if getattr(self, name) is not None] + ["no_labels"] * self.no_labels:
             raise InputError(f"defended: brings its own data, model and recipe: leave out {', '.join(given)}")
         written, pool, masks, module = read_defended(self.defended)
         membership = Membership.fixed(
@@ -137,7 +140,7 @@ class AuditConfig(Task):
         from seepage.auditing.classes import pools_of
         from seepage.auditing.gather import DEFAULT_REFERENCES
         from seepage.data import Membership, plant
-        from seepage.data.files import no_labels, pools_from_files, read_arrays
+        from seepage.data.files import pools_from_files, read_arrays
         from seepage.models.files import load_model
 
         files = {
@@ -153,11 +156,7 @@ class AuditConfig(Task):
         if self.float32:
             records = {name: part.rounded() for name, part in records.items()}
             pool = pool and pool.rounded()
-        for name, part in records.items():
-            if part.labels is None:
-                raise no_labels(name, files[name], options="options: {label: NAME}")
-        if pool is not None and pool.labels is None:
-            raise no_labels("data", self.data.file, options="data: {options: {label: NAME}}")
+        self._check_labels(records if pool is None else records | {"data": pool})
         if len({(part.classes, part.n_classes) for part in records.values()}) > 1:
             records = dict(zip(records, pools_of(records)[0], strict=True))
         membership = None
@@ -198,10 +197,10 @@ class AuditConfig(Task):
             )
         given = [pool] if pool is not None else list(records.values())
         input_shape = given[0].inputs.shape[1:] if given else None
-        n_classes = max((part.n_classes for part in given), default=None)
+        n_classes = max((part.n_classes for part in given if part.n_classes is not None), default=None)
         for where, section in (("recipe", self.recipe), ("model", self.model)):
             if given and section is not None and section.architecture is not None:
-                check_architecture(section.architecture, section.options, input_shape, n_classes, where)
+                check_architecture(section.architecture, section.options, input_shape, n_classes or 2, where)
         model = None
         if self.model is not None:
             model = load_model(
@@ -226,3 +225,22 @@ class AuditConfig(Task):
             model_outputs=self.model and self.model.outputs,
             **self._options(progress, command),
         )
+
+    def _check_labels(self, records: Mapping[str, Any]) -> None:
+        """Refuse records without labels, unless it was said that they have none, and then those with some."""
+        from seepage.data.files import no_labels
+
+        if self.no_labels and self.outputs is not None:
+            raise InputError(
+                "no_labels: (--no-labels) is about files of records; outputs say it by leaving the array 'labels' out"
+            )
+        for name, part in records.items():
+            path = self.data.file if name == "data" else getattr(self, name)
+            if part.labels is None and not self.no_labels:
+                options = "data: {options: {label: NAME}}" if name == "data" else "options: {label: NAME}"
+                raise no_labels(name, path, options=options, without=WITHOUT_LABELS)
+            if part.labels is not None and self.no_labels:
+                raise InputError(
+                    f"no_labels: {path or part.name} has labels, and an audit with them is stronger: leave --no-labels "
+                    "(no_labels:) out"
+                )

@@ -61,7 +61,7 @@ def call_with_options(function: Callable, *args: Any, options: Mapping[str, Any]
     return function(*args, **options)
 
 
-def no_labels(key: str, path: Path | None, *, options: str, flag: bool = True) -> InputError:
+def no_labels(key: str, path: Path | None, *, options: str, flag: bool = True, without: str = "") -> InputError:
     """The error of a configuration whose records have none: what to do depends on the file.
 
     Args:
@@ -69,15 +69,17 @@ def no_labels(key: str, path: Path | None, *, options: str, flag: bool = True) -
         path: their file, if they come from one.
         options: where in the configuration the label's column is named.
         flag: whether the command has --label.
+        without: what the command offers where nobody knows the labels.
     """
+    without = without and f"; {without}"
     if path is None:
         return InputError(f"{key}: the records have no labels")
     if path.suffix.lower() in TABLES:
         return InputError(
             f"{key}: {path} is a table without a column of labels: name it with {'--label NAME, or in YAML ' * flag}"
-            f"{options}"
+            f"{options}{without}"
         )
-    return InputError(f"{key}: {path} holds no labels: expected a .npz with the arrays 'inputs' and 'labels'")
+    return InputError(f"{key}: {path} holds no labels: expected a .npz with the arrays 'inputs' and 'labels'{without}")
 
 
 def _npz(

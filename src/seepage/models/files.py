@@ -107,6 +107,7 @@ def load_model(
         architecture: a registered name, or a callable `(input_shape, n_classes, **options)` of yours.
         options: of the architecture.
         input_shape: of one record.
+        n_classes: how many classes it answers for; by default, for a registered architecture, those of the weights.
         output_name: which output of an ONNX graph to read, where several could be meant.
         trust_code: also open files that may run code: pickle, joblib, whole torch modules, TorchScript.
         max_bytes: larger files are refused.
@@ -297,6 +298,8 @@ def _fill(
     n_classes: int | None,
 ) -> nn.Module:
     """A new module of that architecture with these weights in it, in eval mode."""
+    if n_classes is None and isinstance(architecture, str) and "head.weight" in state:
+        n_classes = len(state["head.weight"])  # every registered one ends in a layer of this name
     if architecture is None or input_shape is None or n_classes is None:
         raise InputError(
             f"{path} holds weights only: pass the architecture, its input_shape and n_classes. "

@@ -50,9 +50,14 @@ class KeyFigure:
 def key_figures(result: AuditResult) -> list[KeyFigure]:
     """The few facts that stand beside the verdict."""
     lower, smallest, lead = result.lower_bound, result.smallest_detectable, result.attacks[0]
+    without = "only attacks that need none were made; an audit with labels is stronger"
+    labels = [] if result.labelled else [KeyFigure("Labels of the records", "none", without)]
     if result.verdict in ("INVALID", "INCONCLUSIVE"):
         failed = [gate.name for gate in result.gates if gate.status == "fail"]
-        return [KeyFigure("Failed gates", listed(failed) or UNDEFINED, "what to do about each stands under Gates")]
+        if labels and not failed:
+            return labels
+        detail = "what to do about each stands under Gates"
+        return [*labels, KeyFigure("Failed gates", listed(failed) or UNDEFINED, detail)]
     if lower is None:
         power = f"found in {rate(smallest.power)} of audits like this one, at level {rate(smallest.alpha)}"
         return [
@@ -75,7 +80,7 @@ def key_figures(result: AuditResult) -> list[KeyFigure]:
         label = f"TPR at FPR {rate(lower.fpr)} at least"
         figures.append(KeyFigure(label, percent(lower.tpr), f"{before}guessing: {rate(lower.fpr)}"))
     run = f"of {count(len(result.attacks))} run; p (Holm) {p_value(shown.p_value_holm)}"
-    return [*figures, KeyFigure("Leading attack", shown.title, run)]
+    return [*labels, *figures, KeyFigure("Leading attack", shown.title, run)]
 
 
 def sections(result: AuditResult) -> list[Section]:
@@ -315,6 +320,7 @@ def _records(result: AuditResult) -> list:
         words("Values", [_values(record.values) for record in records]),
     ]
     empty = {"Group"} if all(record.group is None for record in records) else set()
+    empty |= set() if result.labelled else {"Class"}
     empty |= set() if shown else {"Values"}
     alpha = result.smallest_detectable.alpha
     found = sum(record.q_value <= alpha for record in records)
@@ -349,13 +355,15 @@ def _classes(result: AuditResult) -> list:
             cut = len(few) < len(parts)
             title = f"The {len(few)} most exposed of {count(len(parts))} classes; all are in the appendix"
             tables.append(_slices(title if cut else name.capitalize(), few, name))
+    why = "The records have no labels, so there are no classes to compare: those that the model predicts are its own."
+    notes = [] if result.labelled else [Paragraph(why)]
     if not tables:
-        return [Paragraph("The result holds no class or group with enough records.")]
+        return notes or [Paragraph("The result holds no class or group with enough records.")]
     text = (
         f"A mean can hide the worst-off. These are the same scores ({result.attacks[0].title}) within each part, the "
         "highest AUC first. Among many parts some look bad by chance: nothing here is corrected for that."
     )
-    return [Paragraph(text), *tables]
+    return [*notes, Paragraph(text), *tables]
 
 
 def _worst(parts: Sequence[Slice]) -> list[Slice]:
@@ -384,8 +392,8 @@ def _training(result: AuditResult) -> list:
     facts = [
         ("Target", f"{target.kind}, seen through {wording.ACCESS.get(target.access, target.access)}"),
         ("Models audited", f"{count(target.n_targets)}, with {count(target.n_queries)} queries"),
-        ("Accuracy on members", with_interval(target.accuracy_members, as_rate=True)),
-        ("Accuracy on non-members", with_interval(target.accuracy_nonmembers, as_rate=True)),
+        ("Accuracy on members", _accuracy(target.accuracy_members)),
+        ("Accuracy on non-members", _accuracy(target.accuracy_nonmembers)),
     ]
     if members is not None and others is not None:
         facts.append(("Gap", f"{100 * (members - others):.1f} percentage points"))
@@ -406,6 +414,12 @@ def _training(result: AuditResult) -> list:
     recipe = [(name, _plain(value)) for name, value in training.recipe.items()]
     text = "References stand in for the target only as far as they behave like it: compare the accuracies."
     return [Paragraph(text), Facts(facts, short=True), Facts(recipe, "Recipe of the references", short=True)]
+
+
+def _accuracy(accuracy: Estimate) -> str:
+    if accuracy.value is None and accuracy.flag:
+        return accuracy.flag
+    return with_interval(accuracy, as_rate=True)
 
 
 def _method(result: AuditResult) -> list:

@@ -357,6 +357,7 @@ class AuditResult(Saved):
     WRITTEN_BY: ClassVar[str] = "seepage audit"
 
     schema_: str = Field(SCHEMA, alias="schema")
+    labelled: bool = Field(True, description="false: the records had no labels, and only attacks that need none ran")
     verdict: VerdictName
     claim: Literal["causal", "association"] = Field(
         description="causal where membership was drawn at random, by us or as declared; association otherwise"

@@ -156,12 +156,14 @@ def _aligned(estimates: list[Estimate | None], as_rate: bool) -> list[Text]:
 def _records(result: AuditResult) -> Group:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False, header_style="dim")
     table.add_column("id", overflow="fold")
-    table.add_column("class", overflow="fold", max_width=24)
+    if result.labelled:
+        table.add_column("class", overflow="fold", max_width=24)
     table.add_column("p", justify="right", no_wrap=True)
     table.add_column("q", justify="right", no_wrap=True)
     for record in result.records[:MOST_RECORDS]:
         label = UNDEFINED if record.label is None else one_line(record.label)
-        table.add_row(Text(one_line(record.id)), Text(label), p_value(record.p_value), p_value(record.q_value))
+        classes = [Text(label)] if result.labelled else []
+        table.add_row(Text(one_line(record.id)), *classes, p_value(record.p_value), p_value(record.q_value))
     alpha = result.smallest_detectable.alpha
     found = sum(record.q_value <= alpha for record in result.records)
     told = (

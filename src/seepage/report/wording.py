@@ -98,6 +98,13 @@ def attacks_not_run(result: AuditResult) -> list[tuple[str, str]]:
     needs = {need for attack in result.attacks for need in attack.needs}
     levels = {attack.access for attack in result.attacks}
     missing = []
+    if not result.labelled:
+        missing.append(
+            (
+                "membership inference with labels (loss, gradient norm, LiRA, RMIA)",
+                "what an attacker finds who knows each record's label; mostly more than one who does not",
+            )
+        )
     if not any("references" in need for need in needs):
         missing.append(
             (

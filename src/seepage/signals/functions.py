@@ -242,6 +242,9 @@ def taylor_softmax(
     return terms[labels, outputs] / np.maximum(terms.sum(axis=0), np.finfo(np.float64).tiny)
 
 
+# Those in which the label plays no part.
+LABEL_FREE = frozenset({"entropy", "top-log-odds", "top-gap"})
+
 SIGNALS: dict[str, Callable[..., np.ndarray]] = {
     "loss": loss,
     "confidence": confidence,

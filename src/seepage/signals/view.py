@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
 
 from seepage.errors import InputError, unknown_name
-from seepage.signals.functions import SIGNALS, log_softmax
+from seepage.signals.functions import LABEL_FREE, SIGNALS, log_softmax
 from seepage.signals.probabilities import OF_PROBABILITIES
 
 if TYPE_CHECKING:  # an attack's view must not wait for torch
@@ -25,14 +25,14 @@ class ScalarSignals(Mapping[str, np.ndarray]):
 
     Args:
         logits: float (samples, models, queries, classes), in memory or memory-mapped.
-        labels: (samples,).
+        labels: (samples,); None where nobody knows them, and only the signals of `LABEL_FREE` can be had.
         probabilities: (models,), whose logits are the logarithms of answers that are probabilities; by default none.
     """
 
     def __init__(
         self,
         logits: Float[np.ndarray, "samples models queries classes"],
-        labels: Int[np.ndarray, " samples"],
+        labels: Int[np.ndarray, " samples"] | None,
         probabilities: Bool[np.ndarray, " models"] | None = None,
     ):
         if logits.ndim != 4:
@@ -49,13 +49,17 @@ class ScalarSignals(Mapping[str, np.ndarray]):
         return self._values[name]
 
     def _computed(self, name: str) -> np.ndarray:
+        labels = self._labels
+        if labels is None:
+            check_label_free(name)
+            labels = np.zeros(len(self.logits), dtype=np.int64)  # which these signals only count
         forms = (SIGNALS[name], OF_PROBABILITIES.get(name, SIGNALS[name]))
         given = self._probabilities
         if forms[0] is forms[1] or given.all() or not given.any():
-            return forms[int(given.all())](self.logits, self._labels)
+            return forms[int(given.all())](self.logits, labels)
         values = np.empty(self.logits.shape[:3])
         for form, models in zip(forms, (~given, given), strict=True):
-            values[:, models] = form(self.logits[:, models], self._labels)
+            values[:, models] = form(self.logits[:, models], labels)
         return values
 
     def __iter__(self) -> Iterator[str]:
@@ -65,13 +69,32 @@ class ScalarSignals(Mapping[str, np.ndarray]):
         return len(SIGNALS)
 
 
+class NoLabels:
+    """In the place of labels that nobody knows. Using it in any way is an error: no placeholder may pass for them."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise InputError(
+            "the records of this view have no labels, and something asked for them: an attack that does must say "
+            '"labels" in its needs'
+        )
+
+    __getitem__ = __iter__ = __len__ = __array__ = __eq__ = __ne__ = __lt__ = __gt__ = _refuse
+    __hash__ = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        self._refuse()
+
+
 @dataclass(frozen=True, eq=False)
 class View:
     """What one attack sees of one target. The answer, the target's own membership, is not in it.
 
     Args:
         signals: name -> float64 (samples, models, queries), for the target and the references together.
-        labels: (samples,) class numbers.
+        labels: (samples,) class numbers; None where nobody knows them. Asking for them, or for a signal that they are
+            part of, is an error then.
         target_column: which model is the target.
         reference_columns: which models are the references, in the order of the masks' columns.
         reference_in: (samples, references), the record was in that reference's training set.
@@ -87,15 +110,15 @@ class View:
         records: the records themselves.
         model: the live target behind its access level, which counts what it is asked.
         architecture: (input shape, number of classes) -> module, what the references are built with.
-        n_classes: largest label plus one unless given.
-        labelled: False where nobody knows the labels.
+        n_classes: by default the largest label plus one, and that of the outputs where there are no labels.
+        labelled: False drops the labels, as if nobody knew them.
 
     Raises:
         InputError: shapes that do not fit, or masks that contradict each other.
     """
 
     signals: Mapping[str, np.ndarray] = field(repr=False)
-    labels: Int[np.ndarray, " samples"] = field(repr=False)
+    labels: Int[np.ndarray, " samples"] | NoLabels | None = field(repr=False)
     _: KW_ONLY
     target_column: int
     reference_columns: Sequence[int] | Int[np.ndarray, " references"] = field(default=(), repr=False)
@@ -115,11 +138,14 @@ class View:
     _cache: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self):
-        labels = np.asarray(self.labels, dtype=np.int64)
+        has_none = self.labels is None or isinstance(self.labels, NoLabels) or not self.labelled
+        labels = None if has_none else np.asarray(self.labels, dtype=np.int64)
         columns = np.asarray(self.reference_columns, dtype=np.int64)
-        samples, pairs = labels.shape, (labels.size, columns.size)
+        samples = (_length(self.signals),) if labels is None else labels.shape
+        pairs = (*samples, columns.size)
         whole = {
-            "labels": labels,
+            "labels": NoLabels() if has_none else labels,
+            "labelled": labels is not None,
             "reference_columns": columns,
             "reference_in": _shaped("reference_in", self.reference_in, pairs, bool, False),
             "reference_out": _shaped("reference_out", self.reference_out, pairs, bool, False),
@@ -133,7 +159,8 @@ class View:
         if self.gradient_norm is not None:
             whole["gradient_norm"] = _shaped("gradient_norm", self.gradient_norm, samples, np.float64, np.nan)
         if self.n_classes is None:
-            whole["n_classes"] = int(labels.max(initial=0)) + 1
+            of_outputs = 0 if self.outputs is None else self.outputs.shape[-1]
+            whole["n_classes"] = of_outputs if labels is None else int(labels.max(initial=0)) + 1
         for name, value in whole.items():
             object.__setattr__(self, name, value)
         self._check()
@@ -142,13 +169,14 @@ class View:
     def from_logits(
         cls,
         logits: Float[np.ndarray, "samples models queries classes"],
-        labels: Int[np.ndarray, " samples"],
+        labels: Int[np.ndarray, " samples"] | None,
         **arguments,
     ) -> View:
         """A view of one target among `logits`; `arguments` are those of `View`.
 
         For several targets over the same outputs make one `ScalarSignals` and hand it to each view.
         """
+        labels = labels if arguments.get("labelled", True) else None
         return cls(ScalarSignals(logits, labels), labels, n_classes=logits.shape[-1], **arguments)
 
     @classmethod
@@ -161,7 +189,8 @@ class View:
         **arguments,
     ) -> View:
         """A view of scalar signals that are already there: target (samples, queries), references (samples, references,
-        queries). Without labels all records are of class 0. The other `arguments` are those of `View`."""
+        queries). Without labels all records are of class 0: whoever made the signals knew the labels, unless
+        `labelled=False` says otherwise. The other `arguments` are those of `View`."""
         references = references or {}
         n_samples = len(next(iter(target.values())))
         n_references = next(iter(references.values())).shape[1] if references else 0
@@ -176,7 +205,7 @@ class View:
 
     @property
     def n_samples(self) -> int:
-        return self.labels.size
+        return self.audited.size
 
     @property
     def available(self) -> frozenset[str]:
@@ -244,6 +273,8 @@ class View:
     def _all(self, name: str) -> np.ndarray:
         if name not in self.signals:
             raise unknown_name("signal", name, self.signals)
+        if not self.labelled:
+            check_label_free(name)
         values = self.signals[name]
         if values.ndim != 3 or values.dtype != np.float64 or len(values) != self.n_samples:
             raise InputError(
@@ -271,6 +302,24 @@ class View:
                 raise InputError(f"expected {name} of {self.n_samples} samples: got {len(value)}")
         if (self.known[self.population] == 1).any():
             raise InputError("the population must hold non-members only: some of it is a known member of the target")
+
+
+def check_label_free(name: str) -> None:
+    """Refuse a signal that the label is part of.
+
+    Raises:
+        InputError: it is one.
+    """
+    if name in SIGNALS and name not in LABEL_FREE:
+        raise InputError(
+            f"the signal '{name}' is about a record's label, and these records have none: use one of "
+            f"{', '.join(sorted(LABEL_FREE))}"
+        )
+
+
+def _length(signals: Mapping[str, np.ndarray]) -> int:
+    """How many records signals are about."""
+    return len(signals.logits if isinstance(signals, ScalarSignals) else next(iter(signals.values())))
 
 
 def _shaped(name: str, values: np.ndarray | None, shape: tuple[int, ...], dtype: type, default: object) -> np.ndarray:

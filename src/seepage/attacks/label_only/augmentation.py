@@ -26,7 +26,7 @@ class Augmentation(Attack):
     """
 
     access: ClassVar[Access] = Access.LABEL
-    needs: ClassVar[frozenset[str]] = frozenset({"queries"})
+    needs: ClassVar[frozenset[str]] = frozenset({"labels", "queries"})
     title = "Augmentation (labels)"
     source = f"{CHOQUETTE_CHOO}, data augmentation, as a threshold"
 
@@ -52,7 +52,7 @@ class LearnedAugmentation(Attack):
     hidden: tuple[int, ...] = (10, 10)
 
     access: ClassVar[Access] = Access.LABEL
-    needs: ClassVar[frozenset[str]] = frozenset({"queries", "in-references"})
+    needs: ClassVar[frozenset[str]] = frozenset({"labels", "queries", "in-references"})
     source = f"{CHOQUETTE_CHOO}, data augmentation"
 
     @property
@@ -68,5 +68,5 @@ class LearnedAugmentation(Attack):
             per_class=self.per_class,
             by_label=False,
             rng=rng,
-            order_by=correct.reshape(view.n_samples, -1),
+            order_by=np.column_stack([correct.reshape(view.n_samples, -1), view.labels]),
         )

@@ -41,7 +41,7 @@ class BoundaryDistance(Attack):
     directions: int = 100
 
     access: ClassVar[Access] = Access.LABEL
-    needs: ClassVar[frozenset[str]] = frozenset({"model", "records"})
+    needs: ClassVar[frozenset[str]] = frozenset({"labels", "model", "records"})
     title = "Distance to the boundary (labels)"
     source = "Choquette-Choo et al. 2021 (arXiv 2007.14321), decision boundary distance by HopSkipJump"
 

@@ -40,7 +40,7 @@ class LabelRegression(Attack):
     C: float = 1.0
 
     access: ClassVar[Access] = Access.LABEL
-    needs: ClassVar[frozenset[str]] = frozenset({"queries", "in-references"})
+    needs: ClassVar[frozenset[str]] = frozenset({"labels", "queries", "in-references"})
     title = "Regression on augmented labels, per record"
     source = "Aerni et al. 2024 (arXiv 2404.17399), label-only attack"
 

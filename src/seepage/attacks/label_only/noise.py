@@ -46,7 +46,7 @@ class NoiseRobustness(Attack):
     flips: float = 3.0
 
     access: ClassVar[Access] = Access.LABEL
-    needs: ClassVar[frozenset[str]] = frozenset({"model", "records"})
+    needs: ClassVar[frozenset[str]] = frozenset({"labels", "model", "records"})
     title = "Robustness to noise (labels)"
     source = "Choquette-Choo et al. 2021 (arXiv 2007.14321), robustness to random noise"
 

@@ -54,7 +54,7 @@ class OutputsNetwork(Attack):
 
     @property
     def needs(self) -> frozenset[str]:
-        return frozenset({"known" if self.train_on == "known" else "in-references"})
+        return frozenset({"labels", "known" if self.train_on == "known" else "in-references"})
 
     @property
     def least_known(self) -> int:

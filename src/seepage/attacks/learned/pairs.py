@@ -62,7 +62,8 @@ def score_by_references(
         by_label: in each class members and non-members weigh the same, so that the label alone says nothing; for
             features that give the label away.
         rng: draws pairs and first weights.
-        order_by: (samples, keys), tells records apart; by default what models answer about them.
+        order_by: (samples, keys), tells records apart, the last key first; by default what models answer about them,
+            and their labels.
     """
     pairs = reference_pairs(view, order_by)
     everything = np.arange(view.n_samples), np.full(view.n_samples, view.target_column)
@@ -97,8 +98,8 @@ def reference_pairs(view: View, order_by: Float64[np.ndarray, "samples keys"] | 
     if order_by is None:
         first = answers(view)[:, :, 0]
         of_label = np.take_along_axis(first, view.labels[:, None, None], axis=2)[..., 0]
-        order_by = np.concatenate([of_label, first[:, view.target_column]], axis=1)
-    order = np.lexsort([*is_in.T, *is_out.T, *order_by.T, view.labels])
+        order_by = np.column_stack([of_label, first[:, view.target_column], view.labels])
+    order = np.lexsort([*is_in.T, *is_out.T, *order_by.T])
     place, reference = np.nonzero((is_in | is_out)[order])
     rows = order[place]
     return Pairs(rows, view.reference_columns[reference], is_in[rows, reference])

@@ -40,7 +40,7 @@ class RankOnly(Attack):
 
     hidden: tuple[int, ...] = (16,)
 
-    needs: ClassVar[frozenset[str]] = frozenset({"in-references"})
+    needs: ClassVar[frozenset[str]] = frozenset({"labels", "in-references"})
     title = "Ranking alone"
     source = "our own, against defences that keep the ranking, as HAMP does (arXiv 2307.01610)"
 
@@ -53,7 +53,7 @@ class RankOnly(Attack):
             per_class=False,
             by_label=False,
             rng=rng,
-            order_by=table.reshape(view.n_samples, -1),
+            order_by=np.column_stack([table.reshape(view.n_samples, -1), view.labels]),
         )
 
 

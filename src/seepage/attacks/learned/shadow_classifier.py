@@ -33,7 +33,7 @@ class ShadowClassifier(Attack):
     per_class: bool = True
     hidden: tuple[int, ...] = (64,)
 
-    needs: ClassVar[frozenset[str]] = frozenset({"in-references"})
+    needs: ClassVar[frozenset[str]] = frozenset({"labels", "in-references"})
     source = "Shokri et al. 2017 (arXiv 1610.05820), attack model on the prediction vector"
 
     @property

@@ -57,6 +57,7 @@ class TopScores(Attack):
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
         outputs = pairs.answers(view)
+        first = outputs[:, :, 0]
         return pairs.score_by_references(
             view,
             lambda rows, models: top_scores(outputs[rows, models], self.k),
@@ -64,4 +65,5 @@ class TopScores(Attack):
             per_class=False,
             by_label=False,
             rng=rng,
+            order_by=np.concatenate([first.max(axis=-1), np.sort(first[:, view.target_column])], axis=1),
         )

@@ -40,7 +40,7 @@ class LossTrajectory(Attack):
     lr: float = 3e-3
     batch_size: int = 32
 
-    needs: ClassVar[frozenset[str]] = frozenset({"in-references", "population", "records"})
+    needs: ClassVar[frozenset[str]] = frozenset({"labels", "in-references", "population", "records"})
     most_references: ClassVar[int | None] = 1
     title = "Loss trajectory"
     source = "Liu et al. 2022 (arXiv 2208.14933)"

@@ -36,7 +36,8 @@ def in_order(view: View, rows: np.ndarray) -> Int64[np.ndarray, " rows"]:
             flat = np.ascontiguousarray(inputs[block]).reshape(-1, int(np.prod(inputs.shape[1:])))
             digests += [int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest(), "big") for row in flat]
         told = [] if view.outputs is None else view.outputs[:, view.target_column, 0].T
-        view._cache["order",] = np.lexsort([*told, view.labels, np.array(digests, dtype=np.uint64)])
+        told = [*told, *([view.labels] if view.labelled else [])]
+        view._cache["order",] = np.lexsort([*told, np.array(digests, dtype=np.uint64)])
     order = view._cache["order",]
     return order[rows[order]]
 

@@ -59,7 +59,7 @@ class QuantileRegression(Attack):
     batch_size: int = 16
     iterations: int = 100
 
-    needs: ClassVar[frozenset[str]] = frozenset({"population", "records"})
+    needs: ClassVar[frozenset[str]] = frozenset({"labels", "population", "records"})
     source = "Bertran et al. 2023 (arXiv 2307.03694)"
 
     def __post_init__(self):

@@ -40,7 +40,7 @@ class MetricSequence(Attack):
     batch_size: int = 32
     most_rows: int = 3_000
 
-    needs: ClassVar[frozenset[str]] = frozenset({"in-references", "population", "records"})
+    needs: ClassVar[frozenset[str]] = frozenset({"labels", "in-references", "population", "records"})
     most_references: ClassVar[int | None] = 1
     title = "Metric sequence"
     source = "Li et al. 2024 (arXiv 2407.15098), SeqMIA"

@@ -36,7 +36,7 @@ class Transfer(Attack):
     batch_size: int = 32
 
     access: ClassVar[Access] = Access.LABEL
-    needs: ClassVar[frozenset[str]] = frozenset({"population", "records"})
+    needs: ClassVar[frozenset[str]] = frozenset({"labels", "population", "records"})
     title = "Transfer from labels"
     source = "Li & Zhang 2021 (arXiv 2007.15528), transfer attack"
 

@@ -12,7 +12,7 @@ from scipy.special import ndtr
 from scipy.stats import binom
 
 from seepage.auditing.evidence import Evidence
-from seepage.auditing.gates.check import SET_UP_LEVEL, Check, failed, not_run, passed
+from seepage.auditing.gates.check import GIVE_LABELS, NO_LABELS, SET_UP_LEVEL, Check, failed, not_run, passed
 from seepage.models.access import Access
 from seepage.signals.functions import log_softmax, row_blocks
 
@@ -34,6 +34,8 @@ def knows_the_task(evidence: Evidence, rows: np.ndarray, rng: np.random.Generato
     if evidence.live and evidence.live[0].is_untrained:
         detail = "every layer of the model still has the weights that it was made with"
         return failed(name, question, detail, "load the trained weights (load_state_dict) before the audit")
+    if not evidence.labelled:
+        return not_run(name, question, NO_LABELS, GIVE_LABELS)
     inside = evidence.membership.targets[rows, 0]
     # Of each side at most half, so that a few members among many others are not left out.
     sides = [rng.permutation(rows[inside == side])[: MOST_RECORDS // 2] for side in (True, False)]

@@ -43,7 +43,8 @@ def blind_baseline(evidence: Evidence, rows: np.ndarray, rng: np.random.Generato
     members = evidence.membership.targets[chosen, 0]
     if min(members.sum(), (~members).sum()) < LEAST_SIDE:
         return not_run(name, question, f"fewer than {LEAST_SIDE} records on a side", "audit more records")
-    found = difference(evidence.records.batch(chosen), evidence.labels[chosen], members, rng)
+    labels = None if evidence.labels is None else evidence.labels[chosen]
+    found = difference(evidence.records.batch(chosen), labels, members, rng)
     detail = f"AUC {found.auc:.3f} by {found.by}, p = {found.p_value:.2g}, n = {len(members)}"
     if found.p_value < GATE_LEVEL:
         way_out = "take non-members from the same source as the members, chosen by a coin, before training, and "
@@ -64,7 +65,7 @@ def some_of_both(evidence: Evidence, rows: np.ndarray, most: int, rng: np.random
 
 def difference(
     records: np.ndarray | Sequence[str],
-    labels: Int64[np.ndarray, " records"],
+    labels: Int64[np.ndarray, " records"] | None,
     members: Bool[np.ndarray, " records"],
     rng: np.random.Generator,
 ) -> Difference:
@@ -79,7 +80,7 @@ def difference(
 
     Args:
         records: numbers (records, ...), or texts.
-        labels: class numbers.
+        labels: class numbers; None where there are none: values and traits alone are looked at then.
         members: True = member.
         rng: draws the halves.
 
@@ -122,11 +123,12 @@ def _features(
 
 
 def _classifiers(
-    features: np.ndarray, labels: np.ndarray, members: np.ndarray, rng: np.random.Generator
+    features: np.ndarray, labels: np.ndarray | None, members: np.ndarray, rng: np.random.Generator
 ) -> list[Difference]:
     seed = int(rng.integers(2**31))
     trees = ExtraTreesClassifier(100, min_samples_leaf=5, random_state=seed)
     linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200))
+    labels = np.zeros(len(members), dtype=np.int64) if labels is None else labels  # one class for all says nothing
     classes, counts = np.unique(labels, return_counts=True)
     common = classes[np.argsort(-counts, kind="stable")[:MOST_CLASSES]]
     # Trees see ranks: they compute on float32, in which one far value, or a time in seconds, hides all the others.

@@ -10,6 +10,9 @@ GATE_LEVEL = 1e-3
 # like the target. Together they have one level.
 SET_UP_LEVEL = GATE_LEVEL / 5
 
+NO_LABELS = "not checked: the records have no labels"
+GIVE_LABELS = "audit the records with their labels"
+
 
 @dataclass(frozen=True)
 class Check:

@@ -8,7 +8,7 @@ from seepage.auditing.settings import Settings
 def null_model(controls: Controls) -> Check:
     name, question = "null model", "Do the attacks stay silent on a model that never saw the records?"
     if controls.null is None:
-        way_out = "give a pool with a population and a recipe, and the audit trains one"
+        way_out = "give a pool with labels and a population, and a recipe, and the audit trains one"
         return not_run(name, question, controls.why_no_null, way_out)
     least = min(controls.null.p_values_holm.values())
     detail = f"smallest corrected p-value {least:.2g}, on the same sides"
@@ -21,7 +21,7 @@ def null_model(controls: Controls) -> Check:
 def positive_control(controls: Controls, settings: Settings) -> Check:
     name, question = "positive control", "Do the attacks find the leak of an overfitted model?"
     if controls.positive is None:
-        way_out = "give a pool and a recipe, and the audit trains one"
+        way_out = "give a pool with labels and a recipe, and the audit trains one"
         return not_run(name, question, controls.why_no_positive, way_out)
     least = min(controls.positive.p_values_holm.values())
     detail = f"smallest corrected p-value {least:.2g} on a model trained as long on a tenth of the records"

@@ -19,11 +19,12 @@ def copies(evidence: Evidence) -> tuple[Bool[np.ndarray, " samples"], Bool[np.nd
     Returns:
         twins: records with an identical twin which some target treats differently. Such a record is a member and a
             non-member at once; no attack can be judged on it.
-        repeats: of the other copies, inputs and label, those that would count a record twice. Where some copies are
-            twins, membership has split copies at random, and all copies go: those that happen to be on one side are
-            more often on the larger one, so keeping them would make membership depend on the record.
+        repeats: of the other copies, inputs and label (inputs where there are no labels), those that would count a
+            record twice. Where some copies are twins, membership has split copies at random, and all copies go: those
+            that happen to be on one side are more often on the larger one, so keeping them would make membership depend
+            on the record.
     """
-    twins, repeats = np.zeros((2, len(evidence.labels)), dtype=bool)
+    twins, repeats = np.zeros((2, evidence.n_samples), dtype=bool)
     if evidence.records is None:
         return twins, repeats
     targets, audit = evidence.membership.targets, evidence.membership.audit
@@ -34,7 +35,7 @@ def copies(evidence: Evidence) -> tuple[Bool[np.ndarray, " samples"], Bool[np.nd
         else:
             together.append(group[audit[group]])
     for group in together:
-        _, first = np.unique(evidence.labels[group], return_index=True)
+        first = [0] if evidence.labels is None else np.unique(evidence.labels[group], return_index=True)[1]
         repeats[group if twins.any() else np.delete(group, first)] = True
     return twins & audit, repeats
 

@@ -6,7 +6,16 @@ from scipy.stats import norm, rankdata
 
 from seepage import metrics
 from seepage.auditing.evidence import Evidence
-from seepage.auditing.gates.check import GATE_LEVEL, SET_UP_LEVEL, Check, failed, not_run, passed
+from seepage.auditing.gates.check import (
+    GATE_LEVEL,
+    GIVE_LABELS,
+    NO_LABELS,
+    SET_UP_LEVEL,
+    Check,
+    failed,
+    not_run,
+    passed,
+)
 from seepage.models.access import Access
 
 # References that differ this much from the target in accuracy are another kind of model.
@@ -25,6 +34,8 @@ def reference_accuracy(evidence: Evidence, rows: np.ndarray) -> Check:
     any case, because few references cannot tell.
     """
     name, question = "references like the target", "Are the references as accurate as the target?"
+    if not evidence.labelled:
+        return not_run(name, question, NO_LABELS, GIVE_LABELS)
     if not evidence.reference_models:
         way_out = "give a recipe, so that references are trained the way the target was"
         return not_run(name, question, "no reference models", way_out)
@@ -100,9 +111,10 @@ def reference_balance(evidence: Evidence, rows: np.ndarray, rng: np.random.Gener
 def own_columns(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) -> Check:
     """Does each model remember the records of its own column of the membership?
 
-    z of model m and column j: the rank sum of the losses of m's answers among the members of j, in standard deviations
-    of a random column. A model whose z with another column is surely larger than |z| with its own was given another
-    model's column; references whose own z together is surely negative have their membership inverted.
+    z of model m and column j: the rank sum of the losses of m's answers (without labels, of minus the log-odds of the
+    likeliest class) among the members of j, in standard deviations of a random column. A model whose z with another
+    column is surely larger than |z| with its own was given another model's column; references whose own z together is
+    surely negative have their membership inverted.
     """
     name, question = "models and columns", "Does each model remember the records that its own column names?"
     if not evidence.reference_models or evidence.access == Access.LABEL:
@@ -116,7 +128,8 @@ def own_columns(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) 
         models = [*evidence.target_models, *models]
     inside = columns - columns.mean(axis=0)
     spread = columns.std(axis=0)
-    ranks = rankdata(-evidence.signals["loss"][rows, :, 0][:, models], axis=0)
+    sure = -evidence.signals["loss"] if evidence.labelled else evidence.signals["top-log-odds"]
+    ranks = rankdata(sure[rows, :, 0][:, models], axis=0)
     ranks -= ranks.mean(axis=0)
     ranks /= np.maximum(ranks.std(axis=0), 1e-12)
     standard = inside / np.where(spread > 0, spread, np.inf)

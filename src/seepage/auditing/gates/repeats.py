@@ -35,7 +35,7 @@ def own_answers(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) 
     if not evidence.live or evidence.records is None:
         return not_run(name, question, "there is no model to ask", "audit the model itself, with the records")
     inside = evidence.membership.targets[rows, 0]
-    most = min(RECORDS, len(evidence.labels) // 2) // 2  # of a side: at most half of all, so that the company changes
+    most = min(RECORDS, evidence.n_samples // 2) // 2  # of a side: at most half of all, so that the company changes
     sides = [rng.permutation(rows[inside == side])[: max(1, most)] for side in (True, False)]
     chosen, target = rng.permutation(np.concatenate(sides)), evidence.live[0]
     recorded = log_softmax(evidence.logits[chosen, evidence.target_models[0], 0])

@@ -1,6 +1,7 @@
 """Is the target asked on the scale, and in the layout, that it was trained on?"""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
@@ -8,10 +9,10 @@ from scipy.stats import binom
 
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.gates.answers import largest_share
-from seepage.auditing.gates.check import SET_UP_LEVEL, Check, failed, not_run, passed
+from seepage.auditing.gates.check import GIVE_LABELS, NO_LABELS, SET_UP_LEVEL, Check, failed, not_run, passed
 from seepage.models.access import Access
 from seepage.models.target import TargetModel
-from seepage.signals.functions import log_softmax
+from seepage.signals.functions import log_softmax, top_log_odds
 
 # A model that gets its own members right this often is asked on the right scale.
 SURELY_RIGHT = 0.98
@@ -24,6 +25,13 @@ MOST_KNOWN = 0.5
 LEAST_RATIO = 10
 STRETCHED = 1.5
 MOST_RECORDS = 600
+# Without labels: answers of which half are surer than that (log-odds of the likeliest class), or so many are one class,
+TOO_SURE = 40.0
+ONE_CLASS = 0.98
+# are odd where another scale gives answers of several classes, the median of the log-odds in between.
+SEVERAL_CLASSES = 0.8
+SURE = (1.0, 25.0)
+GIVE_AS_TRAINED = "give the records as the model was trained on them, on both sides"
 
 
 def scale(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) -> Check:
@@ -34,6 +42,10 @@ def scale(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) -> Che
     stretched the model must have known at most half as much before; or a log-loss that is worse than a constant
     answer must fall to a tenth and below one while accuracy stays. A regularised model gains from stretched inputs,
     but not so much.
+
+    Without labels only odd answers show it: nearly all of one class, or surer than training makes them, and ordinary on
+    another scale. A sound model can be like that too (a rare class, a naive Bayes on counts), so a leak that is found
+    stands.
     """
     name, question = "scale", "Is the model asked on the scale that it was trained on?"
     if evidence.is_trained_here:
@@ -42,8 +54,11 @@ def scale(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) -> Che
         return not_run(name, question, "there is no model to ask", "audit the model itself, with the records")
     members = rng.permutation(evidence.ordinary(rows))
     members = members[evidence.membership.targets[members, 0]][:MOST_RECORDS]
-    labels, target = evidence.labels[members], evidence.live[0]
+    target = evidence.live[0]
     before = log_softmax(evidence.logits[members, evidence.target_models[0], 0])
+    if evidence.labels is None:
+        return _by_answers(name, question, target, evidence.records.batch(members), before)
+    labels = evidence.labels[members]
     right = before.argmax(axis=1) == labels
     if len(members) < 2 or right.mean() >= SURELY_RIGHT:
         return passed(name, question, f"it gets {right.mean():.1%} of its members right (n = {len(members)})")
@@ -63,13 +78,40 @@ def scale(evidence: Evidence, rows: np.ndarray, rng: np.random.Generator) -> Che
         if after is None:
             continue
         is_stretched = ways[how](inputs[:few]).std() > STRETCHED * inputs[:few].std()
-        way_out = "give the records as the model was trained on them, on both sides"
         if found := _more_accurate(before[few:], after, labels[few:], level, is_stretched):
-            return failed(name, question, f"with {how} {found}", way_out)
+            return failed(name, question, f"with {how} {found}", GIVE_AS_TRAINED)
         if has_probabilities and (found := _less_wrong(before[few:], after, labels[few:])):
-            return failed(name, question, f"with {how} {found}", way_out, guards="doubt")
+            return failed(name, question, f"with {how} {found}", GIVE_AS_TRAINED, guards="doubt")
     detail = f"it gets {right.mean():.1%} of its members right, and surely no more on {len(tried)} other scales"
     return passed(name, question, detail)
+
+
+class Looks(NamedTuple):
+    """What answers look like without labels."""
+
+    commonest: float  # share of the records whose answer is the class that is answered most
+    sureness: float  # median log-odds of the likeliest class
+
+    @classmethod
+    def of(cls, answers: Float64[np.ndarray, "records classes"]) -> "Looks":
+        predicted = answers.argmax(axis=1)
+        return cls(float(largest_share(predicted)), float(np.median(top_log_odds(answers, predicted))))
+
+    def __str__(self) -> str:
+        return f"{self.commonest:.0%} of one class, median log-odds of the likeliest class {self.sureness:.1f}"
+
+
+def _by_answers(name: str, question: str, target: TargetModel, inputs: np.ndarray, before: np.ndarray) -> Check:
+    """The gate without labels."""
+    looks = Looks.of(before)
+    if looks.commonest >= ONE_CLASS or looks.sureness >= TOO_SURE:
+        for how, change in _other_scales(inputs).items():
+            answers = _answers(target, change(inputs), before.shape[1])
+            other = None if answers is None else Looks.of(answers)
+            if other and other.commonest <= SEVERAL_CLASSES and SURE[0] <= other.sureness <= SURE[1]:
+                detail = f"the answers to its members are odd ({looks}), and ordinary with {how} ({other})"
+                return failed(name, question, detail, GIVE_AS_TRAINED, guards="absence")
+    return not_run(name, question, f"{NO_LABELS}; the answers look like this: {looks}", GIVE_LABELS)
 
 
 def _answers(target: TargetModel, inputs: np.ndarray, n_classes: int) -> Float64[np.ndarray, "records classes"] | None:

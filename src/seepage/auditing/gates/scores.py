@@ -25,12 +25,16 @@ def direction(scored: Scored, evidence: Evidence) -> Check:
     """Is any ranking surely the wrong way round? By each attack, and by the target's own loss and correctness.
 
     A model knows its members at least as well as others. Where neither loss nor correctness says so and one of them
-    surely says the opposite, a leak that another attack finds is in doubt too.
+    surely says the opposite, a leak that another attack finds is in doubt too. Without labels the log-odds of the
+    likeliest class stand for both: a model is at least as sure of its members.
     """
     name, question = "direction", "Do members rank above non-members, if the ranking tells them apart at all?"
     members, at = scored.members, np.ix_(scored.rows, evidence.target_models)
-    own = {"being right": evidence.correct[at].astype(np.float64)}
-    if evidence.access > Access.LABEL:
+    if not evidence.labelled:
+        own = {"being sure": evidence.signals["top-log-odds"][:, :, 0][at]}
+    else:
+        own = {"being right": evidence.correct[at].astype(np.float64)}
+    if evidence.labelled and evidence.access > Access.LABEL:
         own["the loss"] = -evidence.signals["loss"][:, :, 0][at]
     rankings = scored.scores | own
     p_values = {by: len(rankings) * metrics.leak_p_value(-scores, members) for by, scores in rankings.items()}

@@ -29,8 +29,8 @@ def shown_at_best(
 
         min over codes  mean over pixels (G(code) - x)^2,   by Adam, from the nearest of 32 random codes, a few tries
 
-    Codes may leave the region that the prior draws from: what is found is an upper limit of what an attack that stays
-    there can show. In pixels every image lies as it is.
+    Codes may leave the region that the prior draws from. It is no strict limit: an image that is near in pixels may be
+    blurred, and an attack that goes by the class may be recognised more often. In pixels every image lies as it is.
 
     Args:
         prior: a generator.

@@ -11,7 +11,7 @@ from seepage.inversion.base import Budget, Images, Report, Rngs, silent
 from seepage.inversion.optimisers import Adam
 from seepage.inversion.priors.base import Prior
 
-BUDGET = Budget(steps=200, restarts=3)
+BUDGET = Budget(steps=600, restarts=3)
 STARTS = 32  # random codes, of which a try begins at the nearest
 RATE = 0.05
 IMAGES_AT_ONCE = 16

@@ -31,7 +31,7 @@ def wilson(successes: float, trials: float, confidence: float = 0.95) -> tuple[f
     check_confidence(confidence)
     if not (trials > 0 and 0 <= successes <= trials):
         raise InputError(f"expected 0 <= successes <= trials and trials > 0, got {successes!r} of {trials!r}")
-    z = -ndtri((1 - confidence) / 2)
+    z = -float(ndtri((1 - confidence) / 2))
     middle, width = successes + z * z / 2, z * math.sqrt(successes * (1 - successes / trials) + z * z / 4)
     low, high = ((middle + side * width) / (trials + z * z) for side in (-1, 1))
     # At the ends the formula gives 0 and 1 up to rounding.

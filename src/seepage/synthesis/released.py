@@ -21,7 +21,7 @@ from seepage.synthesis.density import classifier_ratio, kernel_ratio
 from seepage.synthesis.distances import CodeDistances
 from seepage.synthesis.networks import network_scores
 from seepage.synthesis.risks import Attacker, Risk, wp29_risks
-from seepage.synthesis.sides import control_remarks, in_one_order, swap_remarks
+from seepage.synthesis.sides import control_remarks, in_one_order, population_remarks, swap_remarks
 from seepage.synthesis.synthesise import Synthetic
 from seepage.synthesis.typed import Typed
 from seepage.synthesis.usefulness import Usefulness, usefulness
@@ -206,8 +206,8 @@ def audit_released(
     close = closeness(synthetic, members, holdout, space, confidence=confidence, rng=rng)
     p_values = [leak_p_value(score, is_member[rows]) for score, rows in scores.values()]
     risks, left_out = {}, {}
+    typed = Typed.of(synthetic, members, holdout)
     if attacker is not None:
-        typed = Typed.of(synthetic, members, holdout)
         risks, left_out = wp29_risks(typed, attacker, confidence=confidence, rng=of_risks)
     corrected = holm([*p_values, close.p_value, *(risk.p_value for risk in risks.values())]).tolist()
     last = corrected[len(p_values)]
@@ -220,7 +220,7 @@ def audit_released(
     worth = None
     if recipe is not None or all(pool.labels is not None for pool in (synthetic, members, holdout)):
         worth = usefulness(synthetic, members, holdout, recipe, confidence=confidence, rng=of_use)
-    remarks = (*swap_remarks(scores["nearest"][0], is_member), *remarks)
+    remarks = (*swap_remarks(scores["nearest"][0], is_member), *population_remarks(typed), *remarks)
     return ReleasedResult(
         attacks, close, last, worth, said, len(synthetic), len(members), len(holdout), risks, left_out,
         None if pipeline is None else pipeline.distances, remarks,

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float64, Int
 from scipy.sparse import csr_matrix
-from scipy.special import betaln
 from scipy.stats import hypergeom
 
 from seepage.errors import InputError, unknown_name
@@ -239,8 +238,7 @@ def chance_of_a_link(n: int, k: int) -> float:
     """
     if 2 * k > n:
         return 1.0
-    log_binomial = [-np.log1p(m) - betaln(m - k + 1, k + 1) for m in (n - k, n)]
-    return float(-np.expm1(log_binomial[0] - log_binomial[1]))
+    return float(-np.expm1(np.log1p(-k / (n - np.arange(k))).sum()))
 
 
 def wrong_links(one: Int[np.ndarray, "targets k"], other: Int[np.ndarray, "targets k"]) -> float:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import ks_2samp
 
 from seepage.data import Pool
 from seepage.data.pool import overlap
 from seepage.errors import InputError
 from seepage.metrics import leak_p_value
 from seepage.models.generators.columns import Columns
+from seepage.synthesis.typed import Typed
 
 LEAST_RECORDS = 20
 MOST_SHARED = 0.1  # of the hold-out, beyond what twins among the members explain
 UNITS = 20.0  # by how much the spread of numbers may differ before it is another unit
-OUTSIDE = 0.99  # of released values, further from the originals' range than that is wide
+OUTSIDE, WIDER = 0.99, 3.0  # share of released values beyond the originals' range, and spread so much more or less
 SWAPPED = 1e-4
+OTHER_POPULATION = 1e-4
 
 
 def in_one_order(synthetic: Pool, members: Pool, holdout: Pool, reference: Pool | None) -> dict[str, Pool | None]:
@@ -70,6 +73,18 @@ def control_remarks(members: Pool, holdout: Pool) -> tuple[str, ...]:
     )
 
 
+def population_remarks(typed: Typed) -> tuple[str, ...]:
+    """Whether members and hold-out differ before any release is looked at (Kolmogorov-Smirnov, Bonferroni)."""
+    p_values = [ks_2samp(*pair, method="asymp").pvalue for pair in zip(typed.members.T, typed.holdout.T, strict=True)]
+    if not p_values or (least := min(p_values) * len(p_values)) > OTHER_POPULATION:
+        return ()
+    name = typed.names[int(np.argmin(p_values))]
+    return (
+        f"Members and hold-out differ without any release, most in '{name}' (p = {least:.1g}): they are no random "
+        "parts of one population, and every figure measures that difference too. Draw both at random from one list.",
+    )
+
+
 def swap_remarks(scores: np.ndarray, members: np.ndarray) -> tuple[str, ...]:
     """Whether the hold-out is surely closer to the release than the members are."""
     if leak_p_value(-scores, members) > SWAPPED:
@@ -105,10 +120,9 @@ def _check_units(synthetic: Pool, members: Pool, holdout: Pool) -> None:
 
 
 def _check_range(released: np.ndarray, known: np.ndarray, what: str) -> None:
-    low, high = float(known.min()), float(known.max())
-    reach = high - low
-    outside = ((released < low - reach) | (released > high + reach)).mean()
-    if reach and outside > OUTSIDE:
+    low, high, ratio = float(known.min()), float(known.max()), _ratio(released, known)
+    outside = ((released < low) | (released > high)).mean()
+    if ratio is not None and not 1 / WIDER <= ratio <= WIDER and outside > OUTSIDE:
         raise InputError(
             f"audit_released: {what}: released from {released.min():.4g} to {released.max():.4g}, originals from "
             f"{low:.4g} to {high:.4g}: bring release, members and hold-out to the same units"

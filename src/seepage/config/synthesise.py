@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -36,7 +36,7 @@ class SynthesiseConfig(Task):
     noise_multiplier: float | None = Field(None, gt=0, description="train the networks by DP-SGD")
     max_norm: float = Field(1.0, gt=0)
     draw: bool = Field(True, description="draw values from what the decoder says; otherwise the likeliest")
-    compare_epsilons: tuple[float, ...] = Field(
+    compare_epsilons: tuple[Annotated[float, Field(gt=0, allow_inf_nan=True)], ...] = Field(
         (), description="audit releases at these epsilons too, by the same networks; they are not written"
     )
     audit: bool = Field(False, description="keep half of the records from the networks and audit the release by them")

@@ -262,6 +262,9 @@ def test_a_control_group_that_was_in_the_training_data_is_refused():
         audit_released(release, members, members, rng=0)
     with pytest.raises(InputError, match="40 of the 120 hold-out records are members"):
         audit_released(release, members, holdout.subset(range(80)).concat(members.subset(range(40))), rng=0)
+    for coarse in (members, Pool(np.random.default_rng(9).integers(0, 2, (120, 3)).astype(float))):
+        with pytest.raises(InputError, match="120 of the 120 hold-out records are members"):
+            audit_released(dataclasses.replace(coarse), coarse, coarse.subset(np.arange(120)[::-1]), rng=0)
     few = holdout.subset(range(115)).concat(members.subset(range(5)))
     assert "5 of 120 hold-out records are some member" in str(audit_released(release, members, few, rng=0))
     coarse = [Pool(np.random.default_rng(seed).integers(0, 2, (60, 4)).astype(float)) for seed in range(3)]

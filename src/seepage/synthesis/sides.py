@@ -54,12 +54,14 @@ def control_remarks(members: Pool, holdout: Pool) -> tuple[str, ...]:
     training data, and no control.
 
     Raises:
-        InputError: more than a tenth of the hold-out, beyond chance, are members.
+        InputError: more of the hold-out are members than chance explains, by a tenth and by four standard errors; or
+            both lists hold the same records.
     """
     shared, within = len(overlap(holdout, members)), sum(len(copies) for copies in members.duplicates())
     excess = shared / len(holdout) - within / len(members)
-    same = members.fingerprint == holdout.fingerprint
-    if excess > MOST_SHARED or same:
+    both = (shared + within) / (len(holdout) + len(members))
+    error = np.sqrt(both * (1 - both) * (1 / len(holdout) + 1 / len(members)))
+    if excess > max(MOST_SHARED, 4 * error) or (shared == len(holdout) and _same_records(members, holdout)):
         raise InputError(
             f"audit_released: {shared} of the {len(holdout)} hold-out records are members, value for value "
             f"({within} of {len(members)} members have a twin among the members): holdout= must be records of the same "
@@ -71,6 +73,13 @@ def control_remarks(members: Pool, holdout: Pool) -> tuple[str, ...]:
         f"{shared} of {len(holdout)} hold-out records are some member, value for value; {within} of {len(members)} "
         "members have a twin among the members. Any that were in the training data make every risk look smaller.",
     )
+
+
+def _same_records(one: Pool, other: Pool) -> bool:
+    if len(one) != len(other):
+        return False
+    lists = [np.unique(pool.batch().reshape(len(pool), -1), axis=0, return_counts=True) for pool in (one, other)]
+    return all(np.array_equal(*pair) for pair in zip(*lists, strict=True))
 
 
 def population_remarks(typed: Typed) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int
 
+from seepage.randomness import Seed, generator
 from seepage.synthesis.typed import Typed
 
 DRAWS = 2000  # of memberships, under "no leak"
@@ -56,12 +57,13 @@ def _none(conditions: int) -> Predicates:
     return Predicates(np.empty((0, conditions), dtype=np.int64), ends, ends)
 
 
-def of_one_column(typed: Typed, release: Table, n: int, rng: np.random.Generator) -> Predicates:
+def of_one_column(typed: Typed, release: Table, n: int, rng: Seed) -> Predicates:
     """Up to n predicates on one column, each of which holds for exactly one released record.
 
     Of a category: x = v, where v occurs once. Of a number: x <= the least and x >= the largest value, and
     |x - v| < half the gap to the next other value, where these values occur once.
     """
+    rng = generator(rng)
     columns, low, high = [], [], []
     for at, attribute in enumerate(typed.attributes):
         values, counts = np.unique(release[:, at], return_counts=True)
@@ -85,13 +87,13 @@ def of_one_column(typed: Typed, release: Table, n: int, rng: np.random.Generator
     return found.some(rng.permutation(len(found))[:n])
 
 
-def of_several_columns(typed: Typed, release: Table, n: int, conditions: int, rng: np.random.Generator) -> Predicates:
+def of_several_columns(typed: Typed, release: Table, n: int, conditions: int, rng: Seed) -> Predicates:
     """Up to n predicates on `conditions` columns drawn at random, each of which holds for one released record alone.
 
     They are read off a released record: its categories, and numbers at least as far out as its own, seen from the
     median of the release. (Giomi et al. 2023, section 4.1, as we understand it.)
     """
-    conditions = min(conditions, len(typed.attributes))
+    rng, conditions = generator(rng), min(conditions, len(typed.attributes))
     middle, found = np.median(release, axis=0), _none(conditions)
     numbers = np.array([attribute.is_number for attribute in typed.attributes])
     for _ in range(TRIES):
@@ -108,10 +110,10 @@ def of_several_columns(typed: Typed, release: Table, n: int, conditions: int, rn
     return found.some(rng.permutation(len(found))[:n])
 
 
-def at_random(typed: Typed, release: Table, n: int, conditions: int, rng: np.random.Generator) -> Predicates:
+def at_random(typed: Typed, release: Table, n: int, conditions: int, rng: Seed) -> Predicates:
     """What somebody guesses who knows the columns and their values, and no record: thresholds and categories drawn
     uniformly from the range of the release, and which side of a threshold by a coin."""
-    conditions = min(conditions, len(typed.attributes))
+    rng, conditions = generator(rng), min(conditions, len(typed.attributes))
     columns = rng.random((n, len(typed.attributes))).argpartition(conditions - 1, axis=1)[:, :conditions]
     low, high = np.empty(columns.shape), np.empty(columns.shape)
     for at, attribute in enumerate(typed.attributes):
@@ -141,7 +143,7 @@ class SinglingOut:
     effect: float
 
 
-def judged(predicates: Predicates, members: Table, control: Table, rng: np.random.Generator) -> SinglingOut:
+def judged(predicates: Predicates, members: Table, control: Table, rng: Seed) -> SinglingOut:
     """Count on both sides, and draw memberships to see what counts without a leak.
 
         D = #(exactly one member) - #(exactly one control record),   effect = var D / (2 P p (1 - p))
@@ -149,6 +151,7 @@ def judged(predicates: Predicates, members: Table, control: Table, rng: np.rando
     p being the rate over both sides, P the number of predicates. Both lists must be of one length: how many predicates
     hold exactly once depends on it.
     """
+    rng = generator(rng)
     n = len(members)
     found = np.concatenate([predicates.matches(members), predicates.matches(control)], axis=1)
     attack, other = found[:, :n].sum(axis=1) == 1, found[:, n:].sum(axis=1) == 1

@@ -17,14 +17,14 @@ import sys
 import venv
 from pathlib import Path
 
-N_ATTACKS, N_PREDICATES, CONDITIONS, EPSILON, COPIED = 1000, 500, 3, 20.0, 0.3
+N_ATTACKS, N_PREDICATES, CONDITIONS, EPSILON, EPOCHS, COPIED = 500, 500, 3, 20.0, 40, 0.3
 RELEASES = ("vae", "copies")
 
 
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--python", type=Path, help="of an environment that has anonymeter")
-    ask.add_argument("--records", type=int, default=4000, help="members, and as many control and released records")
+    ask.add_argument("--records", type=int, default=2000, help="members, and as many control and released records")
     ask.add_argument(
         "--out", type=Path, default=Path("anonymeter-comparison"), help="releases and figures are kept here"
     )
@@ -71,7 +71,7 @@ def ours(folder: Path, n: int) -> None:
     members, control, others = (pool.subset(rows[start : start + n]) for start in (0, n, 2 * n))
     n_copied = round(COPIED * n)
     releases = {
-        "vae": seepage.synthesise(members, epsilon=EPSILON, rng=1).pool,
+        "vae": seepage.synthesise(members, epsilon=EPSILON, epochs=EPOCHS, rng=1).pool,
         "copies": members.subset(rng.permutation(n)[:n_copied]).concat(others.subset(range(n - n_copied))),
     }
     measured = {}

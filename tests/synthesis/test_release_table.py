@@ -149,7 +149,11 @@ def test_one_table_has_attacks_risks_utility_and_promise(made):
     )
     assert "risk: linkability" in lines
     assert "risk: inference, most exposed secret" in lines
-    assert f"{found.p_value:.2g}" in lines["p, no leak (Holm)"]
+    assert lines["p that release and networks leak nothing (Holm)"].endswith(f"{found.p_value:.2g}")
+    assert lines["p that the release leaks nothing (Holm)"].endswith(f"{found.p_value_alone:.2g}")
+    known = dataclasses.replace(found.attacks["networks-code"], p_value_holm=1e-9)
+    sure = dataclasses.replace(found, attacks={**found.attacks, "networks-code": known})
+    assert (sure.p_value, sure.p_value_alone) == (1e-9, found.p_value_alone)
     assert found.usefulness.model == "a random forest"
 
 

@@ -92,6 +92,12 @@ class ReleasedResult:
         return min(self.closeness_p_value_holm, *(test.p_value_holm for test in tests))
 
     @property
+    def p_value_alone(self) -> float:
+        """The same for somebody who has no networks: without the attacks that need them, corrected with them."""
+        tests = [test for name, test in self.attacks.items() if not name.startswith("networks")]
+        return min(self.closeness_p_value_holm, *(test.p_value_holm for test in (*tests, *self.risks.values())))
+
+    @property
     def best(self) -> ReleaseAttack:
         """The attack with the least p-value; of several, the one with the largest AUC."""
         return min(self.attacks.values(), key=lambda attack: (attack.p_value, -attack.auc.value))

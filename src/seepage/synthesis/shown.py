@@ -57,7 +57,8 @@ def _cells(result: ReleasedResult) -> dict[str, str]:
     inferred = [risk for name, risk in result.risks.items() if name.startswith("inference")]
     if inferred:
         worst = min(inferred, key=lambda risk: (risk.p_value, -(risk.risk.value or 0)))
-        cells["risk: inference, most exposed secret"] = f"{_of_risk(worst)}: {worst.name.removeprefix('inference of ')}"
+        secret = worst.name.removeprefix("inference of ")
+        cells["risk: inference, most exposed secret"] = f"{_of_risk(worst)}: {secret}, p = {worst.p_value_holm:.2g}"
     if (use := result.usefulness) is not None:
         cells["utility: trained on the release"] = told(use.released)
         cells["utility: trained on the originals"] = told(use.originals)
@@ -67,13 +68,15 @@ def _cells(result: ReleasedResult) -> dict[str, str]:
             if distance is not None:
                 odds = odds_text(distances.log_odds(distance))
                 cells[f"promise: odds at most, {name}"] = f"{odds} (d = {distance:.3g})"
-    cells["p, no leak (Holm)"] = f"{result.p_value:.2g}"
+    cells["p that the release leaks nothing (Holm)"] = f"{result.p_value_alone:.2g}"
+    if known:
+        cells["p that release and networks leak nothing (Holm)"] = f"{result.p_value:.2g}"
     return cells
 
 
 def _of_attacks(attacks: Mapping[str, ReleaseAttack]) -> str:
     best = min(attacks.values(), key=lambda attack: (attack.p_value, -(attack.auc.value or 0)))
-    return f"{told(best.auc)}: {best.name}"
+    return f"{told(best.auc)}: {best.name}, p = {best.p_value_holm:.2g}"
 
 
 def _of_risk(risk: Risk) -> str:
@@ -85,12 +88,11 @@ def _warnings(result: ReleasedResult) -> list[str]:
 
 
 def _heading(result: ReleasedResult) -> list[str]:
-    found = f"p = {result.p_value:.2g} that nothing leaks"
-    lines = [
+    return [
+        *_warnings(result),
         f"Release of {result.n_released:,} records: {result.n_members:,} members against {result.n_holdout:,} others; "
-        f"{found}. Reference: {result.reference}."
+        f"p = {result.p_value:.2g} that nothing leaks. Reference: {result.reference}.",
     ]
-    return [*_warnings(result), *lines]
 
 
 def _details(result: ReleasedResult) -> list[str]:

@@ -226,6 +226,8 @@ def audit_released(
     worth = None
     if recipe is not None or all(pool.labels is not None for pool in (synthetic, members, holdout)):
         worth = usefulness(synthetic, members, holdout, recipe, confidence=confidence, rng=of_use)
+    else:
+        left_out["utility"] = "release, members and hold-out do not all have labels"
     remarks = (*swap_remarks(scores["nearest"][0], is_member), *population_remarks(typed), *remarks)
     return ReleasedResult(
         attacks, close, last, worth, said, len(synthetic), len(members), len(holdout), risks, left_out,

@@ -19,6 +19,7 @@ from seepage.synthesis.typed import LABEL, Typed, same
 
 LEAST_PREDICATES = 20
 MOST_SECRETS = 20
+MOST_ORIGINALS = 50_000  # a side, among whom predicates are to single out; of more, so many are drawn
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ def _singled_out(typed: Typed, attacker: Attacker, conditions: int, confidence: 
         predicates = of_several_columns(typed, release, n, conditions, rng)
     if len(predicates) < LEAST_PREDICATES:
         return f"the release has {len(predicates)} predicates that hold for one record alone, {LEAST_PREDICATES} needed"
-    size = min(len(typed.members), len(typed.holdout))
+    size = min(len(typed.members), len(typed.holdout), MOST_ORIGINALS)
     members, control = (side[rng.permutation(len(side))[:size]] for side in (typed.members, typed.holdout))
     found = judged(predicates, members, control, rng)
     effective = len(predicates) / found.effect

@@ -35,10 +35,10 @@ class Predicates:
 
     def matches(self, table: Table) -> Bool[np.ndarray, "predicates samples"]:
         """Which records each predicate holds for."""
-        found = np.ones((len(self), len(table)), dtype=bool)
-        for place in range(self.columns.shape[1]):
-            values = table.T[self.columns[:, place]]
-            found &= (self.low[:, place, None] <= values) & (values <= self.high[:, place, None])
+        found, columns = np.ones((len(self), len(table)), dtype=bool), np.ascontiguousarray(table.T)
+        for row, (places, low, high) in enumerate(zip(self.columns, self.low, self.high, strict=True)):
+            for at, least, most in zip(places, low, high, strict=True):
+                found[row] &= (least <= columns[at]) & (columns[at] <= most)
         return found
 
     def some(self, which: np.ndarray) -> Predicates:

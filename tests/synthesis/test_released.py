@@ -9,6 +9,7 @@ from seepage.data import Pool
 from seepage.errors import InputError
 from seepage.metrics import auc, holm, leak_p_value
 from seepage.synthesis import released as module
+from seepage.synthesis import sides
 from seepage.synthesis.closeness import Space, closeness, nearest
 from seepage.synthesis.density import classifier_ratio, kernel_ratio
 from seepage.synthesis.released import audit_released
@@ -260,8 +261,9 @@ def test_all_tests_are_corrected_together():
     copies = Pool(np.concatenate([members.inputs[:3].repeat(20, axis=0), normal_pool(30, rng).inputs]))
     for synthetic in (copies, near(members, rng, 0.5)):
         found = audit_released(synthetic, members, holdout, rng=rng)
-        plain = [attack.p_value for attack in found.attacks.values()] + [found.closeness.p_value]
-        corrected = [attack.p_value_holm for attack in found.attacks.values()] + [found.closeness_p_value_holm]
+        tests = [*found.attacks.values(), *found.risks.values()]
+        plain = [test.p_value for test in tests] + [found.closeness.p_value]
+        corrected = [test.p_value_holm for test in tests] + [found.closeness_p_value_holm]
         np.testing.assert_allclose(corrected, holm(plain))
         assert found.p_value == min(corrected)
 
@@ -269,7 +271,7 @@ def test_all_tests_are_corrected_together():
 def test_the_share_counts_for_the_verdict():
     rng = np.random.default_rng(14)
     members, holdout = normal_pool(60, rng), normal_pool(60, rng)
-    found = audit_released(near(members, rng, 0.1), members, holdout, rng=rng)
+    found = audit_released(near(members, rng, 0.1), members, holdout, rng=rng, attacker=None)
     attacks = {name: dataclasses.replace(attack, p_value_holm=1.0) for name, attack in found.attacks.items()}
     assert dataclasses.replace(found, attacks=attacks).p_value == found.closeness_p_value_holm < 0.01
 
@@ -319,4 +321,4 @@ def test_what_cannot_be_audited_says_so():
     choosing = dataclasses.replace(recipe, stop=seepage.models.recipe.BestValidation())
     with pytest.raises(InputError, match="needs no held-out records"):
         usefulness(labelled, labelled, labelled, choosing, rng=RNG)
-    assert module.LEAST_RECORDS > module.NEIGHBOURS
+    assert sides.LEAST_RECORDS > module.NEIGHBOURS

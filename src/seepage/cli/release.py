@@ -24,6 +24,7 @@ from seepage.cli.group import main, say
 @click.option("--epochs", type=click.IntRange(1), help="Of the VAE.  [default: those that make 3,000 steps]")
 @click.option("--noise-multiplier", type=float, help="Train the networks by DP-SGD with this noise.")
 @click.option("--audit", is_flag=True, default=None, help="Hold half of the records back and audit the release.")
+@click.option("--compare-epsilon", type=float, multiple=True, help="Audit a release at this epsilon too; repeatable.")
 @click.option("--seed", type=click.IntRange(0), help="Of records drawn or held back; the noise has none.  [default: 0]")
 @click.option("--out", type=click.Path(path_type=Path), help=".npz, .csv or a folder.  [default: synthetic.npz]")
 def synthesise(config: Path | None, **flags) -> None:
@@ -31,12 +32,15 @@ def synthesise(config: Path | None, **flags) -> None:
 
     \b
     seepage synthesise --data digits --epsilon 20 --out digits.npz
-    seepage synthesise --data adult --epsilon 30 --out adult.csv --audit
+    seepage synthesise --data adult --epsilon 30 --out adult.csv --audit --compare-epsilon 5 --compare-epsilon inf
     seepage synthesise --data mine.csv --label income --epsilon 30 --clip 3 --noise-multiplier 1 --out release.csv
     """
     from seepage.config.synthesise import SynthesiseConfig
 
+    compared = flags.pop("compare_epsilon")
     given = {name: value for name, value in flags.items() if value is not None}
+    if compared:
+        given["compare_epsilons"] = list(compared)
     if config is None and not {"data", "epsilon"} <= set(given):
         raise click.UsageError("give a CONFIG, or --data and --epsilon")
     public = given.pop("public", None)
@@ -52,5 +56,8 @@ def synthesise(config: Path | None, **flags) -> None:
     say(f"{made['n_records']:,} synthetic records: {parsed.out} (guarantee: {parsed.out}.json)")
     for sentence in (*made["sentences"], *made["distances"]):
         say(f"- {sentence}")
-    if made["audit"] is not None:
-        say(str(made["audit"]))
+    if made["audits"]:
+        from seepage.synthesis.shown import text
+
+        say(text(made["audits"]))
+        say(f"\nThe audit was measured on the originals; it is for you, not for publication: {parsed.out}.audit.json")

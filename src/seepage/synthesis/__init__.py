@@ -9,6 +9,7 @@ from __future__ import annotations
 from seepage.synthesis.guarantee import Guarantee
 from seepage.synthesis.procedure import TrainOnSynthetic
 from seepage.synthesis.released import ReleasedResult, audit_released
+from seepage.synthesis.risks import Attacker
 from seepage.synthesis.synthesise import Synthetic, synthesise
 
-__all__ = ["Guarantee", "ReleasedResult", "Synthetic", "TrainOnSynthetic", "audit_released", "synthesise"]
+__all__ = ["Attacker", "Guarantee", "ReleasedResult", "Synthetic", "TrainOnSynthetic", "audit_released", "synthesise"]

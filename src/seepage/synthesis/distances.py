@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from scipy.spatial.distance import cdist, pdist
+from sklearn.neighbors import NearestNeighbors
 
 from seepage.randomness import Seed, generator
 
 MOST_FOR_MEDIAN = 2_000_000  # pairs; of more, the median is that of a sample
 N_DRAWN = 100_000
 MOST_FOR_LARGEST = 200_000_000  # pairs; of more, the largest distance is bounded
+MOST_FOR_NEAREST = 5_000  # codes
 ROWS_AT_ONCE = 256
 VACUOUS_ODDS = 1000.0
 
@@ -32,6 +34,7 @@ class CodeDistances:
         same_class: whether these are pairs of one class, because the networks are told the class.
         epsilon: of metric privacy, per release.
         releases: of every record; what is spent adds up.
+        nearest: median distance of a code to the nearest other one, of at most 5,000 codes drawn at random.
     """
 
     median: float | None
@@ -42,11 +45,12 @@ class CodeDistances:
     same_class: bool
     epsilon: float
     releases: int
+    nearest: float | None = None
 
     @property
     def is_vacuous(self) -> bool:
         """Whether the bound on the odds at the median distance is above 1,000 to 1."""
-        return self.median is not None and self._log_odds(self.median) > math.log(VACUOUS_ODDS)
+        return self.median is not None and self.log_odds(self.median) > math.log(VACUOUS_ODDS)
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -58,6 +62,7 @@ class CodeDistances:
             f"Distance between the codes of {kind}: median {self.median:.3g}{self._of_sample}, largest "
             f"{self._of_largest}.",
             *self._of_odds,
+            *self._of_nearest,
             *self._of_use,
             "These distances were measured on the records without noise. No guarantee covers them: they are printed "
             "for you, and the saved files do not have them.",
@@ -77,9 +82,18 @@ class CodeDistances:
     def _of_odds(self) -> tuple[str, ...]:
         if self.largest == 0:
             return ("The codes are all the same: whatever epsilon is, none of them can be told from another.",)
-        median, largest = (odds_text(self._log_odds(distance)) for distance in (self.median, self.largest))
+        median, largest = (odds_text(self.log_odds(distance)) for distance in (self.median, self.largest))
         over = "" if self.releases == 1 else f" over all {self.releases} releases"
         return (f"Bound on the odds{over}: at the median distance {median}; at the largest {largest}.",)
+
+    @property
+    def _of_nearest(self) -> tuple[str, ...]:
+        if self.nearest is None or self.largest == 0:
+            return ()
+        return (
+            f"Distance of a code to the nearest other one: median {self.nearest:.3g}; bound on the odds there "
+            f"{odds_text(self.log_odds(self.nearest))}.",
+        )
 
     @property
     def _of_use(self) -> tuple[str, ...]:
@@ -89,12 +103,12 @@ class CodeDistances:
                 "At this epsilon the mechanism does not hide which of two typical records was released; it protects "
                 "records that are nearly alike only."
             )
-        if self._log_odds(self.median) > 1:
+        if self.log_odds(self.median) > 1:
             advice = f"{1 / (self.releases * self.median):.2g}"
             said.append(f"For odds of at most e = 2.72 at the median distance, take an epsilon of about {advice}.")
         return tuple(said)
 
-    def _log_odds(self, distance: float) -> float:
+    def log_odds(self, distance: float) -> float:
         """Log of the bound on the odds; equal codes cannot be told apart, even without noise."""
         return self.epsilon * self.releases * distance if distance else 0.0
 
@@ -134,7 +148,8 @@ def code_distances(
     is_exact = n_pairs <= MOST_FOR_LARGEST
     largest = max(_largest(codes) if is_exact else _bound(codes) for codes in groups)
     median = float(np.median(measured))
-    return CodeDistances(median, largest, is_exact, n_pairs, len(measured), same_class, epsilon, releases)
+    near = float(np.median(_nearest(groups, rng)))
+    return CodeDistances(median, largest, is_exact, n_pairs, len(measured), same_class, epsilon, releases, near)
 
 
 def odds_text(exponent: float) -> str:
@@ -155,6 +170,19 @@ def odds_text(exponent: float) -> str:
 def _of_drawn(codes: np.ndarray, n_drawn: int, rng: np.random.Generator) -> np.ndarray:
     one, step = rng.integers(len(codes), size=n_drawn), rng.integers(1, len(codes), size=n_drawn)
     return np.linalg.norm(codes[one] - codes[(one + step) % len(codes)], axis=1)
+
+
+def _nearest(groups: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """Distance to the nearest other code of its group, of all codes or of some drawn at random."""
+    total = sum(map(len, groups))
+    asked = np.sort(rng.permutation(total)[:MOST_FOR_NEAREST])
+    found, start = [], 0
+    for codes in groups:
+        some = codes[asked[(asked >= start) & (asked < start + len(codes))] - start]
+        start += len(codes)
+        if len(some):
+            found.append(NearestNeighbors(n_neighbors=2).fit(codes).kneighbors(some)[0][:, 1])
+    return np.concatenate(found)
 
 
 def _largest(codes: np.ndarray) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,6 +70,7 @@ def synthesise(
     noise_multiplier: float | None = None,
     max_norm: float = MAX_NORM,
     draw: bool = True,
+    networks: Sequence[VAE] | None = None,
     report: Callable[[float], None] = lambda fraction: None,
     rng: Seed | None = None,
 ) -> Synthetic:
@@ -90,6 +91,8 @@ def synthesise(
         network, epochs, batch_size: of the VAE, see `train_vae`.
         noise_multiplier, max_norm: train it by DP-SGD.
         draw: draw values from what the decoder says; otherwise each is the likeliest one.
+        networks: `vaes` of an earlier release of the same pool, instead of new ones, to compare epsilons by: they must
+            have been trained with the same options. Two releases of one record spend both epsilons.
         report: told the share that is done.
         rng: None, for randomness of the system's that nobody can draw again. A seed or a generator makes the release
             repeatable, and with that the noise known to whoever has or guesses the seed: for tests and studies alone;
@@ -119,6 +122,8 @@ def synthesise(
     source = pool if public is None else public
     columns = Columns.guess(source)
     groups = _groups(source, pool, labels)
+    if networks is not None:
+        _check_networks(networks, groups, source, latent, noise_multiplier)
     conditional = labels == "conditional" and pool.labels is not None
     vaes, compared, inputs = [], [], np.empty((releases, *pool.inputs.shape), dtype=pool.inputs.dtype)
     for place, (learnt, rows) in enumerate(groups):
@@ -126,8 +131,17 @@ def synthesise(
         def part(fraction: float, place=place) -> None:
             report((place + fraction) / len(groups))
 
-        vae = train_vae(
-            source.subset(learnt), conditional=conditional, columns=columns, seed=seed + place, report=part, **training
+        vae = (
+            networks[place]
+            if networks is not None
+            else train_vae(
+                source.subset(learnt),
+                conditional=conditional,
+                columns=columns,
+                seed=seed + place,
+                report=part,
+                **training,
+            )
         )
         classes = pool.labels[rows] if conditional else None
         codes = clipped(vae.encode(pool.inputs[rows], classes), clip)
@@ -236,6 +250,16 @@ def _check(pool, epsilon, clip, labels, label_epsilon, releases, public, noise_m
         raise InputError(f"synthesise: expected public records like the pool's, {mine}, got {theirs}")
     if pool.classes and public.classes and pool.classes != public.classes:
         raise InputError(f"synthesise: expected public records of the classes {pool.classes}, got {public.classes}")
+
+
+def _check_networks(networks, groups, source: Pool, latent: int, noise_multiplier: float | None) -> None:
+    if len(networks) != len(groups) or not all(isinstance(vae, VAE) for vae in networks):
+        raise InputError(f"synthesise: expected networks= to be the {len(groups)} of an earlier release's vaes")
+    for vae, (learnt, _) in zip(networks, groups, strict=True):
+        if vae.training.pool != source.subset(learnt).fingerprint:
+            raise InputError(f"synthesise: networks= were trained on other records ('{vae.training.name}') than these")
+        if vae.latent != latent or (vae.training.privacy is None) != (noise_multiplier is None):
+            raise InputError("synthesise: networks= were trained with another latent= or noise_multiplier=")
 
 
 def _kind(pool: Pool) -> tuple:

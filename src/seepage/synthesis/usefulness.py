@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool
+from sklearn.ensemble import RandomForestClassifier
 from torch import nn
 
 from seepage.data import Pool
@@ -26,18 +27,20 @@ class Usefulness:
         released: of a model trained on the release.
         originals: of one trained on the original members, by the same recipe.
         majority: of always answering the members' most frequent class.
+        model: what was trained, in words.
     """
 
     released: Estimate
     originals: Estimate
     majority: Estimate
+    model: str = "the recipe's model"
 
 
 def usefulness(
     synthetic: Pool,
     members: Pool,
     holdout: Pool,
-    recipe: Recipe,
+    recipe: Recipe | None,
     *,
     confidence: float = 0.95,
     rng: Seed,
@@ -48,7 +51,8 @@ def usefulness(
         synthetic: the release, with labels.
         members: the records it was made from.
         holdout: what the models are tested on.
-        recipe: how the models are trained; it needs no held-out records.
+        recipe: how the models are trained; it needs no held-out records. None: random forests of 100 trees on the
+            flattened values, which take tables and images in any units.
         confidence: of the intervals, Clopper-Pearson.
         rng: seeds of the two trainings.
 
@@ -63,11 +67,22 @@ def usefulness(
         raise InputError(f"expected labels of the same classes in release, members and hold-out, got {counts}")
     if len({pool.classes for pool in (synthetic, members, holdout) if pool.classes is not None}) > 1:
         raise InputError("expected classes of the same names and order in release, members and hold-out")
-    if is_recipe(recipe, "usefulness").uses:
+    if recipe is not None and is_recipe(recipe, "usefulness").uses:
         raise InputError(f"expected a recipe that needs no held-out records, got one that needs {set(recipe.uses)}")
-    right = [_right(train(recipe, pool, np.ones(len(pool), bool), rng=rng), holdout) for pool in (synthetic, members)]
+    if recipe is None:
+        right = [_of_forest(pool, holdout, rng) for pool in (synthetic, members)]
+    else:
+        trained = [train(recipe, pool, np.ones(len(pool), bool), rng=rng) for pool in (synthetic, members)]
+        right = [_right(module, holdout) for module in trained]
     right.append(holdout.labels == np.bincount(members.labels).argmax())
-    return Usefulness(*(proportion(flags, confidence=confidence) for flags in right))
+    model = "the recipe's model" if recipe is not None else "a random forest"
+    return Usefulness(*(proportion(flags, confidence=confidence) for flags in right), model)
+
+
+def _of_forest(pool: Pool, holdout: Pool, rng: np.random.Generator) -> Bool[np.ndarray, " samples"]:
+    forest = RandomForestClassifier(100, random_state=int(rng.integers(2**31)))
+    forest.fit(pool.batch().reshape(len(pool), -1), pool.labels)
+    return forest.predict(holdout.batch().reshape(len(holdout), -1)) == holdout.labels
 
 
 def _right(module: nn.Module, pool: Pool) -> Bool[np.ndarray, " samples"]:

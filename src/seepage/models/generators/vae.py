@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn import functional as F
 
 from seepage.data.cache import reading
 from seepage.errors import DataFileError, InputError
-from seepage.models.generators.columns import Columns, means, settle
+from seepage.models.generators.columns import Columns, log_likelihood, means, settle
 from seepage.models.generators.duel import filled, read_tensors, write_tensors
 from seepage.models.generators.vae_networks import Network
 from seepage.models.outputs import labels_from
@@ -127,6 +127,31 @@ class VAE:
         numbers = self.columns.of("numeric")
         values[:, numbers] = values[:, numbers] * self._buffer("spread")[numbers] + self._buffer("shift")[numbers]
         return values.reshape(-1, *self.input_shape)
+
+    def likelihood(
+        self, inputs: ArrayLike, z: ArrayLike, labels: ArrayLike | None = None
+    ) -> Float64[np.ndarray, " samples"]:
+        """log p(x | z) of each record given a code, in nats and in the scale that the networks see.
+
+        Args:
+            inputs: (samples, ...) as for `encode`.
+            z: (samples, latent).
+            labels: (samples,), where it is conditional.
+
+        Raises:
+            InputError: labels are missing, needless or out of range.
+        """
+        inputs, z = np.asarray(inputs), np.ascontiguousarray(z, dtype=np.float32)
+        classes = self._classes(labels, len(inputs))
+        found = [np.empty(0)]
+        with torch.no_grad(), one_thread():
+            for start in range(0, len(inputs), AT_ONCE):
+                some = slice(start, start + AT_ONCE)
+                raw = self.network.decode(torch.from_numpy(z[some]), classes[some])
+                x = canonical(self.network, torch.from_numpy(np.ascontiguousarray(inputs[some])))
+                told = log_likelihood(raw, x, self.columns, self.network.bounded_log_sigma())
+                found.append(told.double().numpy())
+        return np.concatenate(found)
 
     def records(self, expected: Float32[np.ndarray, "samples ..."], rng: Seed | None = None) -> np.ndarray:
         """What `decode` gives, as records of the pool's dtype and range.

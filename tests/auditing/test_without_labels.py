@@ -310,3 +310,16 @@ def test_an_attack_of_ones_own_that_forgets_to_say_that_it_needs_labels_fails_cl
 
     with pytest.raises(InputError, match='must say "labels" in its needs'):
         audited(attacks=[Forgetful("entropy")])
+
+
+def test_known_records_help_learners_that_need_no_label():
+    # The known are told, not their labels.
+    sides = {"members": clusters(seed=3), "nonmembers": clusters(seed=4)}
+    options = {"known": 60, "access": "weights", "attacks": ["fes-mia-tt-5-shot", "max-probability"]}
+    bare = seepage.audit(network(1.0), **sides, **options)
+    assert bare.attack("fes-mia-tt-5-shot").needs == ["known", "model", "records"]
+    assert bare.attacks[0].n_members + bare.attacks[0].n_nonmembers == 340
+    labels = np.arange(200) % 3
+    labelled = seepage.audit(network(1.0), **{side: (x, labels) for side, x in sides.items()}, **options)
+    for attack in bare.attacks:
+        assert attack.auc == labelled.attack(attack.name).auc

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 import seepage
-from seepage.data import DATASETS, Pool, load, overlap
+from seepage.data import DATASETS, load, overlap
 from seepage.data.cache import cache_folder
 from seepage.defences.one_by_one import Report
 from seepage.errors import DataFileError, InputError, unknown_name
@@ -39,7 +38,9 @@ def check_source(pretrain: str) -> None:
             f"tl-dmi: pretrain={pretrain!r} holds rows of a table, expected a data set of images ({', '.join(images)}),"
             " a file of weights, 'public' or 'random'"
         )
-    if pretrain not in (*images, PUBLIC, RANDOM) and not Path(pretrain).suffix and not Path(pretrain).exists():
+    path = Path(pretrain)
+    like_a_file = path.suffix or path.name != pretrain or path.exists()
+    if pretrain not in (*images, PUBLIC, RANDOM) and not like_a_file:
         raise unknown_name("tl-dmi source of pre-training (nor a file)", pretrain, [*images, PUBLIC, RANDOM])
 
 
@@ -97,9 +98,7 @@ def lesson(name: str, n: int | None, records: Records, private: np.ndarray) -> R
     return Records(inputs.to(ours.device), torch.from_numpy(labels).to(ours.device), len(classes), records.scale)
 
 
-def shared_state(
-    recipe: Recipe, images: Records, seed: int, device: torch.device, report: Report
-) -> dict[str, Tensor]:
+def shared_state(recipe: Recipe, images: Records, seed: int, device: torch.device, report: Report) -> dict[str, Tensor]:
     """The state of a model trained on all images: whoever asks for the same gets the same.
 
     It is kept in the cache folder under all that it depends on, unless the recipe has parts of the user's own and no

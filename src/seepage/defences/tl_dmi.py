@@ -237,8 +237,8 @@ def transferred(
             )
     if further := sorted(set(state) - set(own)):
         raise InputError(
-            f"tl-dmi: the pre-trained weights are of another architecture than the recipe's, which has no "
-            f"'{further[0]}' ({len(further)} such entries): expected {listed(body)}, and no more than a head"
+            f"tl-dmi: the pre-trained weights are of another architecture than the recipe's: expected its {len(body)} "
+            f"entries and no more than a head, got '{further[0]}' ({len(further)} such entries)"
         )
     module.load_state_dict({**own, **{name: state[name] for name in body}})
     frozen = set(freeze(module, upto))

@@ -1,7 +1,7 @@
 """What defences buy and cost, in sentences: beside the undefended model, and beside each other at equal accuracy.
 
-What is left to an attacker is compared class by class, in pairs: a class that is easy to show is so for every target, and
-two intervals over classes overlap although every class falls. Accuracies are compared by their intervals.
+What is left to an attacker is compared class by class, in pairs: a class that is easy to show is so for every target,
+and two intervals over classes overlap although every class falls. Accuracies are compared by their intervals.
 """
 
 from __future__ import annotations

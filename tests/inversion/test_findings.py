@@ -11,9 +11,9 @@ from tests.report.inversion_made import ATTACKS, SEEDS, TARGETS, attacked, ceili
 ROWS = {row[0]: row for row in TARGETS}
 
 
-def evidence(targets=None, *, judge=None, private=40, attacked=20, **changes):
+def evidence(targets=None, *, judge=None, private=40, attacked=20, seeds=SEEDS, **changes):
     made = [target(row) for row in TARGETS] if targets is None else targets
-    return Evidence(made, [info(row) for row in ATTACKS], judge or evaluator(), private, attacked, SEEDS, **changes)
+    return Evidence(made, [info(row) for row in ATTACKS], judge or evaluator(), private, attacked, seeds, **changes)
 
 
 def with_p(one, p_value, *names):
@@ -112,12 +112,16 @@ def of_runs(one, *accuracies):
 
 
 def test_a_leak_needs_twenty_classes_or_a_second_run_that_shows_it_too():
-    assert verdict(evidence([of_runs(plain(0.001), 0.6)], attacked=20)) == "LEAK SHOWN"
-    once = evidence([of_runs(plain(0.001), 0.6)], attacked=19)
+    one = {"seeds": [0]}
+    assert verdict(evidence([of_runs(plain(0.001), 0.6)], attacked=20, **one)) == "LEAK SHOWN"
+    once = evidence([of_runs(plain(0.001), 0.6)], attacked=19, **one)
     assert verdict(once) == "INCONCLUSIVE"
     assert "recognised beyond the baselines (63.0 % [59.0, 67.0] against 16.0 % [13.5, 18.5])" in headline(once)
     assert "it is one run on 19 classes: a leak needs 20 classes, or a second run from another seed" in headline(once)
     assert verdict(evidence([of_runs(plain(0.001), 0.6, 0.17)], attacked=19)) == "LEAK SHOWN"
+    # Nor does it say anything that nothing was found.
+    assert verdict(evidence([of_runs(plain(), 0.6)], attacked=19, **one)) == "INCONCLUSIVE"
+    assert verdict(evidence([of_runs(plain(), 0.6)], attacked=20, **one)) == "NO EVIDENCE"
     apart = evidence([of_runs(plain(0.001), 0.9, 0.03)], attacked=19)
     assert verdict(apart) == "INCONCLUSIVE"
     assert "they reach 90.0 %, 3.0 %" in headline(apart)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 
 import seepage
 from seepage.cli import main
+from seepage.data import Pool
 from seepage.errors import InputError, StorageError
 from seepage.inversion import INVERSIONS, Budget, Choice, find_inversion, invert, table
 from seepage.inversion.line import Line
@@ -154,6 +156,35 @@ def test_a_stopped_study_goes_on_class_by_class(tmp_path, monkeypatch):
         k: v for k, v in kept.items() if k != lost
     }
     assert again.targets[0].attacks[0].accuracy == whole.targets[0].attacks[0].accuracy
+
+
+def test_another_judge_judges_what_is_there_and_attacks_nothing_again(tmp_path, monkeypatch):
+    first = study(tmp_path, attacks=["gmi"], fisher=False, targets=["undefended", "null"])
+    kept = images(tmp_path)
+    monkeypatch.setattr("seepage.inversion.descent.Descent.run", None)
+    monkeypatch.setattr("seepage.inversion.selection.BestCode.run", None)
+    monkeypatch.setattr("seepage.inversion.line.shown_at_best", None)
+    again = study(
+        tmp_path, attacks=["gmi"], fisher=False, targets=["undefended", "null"], judge=replace(JUDGE, epochs=1)
+    )
+    assert images(tmp_path).keys() == kept.keys()
+    assert again.evaluator.accuracy.value < first.evaluator.accuracy.value
+    assert again.targets[0].attack("gmi").target_accuracy == first.targets[0].attack("gmi").target_accuracy
+    assert again.ceilings[0].distance == first.ceilings[0].distance
+
+
+def test_a_prior_that_knows_the_target_gives_no_baseline_and_public_images_may_have_no_labels(
+    tmp_path,
+):
+    public = bars(classes=range(6, 12))
+    unlabelled = Pool(public.inputs, name="unlabelled", scale=1 / 255)
+    result = invert(bars(classes=range(6)), public=unlabelled, out=tmp_path, attacks=["ked-mi"], fisher=False, **QUICK)
+    (target,) = result.targets
+    assert [one.attack for one in target.attacks] == ["ked-mi", "best-code-knowledge-gan", "best-public"]
+    assert [one.name for one in target.attack("ked-mi").baselines] == ["chance", "random-public", "wrong-class"]
+    assert [(one.prior, one.target) for one in result.ceilings] == [("knowledge-gan", "undefended")]
+    assert "no public class is known to the judge" in result.evaluator.rule
+    assert result.evaluator.n_public_classes == 0
 
 
 def test_processes_make_what_one_process_makes(tmp_path):

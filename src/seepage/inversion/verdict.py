@@ -99,6 +99,20 @@ def beyond_baselines(found: Evidence) -> list[tuple[TargetResult, Reconstructed]
 
 def doubts(found: Evidence, attack: Reconstructed) -> list[str]:
     """Why an attack that is beyond every baseline shows no leak all the same."""
+    told, ceiling = barred(found), found.ceiling_of(attack)
+    if ceiling is not None and not ceiling.is_high:
+        told.insert(0, low_ceiling(ceiling))
+    few = found.n_attacked_classes < ENOUGH_CLASSES and len(attack.seeds) > 1
+    if few and min(attack.seeds) <= (best_accuracy(attack).value or 0.0):
+        told.append(
+            f"with {found.n_attacked_classes} classes every one of the {len(attack.seeds)} runs has to be beyond the "
+            f"best baseline, and they reach {', '.join(percent(one) for one in attack.seeds)}"
+        )
+    return told
+
+
+def barred(found: Evidence) -> list[str]:
+    """Why no attack could show a leak here, whatever it reaches."""
     told, judge = [], found.evaluator
     if not judge.rule:
         told.append(
@@ -111,22 +125,11 @@ def doubts(found: Evidence, attack: Reconstructed) -> list[str]:
             f"the judge takes {rate_of(texture)} of textures, which show nothing, for a private class, and "
             f"{rate_of(judge.accuracy)} of real images for theirs: no verdict may rest on textures"
         )
-    ceiling = found.ceiling_of(attack)
-    if ceiling is not None and not ceiling.is_high:
-        told.append(low_ceiling(ceiling))
-    if found.n_attacked_classes < ENOUGH_CLASSES:
-        best = best_accuracy(attack).value or 0.0
-        runs = len(attack.seeds)
-        if runs < 2:
-            told.append(
-                f"it is one run on {found.n_attacked_classes} classes: a leak needs {ENOUGH_CLASSES} classes, or a "
-                "second run from another seed"
-            )
-        elif min(attack.seeds) <= best:
-            told.append(
-                f"with {found.n_attacked_classes} classes every one of the {runs} runs has to be beyond the best "
-                f"baseline, and they reach {', '.join(percent(one) for one in attack.seeds)}"
-            )
+    if found.n_attacked_classes < ENOUGH_CLASSES and len(found.seeds) < 2:
+        told.append(
+            f"it is one run on {found.n_attacked_classes} classes: a leak needs {ENOUGH_CLASSES} classes, or a second "
+            "run from another seed"
+        )
     return told
 
 
@@ -174,8 +177,7 @@ def weaknesses(found: Evidence) -> list[str]:
             f"with {found.n_attacked_classes} classes and {n} {'attack' if n == 1 else 'attacks'} Holm's p cannot be "
             f"below {p_value(least)}, so that no attack could have been told from luck"
         )
-    if not found.evaluator.rule:
-        told.append("the judge knows private classes alone and rejects nothing, so that it names one for any image")
+    told += barred(found)
     searched = [found.ceiling_of(attack) for one in about for attack in one.attacks if not found.is_selection(attack)]
     if searched and all(one is not None and not one.is_high for one in searched):
         told += dict.fromkeys(low_ceiling(one) for one in searched)

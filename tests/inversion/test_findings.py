@@ -331,7 +331,7 @@ def test_a_fall_that_lost_accuracy_explains_is_told_from_one_that_it_does_not():
     found = conclusions(evidence([full, short, strong, weak]))
     told = {one.about.split(",")[0]: one.sentence for one in found if "of no higher accuracy" in one.about}
     assert "'No defence, 3 epochs' has a natural accuracy of 70.0 % against 72.0 %" in told["MID"]
-    assert told["MID"].endswith("points: it protects more than lost accuracy does.")
+    assert told["MID"].endswith(": it protects more than lost accuracy does.")
     assert told["NegLS"].endswith("is not shown to be more than what lost accuracy protects.")
     low = of_classes("mid", "MID", "defended", 0.6, lower(0.25), beta=1.0)
     told = sentence(conclusions(evidence([full, short, low])), "No control of accuracy")

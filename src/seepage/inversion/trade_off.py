@@ -47,8 +47,9 @@ def _freezing(found: Evidence) -> list[Finding]:
             Finding(
                 about=f"Freezing, from '{found.titles[least.name]}' to '{found.titles[most.name]}'",
                 sentence=f"With the same pre-training and {most.n_trained:,} instead of {least.n_trained:,} parameters "
-                f"trained on private records, the best attack's accuracy {_change(found, least, most)}; natural "
-                f"accuracy {_cost(least.test_accuracy, most.test_accuracy)}.",
+                f"trained on private records, the best attack's accuracy {_change(found, least, most)}"
+                f"{_searches(found, least, most)}; natural accuracy "
+                f"{_cost(least.test_accuracy, most.test_accuracy)}.",
             )
         )
     return told
@@ -72,7 +73,8 @@ def _beside_control(found: Evidence) -> list[Finding]:
                 about=f"{found.titles[one.name]}, beside an undefended target of no higher accuracy",
                 sentence=f"'{found.titles[control.name]}' has a natural accuracy of "
                 f"{percent(control.test_accuracy.value)} against {percent(one.test_accuracy.value)}, and the best "
-                f"attack's accuracy {_change(found, control, one)}{_means(found, control, one)}.",
+                f"attack's accuracy {_change(found, control, one)}{_searches(found, control, one)}"
+                f"{_means(found, control, one)}.",
             )
         )
     if without:
@@ -136,6 +138,18 @@ def _difference(found: Evidence, before: TargetResult, after: TargetResult) -> E
     """How much more the best attack on the second gets than the best one on the first, class by class."""
     change = paired(before.worst, after.worst, found.confidence)
     return None if change is None else change[0]
+
+
+def _searches(found: Evidence, before: TargetResult, after: TargetResult) -> str:
+    """The same for each attack that searches: the best one may be a selection, which makes nothing of the target's."""
+    made = [one.name for one in found.attacks if not one.is_selection]
+    pairs = [[next((a for a in of.attacks if a.attack == name), None) for of in (before, after)] for name in made]
+    told = [
+        f"{found.called(first)} {_points(change[0])}"
+        for first, second in pairs
+        if None not in (first, second) and (change := paired(first, second, found.confidence)) is not None
+    ]
+    return f" (by attack: {listed(told)})" if len(told) > 1 or len(found.attacks) > len(made) else ""
 
 
 def _change(found: Evidence, before: TargetResult, after: TargetResult) -> str:

@@ -71,7 +71,7 @@ def test_the_ratio_is_what_is_drawn_where_it_is_known():
         np.testing.assert_allclose(line.get_ydata(), one.ratio)
         (alike,) = [line for line in ax.lines if line.get_gid() == "alike"]
         assert set(alike.get_ydata()) == {1}
-        assert "slope of the log -0.17 [-0.27, -0.07] a layer" in " ".join(text.get_text() for text in ax.texts)
+        assert "slope -0.17 [-0.27, -0.07]" in " ".join(text.get_text() for text in ax.texts)
         assert ax.get_ylim() == panels[0].get_ylim()
         assert ax.get_ylim()[0] <= min(one.ratio_low) <= max(one.ratio_high) <= ax.get_ylim()[1]
         assert [label.get_text() for label in ax.get_xticklabels()] == one.layers

@@ -22,8 +22,10 @@ from seepage.writing import whole_file
 LEAK = PALETTE["leak"][0]
 PANEL, LOW_PANEL, BELOW = 1.75, 1.2, 0.75  # inches: of a panel, and of the names of layers below it
 MOST, ROOM = 1000.0, 1.15  # the largest ratio that is drawn as it is; and room beside the largest and least
-TICKS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 30, 100, 300, 1000)
-FLAT = 5  # layers whose names stand beside each other in half the width
+DECADES = (0.001, 0.01, 0.1, 1, 10, 100, 1000)
+FINE = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10)  # ticks of a scale whose ends are not far from each other
+WIDE = 30  # times the least
+FLAT = 14  # letters of names that stand beside each other in half the width
 LONGEST = 22  # letters of a layer's name
 LEAST = 1e-5  # smaller shares are drawn at the foot of the panel
 
@@ -62,11 +64,11 @@ def _ratios(curves: Sequence[FisherCurve]) -> Figure:
     panels = figure.subplots(down, across, squeeze=False).ravel()
     for ax in panels[len(curves) :]:
         ax.set_visible(False)
-    for ax, one in zip(panels, curves, strict=False):
+    for place, (ax, one) in enumerate(zip(panels, curves, strict=False)):
         ax.set_facecolor("none")
         _axes(ax, height=LOW_PANEL)
         ax.set(yscale="log", ylim=(low / ROOM, high * ROOM))
-        _ratio(ax, one, left=ax is panels[0] or not list(panels).index(ax) % across)
+        _ratio(ax, one, left=place % across == 0)
     return figure
 
 
@@ -79,16 +81,16 @@ def _ratio(ax: Axes, one: FisherCurve, left: bool) -> None:
     ax.fill_between(at, low, high, color=LEAK, alpha=0.14, linewidth=0, zorder=1)
     ax.vlines(at, low, high, color=LEAK, linewidth=0.8, alpha=0.6, zorder=2)
     ax.plot(at, value, color=LEAK, linewidth=1.6, marker="s", markersize=3.6, zorder=3, gid="ratio")
-    _layer_names(ax, one, 0 if len(at) <= FLAT else 45)
-    ticks = [tick for tick in TICKS if floor <= tick <= top]
+    _layer_names(ax, one, 0 if sum(map(len, one.layers)) <= FLAT else 45)
+    ticks = [tick for tick in (FINE if top < WIDE * floor else DECADES) if floor <= tick <= top]
     ax.yaxis.set_major_locator(FixedLocator(ticks))
     ax.yaxis.set_major_formatter(FixedFormatter([f"{tick:g}" for tick in ticks]))
     ax.yaxis.set_minor_locator(NullLocator())
     if left:
         ax.set_ylabel("inversion / classification", fontsize=SMALL, color=SOFT)
     if one.slope is not None and one.slope.value is not None:
-        ax.text(0, 1.02, f"slope of the log {slope_of(one)} a layer", transform=ax.transAxes, fontsize=SMALL,
-                color=LEAK, va="bottom", gid="key")  # fmt: skip
+        ax.text(0, 1.02, f"slope {slope_of(one)}", transform=ax.transAxes, fontsize=SMALL,
+                color=LEAK, va="bottom", gid="key", in_layout=False)  # fmt: skip
     _title(ax, _short(one.target, 28), pad=16)
 
 

@@ -154,9 +154,9 @@ def test_where_the_prior_cannot_show_the_classes_nothing_is_shown():
     gmi = one.model_copy(update={"attacks": [one.attack("gmi")]})
     shown = evidence([gmi], ceilings=[low])
     assert verdict(shown) == "INCONCLUSIVE"
-    assert "the prior 'gan' cannot show these classes" in headline(shown)
+    assert "the prior 'gan' does not show these classes" in headline(shown)
     assert conclusions(shown)[0].about == "Ceiling of the prior 'gan'"  # before anything else
-    assert "no attack that searches in this prior can show anything" in conclusions(shown)[0].sentence
+    assert "no verdict rests on an attack that searches in this prior" in conclusions(shown)[0].sentence
     assert verdict(evidence([gmi], ceilings=[ceiling("gan", 0.12)])) == "LEAK SHOWN"
     quiet = plain()
     quiet = quiet.model_copy(update={"attacks": [quiet.attack("gmi")]})
@@ -166,7 +166,7 @@ def test_where_the_prior_cannot_show_the_classes_nothing_is_shown():
     several = evidence([one], ceilings=[low])
     assert verdict(several) == "LEAK SHOWN"
     assert "'Pseudo-label guided (PLG-MI)'" in headline(several)
-    assert "nothing can be shown with the prior 'gan'" in headline(several)
+    assert "no verdict rests on the prior 'gan'" in headline(several)
 
 
 def test_a_closed_figure_above_that_of_real_images_is_no_likeness():

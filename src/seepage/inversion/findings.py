@@ -90,14 +90,14 @@ def _ceiling(one: Ceiling) -> Finding:
         f"recognises {rate_of(one.accuracy)}; of the same images as they are {rate_of(one.real)}; "
         f"{_points(one.advantage)} beyond the best baseline ('{one.baseline}')."
     )
-    means = "" if one.is_high else " So no attack that searches in this prior can show anything here."
+    means = "" if one.is_high else " So no verdict rests on an attack that searches in this prior."
     return Finding(about=f"Ceiling of the prior '{one.prior}'", sentence=figures + means)
 
 
 def _ceilings(found: Evidence) -> str:
     """A prior in which nothing can be shown is named beside what was shown in another."""
     low = [f"'{one.prior}'" for one in found.ceilings if not one.is_high]
-    return f"; nothing can be shown with the prior {listed(low)}" if low else ""
+    return f"; no verdict rests on the prior {listed(low)}" if low else ""
 
 
 def _search(found: Evidence, target: TargetResult) -> Finding | None:

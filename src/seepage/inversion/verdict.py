@@ -135,7 +135,7 @@ def barred(found: Evidence) -> list[str]:
 
 def low_ceiling(one: Ceiling) -> str:
     return (
-        f"the prior '{one.prior}' cannot show these classes: of real images that were searched for in it by their "
+        f"the prior '{one.prior}' does not show these classes: of real images that were searched for in it by their "
         f"pixels the judge recognises {rate_of(one.accuracy)}, which is not clearly more than its best baseline "
         f"('{one.baseline}')"
     )

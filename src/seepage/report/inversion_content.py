@@ -128,9 +128,9 @@ def _ceiling(result: InversionResult) -> list:
         blocks += [
             Paragraph(
                 "Before any attack: held-out real images of the attacked classes were searched for in each prior by "
-                "their pixels, and the judge was asked about what was found. An attack that searches in a prior can "
-                "show no more than the prior can. Where this is not clearly above the baselines, no verdict rests on "
-                "that prior."
+                "their pixels, and the judge was asked about what was found. Where this is not clearly above the "
+                "baselines, no verdict rests on that prior. An attack may get further than the search: pixels that are "
+                "near on average are blurred, and an attack goes by the class."
             ),
             tables.ceilings(result),
         ]

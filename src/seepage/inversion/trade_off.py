@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from seepage.inversion.verdict import Evidence, rate_of, recognised_of
 from seepage.report.inversion_result import TargetResult
-from seepage.report.inversion_view import apart, is_beyond, paired, rivals, sweeps
+from seepage.report.inversion_view import apart, is_beyond, paired, reference, rivals, sweeps
 from seepage.report.numbers import listed, percent
 from seepage.report.result import Estimate
 from seepage.report.trust_result import Finding
@@ -68,6 +68,8 @@ def _beside_control(found: Evidence) -> list[Finding]:
         if control is None:
             without.append(one)
             continue
+        if control is reference(found.targets):
+            continue  # compared already
         told.append(
             Finding(
                 about=f"{found.titles[one.name]}, beside an undefended target of no higher accuracy",
@@ -82,9 +84,9 @@ def _beside_control(found: Evidence) -> list[Finding]:
         told.append(
             Finding(
                 about="No control of accuracy",
-                sentence=f"No undefended target is as inaccurate as {names}, so that how much of what they protect is "
-                "lost accuracy is not known: add one that is trained for less ({name: undefended, label: short, "
-                "recipe: {epochs: 3}}).",
+                sentence=f"No undefended target is as inaccurate as {names}, so how much of what is protected there is "
+                "lost accuracy is not known: add one that is trained for less ({name: undefended, label: short, recipe: "
+                "{epochs: 3}}).",
             )
         )
     return told

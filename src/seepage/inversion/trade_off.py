@@ -85,8 +85,8 @@ def _beside_control(found: Evidence) -> list[Finding]:
             Finding(
                 about="No control of accuracy",
                 sentence=f"No undefended target is as inaccurate as {names}, so how much of what is protected there is "
-                "lost accuracy is not known: add one that is trained for less ({name: undefended, label: short, recipe: "
-                "{epochs: 3}}).",
+                "lost accuracy is not known: add one that is trained for less ({name: undefended, label: short, "
+                "recipe: {epochs: 3}}).",
             )
         )
     return told

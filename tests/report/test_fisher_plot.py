@@ -8,6 +8,7 @@ import pytest
 
 from seepage.report.fisher_plot import LEAD, LEAK, fisher_figure
 from seepage.report.inversion_result import FisherCurve
+from seepage.report.result import Estimate
 
 
 def made(target="none", n=4, seed=0):
@@ -50,6 +51,41 @@ def test_few_layers_and_many_are_drawn_without_a_warning(n):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fisher_figure([hostile, made("b", n)]).savefig(io.BytesIO(), format="svg")
+
+
+def with_ratio(target="none", n=4, seed=0, most=2.0):
+    one = made(target, n, seed)
+    ratio = np.random.default_rng(seed).uniform(0.5, most, n)
+    slope = Estimate(value=-0.17, low=-0.27, high=-0.07, n=60)
+    ends = {"ratio": ratio.tolist(), "ratio_low": (0.9 * ratio).tolist(), "ratio_high": (1.1 * ratio).tolist()}
+    return one.model_copy(update={**ends, "slope": slope, "steps": [1, 5, 20]})
+
+
+def test_the_ratio_is_what_is_drawn_where_it_is_known():
+    curves = [with_ratio("a"), with_ratio("b", seed=1), with_ratio("c", seed=2)]
+    figure = fisher_figure(curves)
+    panels = [ax for ax in figure.axes if ax.get_visible()]
+    assert len(panels) == 3
+    for ax, one in zip(panels, curves, strict=True):
+        (line,) = [line for line in ax.lines if line.get_gid() == "ratio"]
+        np.testing.assert_allclose(line.get_ydata(), one.ratio)
+        (alike,) = [line for line in ax.lines if line.get_gid() == "alike"]
+        assert set(alike.get_ydata()) == {1}
+        assert "slope -0.17 [-0.27, -0.07]" in " ".join(text.get_text() for text in ax.texts)
+        assert ax.get_ylim() == panels[0].get_ylim()
+        assert ax.get_ylim()[0] <= min(one.ratio_low) <= max(one.ratio_high) <= ax.get_ylim()[1]
+        assert [label.get_text() for label in ax.get_xticklabels()] == one.layers
+    mixed = fisher_figure([with_ratio("a"), made("b")])  # a result that was written before the ratio
+    assert {line.get_color() for line in mixed.axes[0].lines} == {LEAD, LEAK}
+
+
+def test_ratios_of_any_size_and_number_are_drawn_without_a_warning():
+    huge = with_ratio("$x_1^ <b>" + 50 * "y", 13, most=1e6)
+    none = with_ratio("b", 1).model_copy(update={"slope": None})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for curves in ([huge], [none], [huge, none, with_ratio("c", 40)]):
+            fisher_figure(curves).savefig(io.BytesIO(), format="svg")
 
 
 def test_no_curve_is_refused():

@@ -119,7 +119,7 @@ def fisher(folder: Path, out: Path | None, as_json: bool) -> None:
     seepage fisher DIR
     """
     from seepage.errors import InputError
-    from seepage.report.fisher_plot import write_fisher
+    from seepage.report.fisher_plot import slope_of, write_fisher
     from seepage.report.inversion_result import InversionResult
 
     result = InversionResult.load(folder)
@@ -132,9 +132,12 @@ def fisher(folder: Path, out: Path | None, as_json: bool) -> None:
         say(json.dumps([curve.model_dump() for curve in result.fisher], indent=1))
         return
     for curve in result.fisher:
-        say(f"{curve.target}, images of {curve.attack} ({curve.n_inversion}):")
-        say(f"    {'layer':24}{'classification':>16}{'inversion':>12}")
-        for name, known, made in zip(curve.layers, curve.classification, curve.inversion, strict=True):
-            say(f"    {name:24}{known:16.3f}{made:12.3f}")
+        where = f"at steps {', '.join(map(str, curve.steps))}" if curve.steps else "finished"
+        say(f"{curve.target}, images of {curve.attack}, {where} ({curve.n_inversion}); slope {slope_of(curve)}:")
+        say(f"    {'layer':24}{'classification':>16}{'inversion':>12}{'ratio':>24}")
+        ratios = zip(curve.ratio, curve.ratio_low, curve.ratio_high, strict=True)
+        told = [f"{value:.2f} [{low:.2f}, {high:.2f}]" for value, low, high in ratios] or [""] * len(curve.layers)
+        for row in zip(curve.layers, curve.classification, curve.inversion, told, strict=True):
+            say("    {:24}{:16.3f}{:12.3f}{:>24}".format(*row))
     beside = folder if folder.is_dir() else folder.parent
     say(f"Figure: {write_fisher(result.fisher, out or beside / 'fisher.svg')}")

@@ -184,7 +184,7 @@ def invert(
     found = findings.Evidence(
         targets=rows, attacks=infos, evaluator=about_judge, n_private_classes=world.n_classes,
         n_attacked_classes=len(world.attacked), seeds=seeds, alpha=alpha, own={n: one.own for n, one in chosen.items()},
-        is_given=model is not None, ceilings=ceilings,
+        is_given=model is not None, ceilings=ceilings, confidence=confidence,
     )  # fmt: skip
     result = report.InversionResult(
         verdict=findings.verdict(found),

@@ -4,7 +4,7 @@ from seepage.report import inversion_plots as plots
 from seepage.report import inversion_tables as tables
 from seepage.report.blocks import Figure, Figures, Paragraph, Section
 from seepage.report.content import KeyFigure
-from seepage.report.fisher_plot import fisher_figure
+from seepage.report.fisher_plot import fisher_figure, slope_of
 from seepage.report.inversion_method import method, sentences
 from seepage.report.inversion_pictures import pictures
 from seepage.report.inversion_result import InversionResult, TargetResult
@@ -236,6 +236,41 @@ def _fisher(result: InversionResult) -> list:
     if not result.fisher:
         return []
     names = titles(result.targets)
+    if not all(one.ratio for one in result.fisher):
+        return _fisher_shares(result)
+    first = result.fisher[0]
+    steps = f"steps {listed([str(step) for step in first.steps])} of " if first.steps else "the finished images of "
+    read = "; ".join(
+        f"{names.get(one.target, one.target)}: slope {slope_of(one)}, ratio "
+        f"{listed([f'{layer} {value:.2f}' for layer, value in zip(one.layers, one.ratio, strict=True)])}"
+        for one in result.fisher
+    )
+    return [
+        Paragraph(
+            "Fisher information says how much a loss hangs on the weights of a layer: squared gradients of each image, "
+            "averaged. Each curve is normalised to a sum of one, and that of inversion is divided by that of "
+            "classifying private images, so that the size and the scale of a layer cancel. Above 1 inversion hangs on "
+            "the layer more than classification does; a slope below 0 says that it hangs on early layers. A "
+            "description, and no proof that a layer holds what is given away."
+        ),
+        Figures(
+            [
+                Figure(
+                    "fisher-panel",
+                    f"Share of each layer in the information of inversion ({steps}"
+                    f"{title_of(result.attacks, first.attack)}, by the attack's own loss) over its share in that of "
+                    "classification; bands are intervals over classes, or over images of fewer than five.",
+                    f"{read}.",
+                    lambda: fisher_figure(result.fisher),
+                )
+            ]
+        ),
+    ]
+
+
+def _fisher_shares(result: InversionResult) -> list:
+    """Of results that were written before the ratio: finished images, and the cross-entropy for every attack."""
+    names = titles(result.targets)
     read = "; ".join(
         f"{names.get(one.target, one.target)}: classification most in {one.layers[_largest(one.classification)]}, "
         f"inversion ({title_of(result.attacks, one.attack)}) most in {one.layers[_largest(one.inversion)]}"
@@ -244,8 +279,8 @@ def _fisher(result: InversionResult) -> list:
     return [
         Paragraph(
             "Fisher information says how much a loss hangs on the weights of a layer: squared gradients of each image, "
-            "averaged, and each curve normalised to a sum of one. It is a description, and no proof that a layer holds "
-            "what is given away: it is not corrected for the scale of weights and activations."
+            "averaged, and each curve normalised to a sum of one. These are of images that an attack had finished, on "
+            "which little of its loss is left, by the cross-entropy: run the study again for the attack's own path."
         ),
         Figures(
             [

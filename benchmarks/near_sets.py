@@ -5,8 +5,8 @@
 
 Candidates are made of records that are used for nothing else. The rule:
 
-1. A candidate must be a new image: made of two or more records, or by a generator. A warp of one record is measured as a
-   mark to compare with, and not chosen.
+1. A candidate must be a new image: made of two or more records, or by a generator. A warp of one record is measured as
+   a mark to compare with, and not chosen.
 2. A probe network, trained on other records, must give it its class at least half as often as it does real images.
 3. Of those left, the one that a classifier tells from real images least well: lowest AUC of a two-sample test
    (Lopez-Paz and Oquab 2017, arXiv 1610.06545), mean over the seeds. The test trains a small CNN on half of the images
@@ -64,8 +64,7 @@ def main() -> None:
             "accuracy": float((logits.argmax(axis=1) == labels).mean()),
             "confidence": float(p.max(axis=1).mean()),
         }
-        print(f"{name:32} AUC {np.mean(aucs):.3f} ({', '.join(f'{a:.3f}' for a in aucs)})  "
-              f"accuracy {found[name]['accuracy']:.3f}  confidence {found[name]['confidence']:.3f}", flush=True)  # fmt: skip
+        print(name, json.dumps(found[name]), flush=True)
         options.out.write_text(json.dumps(found, indent=1))
     print("chosen:", choose(found))
 

@@ -130,5 +130,5 @@ def trust(config: Path | None, **flags) -> None:
             given[key] = given.pop(flag)
     parsed = TrustConfig.read(config, given)
     result = parsed.run(progress=sys.stderr.isatty(), command=command_line())
-    say(str(result))
+    show(result)
     say(f"\nReport: {parsed.out / 'report.html'}")

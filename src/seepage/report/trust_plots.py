@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
@@ -151,4 +152,24 @@ def false_alarms(result: TrustResult, ax: Axes | None = None) -> Axes:
     ax.spines["left"].set_visible(False)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: rate(value)))
     ax.set_xlabel("called members though they are none (largest score)", fontsize=NORMAL, color=SOFT)
+    return ax
+
+
+def every_attack(result: TrustResult, ax: Axes | None = None) -> Axes:
+    """False-positive rate of every attack on every set, of the standard model: darker is more often accused."""
+    attacks = result.variant("standard").attacks
+    rates = np.array([[a.on(s.name).false_positive_rate.value for s in result.sets] for a in attacks], dtype=float)
+    ax = _axes(ax, height=1.5 + 0.23 * len(attacks))
+    shade = LinearSegmentedColormap.from_list("rates", [PAPER, LEAD])
+    ax.imshow(rates, cmap=shade, vmin=0, vmax=1, aspect="auto")
+    for (y, x), value in np.ndenumerate(rates):
+        ax.text(x, y, f"{100 * value:.0f}", ha="center", va="center", fontsize=SMALL - 1,
+                color=PAPER if value > 0.55 else INK)  # fmt: skip
+    ax.set_yticks(range(len(attacks)), [_short(a.title, 30) for a in attacks], fontsize=SMALL - 1, parse_math=False)
+    titles = [_short(one.title, 22) for one in result.sets]
+    ax.set_xticks(range(len(titles)), titles, fontsize=SMALL - 1, rotation=40, ha="right", rotation_mode="anchor",
+                  parse_math=False)  # fmt: skip
+    ax.tick_params(length=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
     return ax

@@ -197,6 +197,8 @@ class TrustResult(Saved):
             raise ValueError("expected rays of one length")
         if sum(len(attack.sets) for variant in self.variants for attack in variant.attacks) > 10 * MOST_ROWS:
             raise ValueError(f"expected at most {10 * MOST_ROWS} sets of all attacks together")
+        if any(len(one.values) != len(self.seeds) for one in self.over_seeds):
+            raise ValueError(f"expected one value a seed in over_seeds: {len(self.seeds)} of them")
         for variant in self.variants:
             known("attack", [LARGEST_SCORE], distinct("attacks", (attack.name for attack in variant.attacks)))
             for attack in variant.attacks:

@@ -75,7 +75,8 @@ def limits(*, n_models: int, evaluated: int, sets: Sequence[NonmemberSet], n_cop
         Finding(
             about="The attacker",
             sentence="Every threshold was fixed on the shadow, which is trained and answers as the target does: the "
-            "attacker knows the variant and has records of the same distribution.",
+            "attacker knows the variant and has records of the same distribution. Attacks that learn from the shadow "
+            "have theirs fixed on the records that they learned from, where they look better than they are.",
         ),
         Finding(
             about="Calibration",

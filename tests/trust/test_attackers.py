@@ -13,7 +13,7 @@ from seepage.trust.attackers import (
     Answers,
     Evidence,
     check_studied,
-    left_out_attacks,
+    choose,
     score,
     strict_threshold,
     why_not,
@@ -130,7 +130,13 @@ def test_what_cannot_be_studied_is_named():
             check_studied(["loss", name])
     with pytest.raises(InputError, match="did you mean 'loss'"):
         check_studied(["los"])
-    left = left_out_attacks(STUDIED)
+    chosen, left = choose(None, 50)
+    assert chosen == STUDIED
     assert set(left) | {*STUDIED, "entropy"} >= set(BY_DEFAULT)
     assert all(left.values())
+    chosen, left = choose(None, 5)
+    assert "fes-mia-ss-outputs" not in chosen
+    assert "10 known members" in left["fes-mia-ss-outputs"]
+    with pytest.raises(InputError, match="there are 5: use more records"):
+        choose(("loss", "fes-mia-ss-outputs"), 5)
     assert set(STUDIED) <= set(ATTACKS)

@@ -60,7 +60,6 @@ class TrustConfig(Task):
     def _study(self, seed: int, out: Path, progress: bool, command: str):
         from seepage.data.files import no_labels
         from seepage.models.images import as_images
-        from seepage.trust.attackers import STUDIED
         from seepage.trust.near import check_near
         from seepage.trust.study import study
         from seepage.trust.world import Choices
@@ -87,7 +86,7 @@ class TrustConfig(Task):
                 ray_records=self.ray_records,
                 prior=self.prior,
                 confidence=self.confidence,
-                attacks=STUDIED if self.attacks is None else tuple(self.attacks),
+                attacks=None if self.attacks is None else tuple(self.attacks),
                 strict_rate=self.strict_rate,
             ),
             near=near,

@@ -16,7 +16,7 @@ from seepage.report.terminal import FALLBACK, WIDEST, _hanging, _heading, _text
 from seepage.report.trust_result import NonmemberSet, TrustResult
 
 NARROWEST = 60
-TITLE, CELL, BARE = 30, 14, 8  # columns of an attack's title, of a rate with its interval, and of a rate alone
+TITLE, CELL, BARE = 30, 14, 9  # columns of an attack's title, of a rate with its interval, and of a rate alone
 
 
 def summary(result: TrustResult, *, width: int | None = None, colour: bool = False) -> str:
@@ -66,7 +66,9 @@ def _tables(
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False, header_style="dim")
         table.add_column("", width=TITLE - 1, overflow="fold")
         for one in sets[start : start + at_once]:
-            table.add_column(f"{one_line(one.title)}\nn {count(one.n)}", justify="right", width=cell - 1)
+            table.add_column(
+                f"{one_line(one.title)}\nn {count(one.n)}", justify="right", width=cell - 1, overflow="fold"
+            )
         for title, rates in rows:
             told = [_rate(one, with_interval=cell == CELL) for one in rates[start : start + at_once]]
             table.add_row(Text(one_line(title)), *map(Text, told))

@@ -114,10 +114,24 @@ def why_not(name: str, attack: Attack) -> str:
     return ""
 
 
-def left_out_attacks(chosen: Iterable[str]) -> dict[str, str]:
-    """Why other attacks of an audit's defaults are not in the study."""
-    others = (name for name in BY_DEFAULT if name not in (*chosen, *BY_SCORES))
-    return {name: why_not(name, find_attack(name)) or "not asked for" for name in others}
+def choose(asked: tuple[str, ...] | None, n_known: int) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The attacks that are run, and why others of the study's or of an audit's defaults are not.
+
+    Raises:
+        InputError: an attack that was asked for needs more known records than there are.
+    """
+    left_out = {}
+    for name in STUDIED if asked is None else asked:
+        if (least := find_attack(name).least_known) > n_known:
+            left_out[name] = f"it needs {least} known members and as many known non-members, and there are {n_known}"
+    if asked is not None and left_out:
+        name, reason = next(iter(left_out.items()))
+        raise InputError(f"the attack '{name}': {reason}: use more records, or leave it out of attacks")
+    chosen = tuple(name for name in (STUDIED if asked is None else asked) if name not in left_out)
+    for name in dict.fromkeys((*STUDIED, *BY_DEFAULT)):
+        if name not in (*chosen, *BY_SCORES, *left_out):
+            left_out[name] = why_not(name, find_attack(name)) or "not asked for"
+    return chosen, left_out
 
 
 def score(name: str, evidence: Evidence, *, rng: np.random.Generator) -> Scored:

@@ -57,7 +57,7 @@ class Judging:
             )
         target = networks[TARGET]
         scaled = world.sets[0].inputs[: choices.ray_records]
-        groups = {name: (world.pool.batch(rows), world.pool.labels[rows]) for name, rows in _rows(world, choices)}
+        groups = {name: (world.pool.batch(rows), world.pool.labels[rows]) for name, rows in _rows(world)}
         groups |= {one.name: (one.inputs, one.labels) for one in world.sets}
         return cls(
             networks,
@@ -69,7 +69,7 @@ class Judging:
         )
 
     def variant(
-        self, name: str, world: World, choices: Choices, *, rng: np.random.Generator
+        self, name: str, attacks: tuple[str, ...], world: World, choices: Choices, *, rng: np.random.Generator
     ) -> tuple[report.VariantResult, report.Ray | None]:
         """Everything about one variant of these networks."""
         variant, confidence = VARIANTS[name], choices.confidence
@@ -96,7 +96,7 @@ class Judging:
             **measures.calibration(test, labels["target test"], confidence=confidence, rng=rng),
             attacks=[
                 *(measures.threat_result(threat, evidence, terms, rng=rng) for threat in threats),
-                *(measures.registered_result(attack, evidence, terms, rng=rng) for attack in choices.attacks),
+                *(measures.registered_result(attack, evidence, terms, rng=rng) for attack in attacks),
             ],
         )
         if not self.rays:
@@ -124,18 +124,17 @@ class Judging:
         return Evidence(judged, found["shadow"], shadow_members, found["population"], *known)
 
 
-def _rows(world: World, choices: Choices) -> list[tuple[str, np.ndarray]]:
+def _rows(world: World) -> list[tuple[str, np.ndarray]]:
     """The groups that are parts of the records; none of them is in two, and what is known or population is not judged.
 
     Known and population records are those on which temperatures and prior variances are fitted.
     """
-    parts, n = world.parts, world.evaluated
+    parts, n, k = world.parts, world.evaluated, world.n_known
     groups = [(MEMBERS, parts["target train"][:n])]
     groups += [("shadow", np.concatenate([parts["shadow train"][:n], parts["shadow test"][:n]]))]
     rest = []
     for side in SIDES:
         validation = parts[f"{side} validation"]
-        k = max(1, min(choices.n_known, len(validation) // 2))
         groups += [(KNOWN.format("members", side), parts[f"{side} train"][n : n + k])]
         groups += [(KNOWN.format("others", side), validation[:k])]
         rest.append(validation[k:])

@@ -29,7 +29,7 @@ from seepage.report import trust_result as report
 from seepage.report.result import Provenance
 from seepage.signals.collect import collect
 from seepage.trust import findings
-from seepage.trust.attackers import left_out_attacks
+from seepage.trust.attackers import choose
 from seepage.trust.judging import SHADOW, TARGET, Judging
 from seepage.trust.near import Near, check_near
 from seepage.trust.signs import comparisons
@@ -97,6 +97,7 @@ def study(
         for training in trainings.values():
             try_recipe(training, as_trained, "trust.study")
     world = make_world(pool, choices, near, out, progress, split_rng=split_rng, set_rng=set_rng)
+    attacks, attacks_left_out = choose(choices.attacks, world.n_known)
     columns = np.zeros((len(world.pool), 2), dtype=bool)
     columns[world.parts["target train"], TARGET] = True
     columns[world.parts["shadow train"], SHADOW] = True
@@ -112,7 +113,7 @@ def study(
         judging = Judging.of(collection, world, choices, np.random.default_rng([root_seed, 3]))
         for (name, variant), variant_rng in zip(VARIANTS.items(), variant_rngs, strict=True):
             if variant.training == training:
-                found[name] = judging.variant(name, world, choices, rng=variant_rng)
+                found[name] = judging.variant(name, attacks, world, choices, rng=variant_rng)
     variants = [found[name][0] for name in VARIANTS]
     along = [ray for _, ray in map(found.get, VARIANTS) if ray is not None]
     sets = [
@@ -147,7 +148,7 @@ def study(
             settings={**asdict(choices), **({"config": dict(config)} if config else {})},
         ),
         strict_rate=choices.strict_rate,
-        attacks_left_out=left_out_attacks(choices.attacks),
+        attacks_left_out=attacks_left_out,
     )
     result.write(out)
     return result

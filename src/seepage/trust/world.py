@@ -14,7 +14,7 @@ from seepage.errors import InputError
 from seepage.models.images import as_images
 from seepage.randomness import Seed, generator
 from seepage.trust import nonmembers
-from seepage.trust.attackers import STUDIED, check_studied
+from seepage.trust.attackers import check_studied
 from seepage.trust.near import BY_DEFAULT, FEWEST, NEAR, Near, check_near, copies, distinct, make_near, trained_gan
 from seepage.trust.nonmembers import Nonmembers, Standard
 
@@ -41,6 +41,7 @@ class World:
     generator: str
     evaluated: int
     n_copies: int  # own test records that are exact copies of training records
+    n_known: int  # members, and as many non-members, that attacks from known records know
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class Choices:
         ray_records: non-members that are scaled.
         prior: share of members among those asked about.
         confidence: of every interval.
-        attacks: registered attacks that are run beside the source's three.
+        attacks: registered attacks that are run beside the source's three; None for the default ones that the known
+            records suffice for.
         strict_rate: share of the shadow's own non-members that the strict threshold of each attack calls members.
         n_known: at most so many members, and as many non-members, are known to attacks that learn from such.
     """
@@ -72,7 +74,7 @@ class Choices:
     ray_records: int = 500
     prior: float = 0.5
     confidence: float = 0.95
-    attacks: tuple[str, ...] = STUDIED
+    attacks: tuple[str, ...] | None = None
     strict_rate: float = 0.01
     n_known: int = 50
 
@@ -87,7 +89,8 @@ class Choices:
             raise InputError(f"doublings above 60 leave the range of float32, got {self.doublings}")
         if not self.weight_decay > 0:
             raise InputError(f"weight_decay must be positive, got {self.weight_decay}")
-        object.__setattr__(self, "attacks", check_studied(self.attacks))
+        if self.attacks is not None:
+            object.__setattr__(self, "attacks", check_studied(self.attacks))
 
 
 def make_world(
@@ -137,8 +140,17 @@ def make_world(
     spoilt = nonmembers.corrupted(own, own_labels, standard, rng=spoil_rng)
     made_by = "; ".join(f"{one.title}: {one.about}" for one in made) or "none"
     n_copies = int(copies(own, trained_on).sum())
+    n_known = max(1, min(choices.n_known, *(len(rows[f"{side} validation"]) // 2 for side in ("target", "shadow"))))
     return World(
-        records, parts, standard, (same, *made, *others, *spoilt), left_out | not_far, made_by, evaluated, n_copies
+        records,
+        parts,
+        standard,
+        (same, *made, *others, *spoilt),
+        left_out | not_far,
+        made_by,
+        evaluated,
+        n_copies,
+        n_known,
     )
 
 

@@ -210,6 +210,14 @@ def test_studies_of_several_seeds_are_one_result_and_go_on(tmp_path):
     again = CliRunner().invoke(main, flags)
     assert again.exit_code == 0
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("units/*")}
+    quick = [*flags, "--seeds", "1", "--variants", "laplace,standard", "--out", str(tmp_path / "few")]
+    few = CliRunner().invoke(main, quick)
+    assert few.exit_code == 0, few.output
+    assert [one.name for one in (tmp_path / "few" / "run").iterdir()] == ["standard"]  # nothing else is trained
+    few = TrustResult.load(tmp_path / "few")
+    assert [v.name for v in few.variants] == ["standard", "laplace"]
+    assert few.variants[1].attacks == parts[0].variant("laplace").attacks
+    assert [c.holds == "not run" for c in few.comparisons] == [False, True, True, False, True, False, False, True]
     for results, words in ((parts[:1], "at least 2 seeds"), (parts[:1] * 2, "different seeds")):
         with pytest.raises(InputError, match=words):
             combined(results, confidence=0.95)
@@ -254,6 +262,7 @@ def test_mistakes_are_named(tmp_path):
         (["trust", "--data", "digits", "--far", "digits", "--out", tmp_path / "b"], "own data set"),
         (["trust", "--data", "digits", "--near", "interpoled", "--out", tmp_path / "b"], "did you mean 'interpolated'"),
         (["trust", "--data", "digits", "--near", "none.npz", "--far", "none", "--out", tmp_path / "b"], "no file at"),
+        (["trust", "--data", "digits", "--variants", "l2", "--out", tmp_path / "b"], "missing: standard, laplace"),
         (["trust", "--data", "digits", "--attacks", "lira-offline", "--out", tmp_path / "b"], "one shadow"),
         (
             ["trust", "--data", "digits", "--attacks", "gradient-norm", "--out", tmp_path / "b"],

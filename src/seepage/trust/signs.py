@@ -62,11 +62,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class Sign:
-    """A finding of the source. `read` gives None where the study did not run what it needs."""
+    """A finding of the source, and how it is read off: None where the study did not run what it needs."""
 
     claim: str
     theirs: str
-    read: Callable[[Numbers], Reading | None]
+    of: Callable[[Numbers], Reading | None]
+    variants: tuple[str, ...] = ("standard",)
+
+    def read(self, numbers: Numbers) -> Reading | None:
+        return self.of(numbers) if set(self.variants) <= set(numbers.variants) else None
 
 
 def _own(n: Numbers) -> Reading:
@@ -134,12 +138,13 @@ SIGNS = (
     Sign("A plain model's own-distribution non-members are often called members.",
          "false-positive rate 39 to 50 % (four models)", _own),
     Sign("Label smoothing makes members easier to find (AUC of the largest score).",
-         "+0.08 to +0.11 on three models, +0.02 on one", _smoothing),
-    Sign("Weight decay lowers the AUC, and accuracy with it.", "AUC -0.04 to -0.26 on four models", _decay),
+         "+0.08 to +0.11 on three models, +0.02 on one", _smoothing, ("standard", "label-smoothing")),
+    Sign("Weight decay lowers the AUC, and accuracy with it.", "AUC -0.04 to -0.26 on four models", _decay,
+         ("standard", "l2")),
     Sign("Generated images are called members at least as often as real non-members (here: the near sets).",
          "CIFAR-10: 52, 56 and 55 % against 45, 50 and 46 %; dogs: 27 % against 39 %", _near),
     Sign("Scaled inputs fool the plain model almost always, and label smoothing is no cure.",
-         "91 to 100 % plain, 71 to 99 % smoothed (four models)", _scaled),
+         "91 to 100 % plain, 71 to 99 % smoothed (four models)", _scaled, ("standard", "label-smoothing")),
     Sign("A last-layer Laplace approximation cures the scaled inputs.",
          "yes on three models (0 %), no on the small CNN (98 %)", _cured),
     Sign("Laplace leaves the AUC where it was, or lower.", "-0.09 to +0.00 on four models", _laplace),

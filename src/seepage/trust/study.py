@@ -85,7 +85,9 @@ def study(
     out = Path(out)
     root_seed = seed_from(rng)
     split_rng, set_rng, *variant_rngs = map(np.random.default_rng, np.random.SeedSequence(root_seed).spawn(2 + 6))
+    chosen = choices.variants or tuple(VARIANTS)
     trainings = recipes(recipe, smoothing=choices.smoothing, weight_decay=choices.weight_decay)
+    trainings = {name: trainings[name] for name in trainings if name in {VARIANTS[one].training for one in chosen}}
     try:
         make_folder(out / "run")
         sweep(out)
@@ -112,10 +114,10 @@ def study(
     for training, collection in collections.items():  # one pair at a time: their features fill the memory
         judging = Judging.of(collection, world, choices, np.random.default_rng([root_seed, 3]))
         for (name, variant), variant_rng in zip(VARIANTS.items(), variant_rngs, strict=True):
-            if variant.training == training:
+            if name in chosen and variant.training == training:
                 found[name] = judging.variant(name, attacks, world, choices, rng=variant_rng)
-    variants = [found[name][0] for name in VARIANTS]
-    along = [ray for _, ray in map(found.get, VARIANTS) if ray is not None]
+    variants = [found[name][0] for name in chosen]
+    along = [ray for _, ray in map(found.get, chosen) if ray is not None]
     sets = [
         report.NonmemberSet(
             name=s.name, title=s.title, kind=s.kind, n=len(s), valid=s.is_valid, about=s.about, labels=s.labels_are

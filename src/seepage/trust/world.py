@@ -17,6 +17,7 @@ from seepage.trust import nonmembers
 from seepage.trust.attackers import check_studied
 from seepage.trust.near import BY_DEFAULT, FEWEST, NEAR, Near, check_near, copies, distinct, make_near, trained_gan
 from seepage.trust.nonmembers import Nonmembers, Standard
+from seepage.trust.variants import check_variants
 
 SHARES = {
     "target train": (0.30, "trains the target; its members"),
@@ -60,6 +61,7 @@ class Choices:
         confidence: of every interval.
         attacks: registered attacks that are run beside the source's three; None for the default ones that the known
             records suffice for.
+        variants: names of `variants.VARIANTS`, with "standard" and "laplace" among them; None for all.
         strict_rate: share of the shadow's own non-members that the strict threshold of each attack calls members.
         n_known: at most so many members, and as many non-members, are known to attacks that learn from such.
     """
@@ -75,6 +77,7 @@ class Choices:
     prior: float = 0.5
     confidence: float = 0.95
     attacks: tuple[str, ...] | None = None
+    variants: tuple[str, ...] | None = None
     strict_rate: float = 0.01
     n_known: int = 50
 
@@ -89,6 +92,8 @@ class Choices:
             raise InputError(f"doublings above 60 leave the range of float32, got {self.doublings}")
         if not self.weight_decay > 0:
             raise InputError(f"weight_decay must be positive, got {self.weight_decay}")
+        if self.variants is not None:
+            object.__setattr__(self, "variants", check_variants(self.variants))
         if self.attacks is not None:
             object.__setattr__(self, "attacks", check_studied(self.attacks))
 

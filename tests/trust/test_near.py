@@ -8,6 +8,7 @@ import pytest
 from seepage.data import Pool
 from seepage.errors import InputError
 from seepage.trust.near import (
+    blended,
     check_near,
     copies,
     distinct,
@@ -44,6 +45,18 @@ def test_half_and_half_by_hand():
     np.testing.assert_array_equal(interpolated(two, np.array([[1, 1]]))[0], two[1])
 
 
+def test_a_blend_is_half_and_half_with_the_parents_contrast(images):
+    pairs = np.array([[0, 1], [2, 2]])
+    made = blended(images, pairs).astype(float)
+    half = (images[0].astype(float) + images[1]) / 2
+    wanted = (images[0].std() + images[1].std()) / 2
+    by_hand = [half.mean() + (v - half.mean()) * wanted / half.std() for v in half.ravel()]
+    np.testing.assert_allclose(made[0].ravel(), np.clip(by_hand, 0, 255), atol=0.5)
+    np.testing.assert_array_equal(made[1], images[2])  # a record with itself is itself
+    flat = np.stack([np.full(SHAPE, 40, dtype=np.uint8), np.full(SHAPE, 60, dtype=np.uint8)])
+    assert (blended(flat, pairs[:1]) == 50).all()
+
+
 def test_pairs_are_of_one_class_and_no_record_is_in_two(labels):
     pairs = pair_rows(labels, rng=0)
     assert pairs.shape == (30, 2)
@@ -76,13 +89,13 @@ def test_nothing_of_a_member_is_in_a_near_set(tmp_path):
     inputs = rng.integers(200, 256, (400, *SHAPE), dtype=np.uint8)
     held = split(400, rng=np.random.default_rng(5))
     held, members = held["generator"], held["target train"]
-    inputs[held] = rng.integers(0, 128, (len(held), *SHAPE), dtype=np.uint8)
+    inputs[held] = rng.integers(0, 60, (len(held), *SHAPE), dtype=np.uint8)
     inputs[held[:20]] = inputs[members[:20]]
     labels = np.arange(400) % 2
     world = worlds(Pool(inputs, labels, n_classes=2, name="own"), None, tmp_path)
     near = {one.name: one for one in world.sets if one.kind == "near"}
     n_pairs = sum(np.bincount(labels[held[20:]]) // 2)
-    assert {name: len(one) for name, one in near.items()} == {"interpolated": n_pairs, "warped": len(held) - 20}
+    assert {name: len(one) for name, one in near.items()} == {"blended": n_pairs, "warped": len(held) - 20}
     darkest = world.standard(np.full((1, *SHAPE), 128, dtype=np.uint8)).max()
     assert all(one.inputs.max() < darkest for one in near.values())
     assert world.n_copies == 0

@@ -181,10 +181,10 @@ def test_somebody_s_own_generator_and_files_of_images(tmp_path):
     assert rates[0] == rates[1]
     assert {one.name: one.labels for one in file.sets if one.kind == "near"} == {"given": "predicted", "warped": "own"}
     none = studied(())
-    assert set(none.left_out) == {"interpolated", "warped", "generated"}
+    assert set(none.left_out) == {"blended", "interpolated", "warped", "generated"}
     default = studied(None)  # 24 held-out digits: too few for pairs of one class, enough to warp
     assert [one.name for one in default.sets if one.kind == "near"] == ["warped"]
-    assert "expected at least 10" in default.left_out["interpolated"]
+    assert "expected at least 10" in default.left_out["blended"]
     with pytest.raises(InputError, match="expected at least 10"):
         studied("interpolated")
 

@@ -94,8 +94,8 @@ def audit(config: Path | None, **flags) -> None:
 @click.option("--weight-decay", type=float, help="Of the L2 variant.  [default: 0.0003]")
 @click.option(
     "--near",
-    help="Near non-members, with commas: interpolated, warped, generated (trains a GAN), a .npz with 'images'; or none."
-    "  [default: interpolated,warped]",
+    help="Near non-members, with commas: blended, interpolated, warped, generated (trains a GAN), or a .npz with "
+    "'images'; or none.  [default: blended,warped]",
 )
 @click.option("--attacks", help="Registered attacks beside the source's three, with commas, or none.  [default: ten]")
 @click.option("--variants", help="With commas, standard and laplace among them.  [default: all six]")

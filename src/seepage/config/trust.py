@@ -26,7 +26,8 @@ class TrustConfig(Task):
     weight_decay: float = Field(3e-4, gt=0, description="of the L2 variant")
     evaluated: int = Field(2500, ge=10, description="at most so many members, and records of each set")
     near: list[str] | None = Field(
-        None, description="interpolated, warped, generated (trains a GAN), a .npz with 'images'; default: the first two"
+        None,
+        description="blended, interpolated, warped, generated, or a .npz with 'images'; default: blended, warped",
     )
     gan_steps: int = Field(10_000, ge=1)
     gan_width: int = Field(32, ge=1)

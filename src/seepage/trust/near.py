@@ -1,7 +1,8 @@
 """Near non-members: new images that are like the target's own, made of records that no model and no attack meets.
 
-Interpolated: two records of one class, half and half. Warped: one record, seen from a little elsewhere. Generated: by a
-GAN that is trained on those records. Or images of the user's, from a file or a generator.
+Interpolated: two records of one class, half and half; blended: the same with the contrast that halving takes. Warped:
+one record, seen from a little elsewhere. Generated: by a GAN that is trained on those records. Or images of the user's,
+from a file or a generator.
 """
 
 from __future__ import annotations
@@ -34,12 +35,14 @@ Pairs = Int64[np.ndarray, "pairs 2"]
 FEWEST = 10  # images in a set that is judged
 DEGREES, ZOOM, SHIFT = 10.0, 0.1, 1 / 16  # of a warp: at most so far turned, scaled, and moved (of the side)
 NEAR = {
+    "blended": "two held-out records of one class, half and half, stretched to their mean contrast; each record "
+    "is used once",
     "interpolated": "two held-out records of one class, half and half; each record is used once",
     "warped": "one held-out record each: turned by up to 10 degrees, scaled by up to 10 %, moved by up to 1/16 of "
     "its side",
     "generated": "images of a class-conditional GAN that is trained on the held-out records",
 }
-BY_DEFAULT = ("interpolated", "warped")
+BY_DEFAULT = ("blended", "warped")  # the first by the rule of benchmarks/near_sets.py
 
 
 class Sampler(Protocol):
@@ -99,8 +102,8 @@ def pair_rows(labels: Labels, *, rng: Seed) -> Pairs:
     found = rng.permutation(np.concatenate(pairs))
     if len(found) < FEWEST:
         raise InputError(
-            f"interpolated non-members: {len(labels)} held-out records give {len(found)} pairs of one class, expected "
-            f"at least {FEWEST}: use more records, or leave 'interpolated' out of near"
+            f"blended and interpolated non-members: {len(labels)} held-out records give {len(found)} pairs of one class, "
+            f"expected at least {FEWEST}: use more records, or leave them out of near"
         )
     return found
 
@@ -117,6 +120,28 @@ def interpolated(images: Images, pairs: Pairs) -> UInt8[np.ndarray, "pairs chann
     """
     a, b = (images[pairs[:, side]].astype(np.float64) for side in (0, 1))
     return np.round((a + b) / 2).astype(np.uint8)
+
+
+def blended(images: Images, pairs: Pairs) -> UInt8[np.ndarray, "pairs channels height width"]:
+    """m = (a + b) / 2, x = mean(m) + (m - mean(m)) (sd(a) + sd(b)) / (2 sd(m)), rounded and cut to 0 to 255.
+
+    Means and deviations are over all values of an image. Halving takes contrast, by which an image is told from a real
+    one; a flat m stays as it is.
+
+    >>> two = np.array([100, 140, 100, 100], dtype=np.uint8).reshape(2, 1, 1, 2)
+    >>> blended(two, np.array([[0, 1]])).ravel().tolist()  # m is 100, 120 with deviation 10; the parents' are 20 and 0
+    [100, 120]
+    >>> two = np.array([100, 140, 0, 0], dtype=np.uint8).reshape(2, 1, 1, 2)
+    >>> blended(two, np.array([[0, 0]])).ravel().tolist()
+    [100, 140]
+    """
+    axes = (1, 2, 3)
+    a, b = (images[pairs[:, side]].astype(np.float64) for side in (0, 1))
+    half = (a + b) / 2
+    middle, spread = half.mean(axis=axes, keepdims=True), half.std(axis=axes, keepdims=True)
+    wanted = (a.std(axis=axes, keepdims=True) + b.std(axis=axes, keepdims=True)) / 2
+    stretched = middle + (half - middle) * np.where(spread > 0, wanted / np.where(spread > 0, spread, 1), 1)
+    return np.round(stretched).clip(0, 255).astype(np.uint8)
 
 
 def warped(images: Images, *, rng: Seed) -> Images:
@@ -137,6 +162,9 @@ def warped(images: Images, *, rng: Seed) -> Images:
         torch.from_numpy(images.astype(np.float64)), grid, padding_mode="reflection", align_corners=False
     )
     return seen.round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+PAIRED = {"blended": blended, "interpolated": interpolated}
 
 
 def copies(images: Images, of: Images) -> np.ndarray:
@@ -234,9 +262,9 @@ def make_near(
     """
     rng = generator(rng)
     images, labels, shape = held_out.inputs, held_out.labels, tuple(held_out.inputs.shape[1:])
-    if one == "interpolated":
+    if one in PAIRED:
         pairs = pair_rows(labels, rng=rng)[:n]
-        return one, "Interpolated", interpolated(images, pairs), labels[pairs[:, 0]], NEAR[one]
+        return one, one.capitalize(), PAIRED[one](images, pairs), labels[pairs[:, 0]], NEAR[one]
     if one == "warped":
         rows = rng.permutation(len(images))[:n]
         return one, "Warped", warped(images[rows], rng=rng), labels[rows], NEAR[one]

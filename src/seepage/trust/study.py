@@ -59,9 +59,9 @@ def study(
         recipe: how the plain models are trained: Adam, cross-entropy, an architecture of `seepage.models`.
         out: the study's folder; a study that was stopped goes on there.
         choices: see `Choices`.
-        near: near non-members, one or several: "interpolated", "warped", "generated" (trains a GAN), and of your own a
-            .npz with 'images' (and 'labels') or an object with `sample(labels, rng)`; () for none. By default the first
-            two, where the records suffice.
+        near: near non-members, one or several: names of `near.NEAR` ("generated" trains a GAN), and of your own a
+            .npz with 'images' (and 'labels') or an object with `sample(labels, rng)`; () for none. By default "blended"
+            and "warped", where the records suffice.
         engine, workers: of the trainings, see `seepage.signals.collect.collect`.
         progress: show bars.
         rng: a seed or a generator; one root seed is drawn from it and recorded.

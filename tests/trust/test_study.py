@@ -218,6 +218,11 @@ def test_studies_of_several_seeds_are_one_result_and_go_on(tmp_path):
     assert [v.name for v in few.variants] == ["standard", "laplace"]
     assert few.variants[1].attacks == parts[0].variant("laplace").attacks
     assert [c.holds == "not run" for c in few.comparisons] == [False, True, True, False, True, False, False, True]
+    plain = CliRunner().invoke(main, [*quick, "--variants", "standard", "--out", str(tmp_path / "few")])
+    assert plain.exit_code == 0, plain.output
+    plain = TrustResult.load(tmp_path / "few")
+    assert [v.name for v in plain.variants] == ["standard"]
+    assert html(plain).count("Last-layer Laplace") == 0
     for results, words in ((parts[:1], "at least 2 seeds"), (parts[:1] * 2, "different seeds")):
         with pytest.raises(InputError, match=words):
             combined(results, confidence=0.95)
@@ -262,11 +267,11 @@ def test_mistakes_are_named(tmp_path):
         (["trust", "--data", "digits", "--far", "digits", "--out", tmp_path / "b"], "own data set"),
         (["trust", "--data", "digits", "--near", "interpoled", "--out", tmp_path / "b"], "did you mean 'interpolated'"),
         (["trust", "--data", "digits", "--near", "none.npz", "--far", "none", "--out", tmp_path / "b"], "no file at"),
-        (["trust", "--data", "digits", "--variants", "l2", "--out", tmp_path / "b"], "missing: standard, laplace"),
+        (["trust", "--data", "digits", "--variants", "l2", "--out", tmp_path / "b"], "expected 'standard'"),
         (["trust", "--data", "digits", "--attacks", "lira-offline", "--out", tmp_path / "b"], "one shadow"),
         (
             ["trust", "--data", "digits", "--attacks", "gradient-norm", "--out", tmp_path / "b"],
-            "cannot be in the study",
+            "probabilities",
         ),
     ):
         done = CliRunner().invoke(main, list(map(str, flags)))

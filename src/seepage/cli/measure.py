@@ -98,7 +98,7 @@ def audit(config: Path | None, **flags) -> None:
     "'images'; or none.  [default: blended,warped]",
 )
 @click.option("--attacks", help="Registered attacks beside the source's three, with commas, or none.  [default: ten]")
-@click.option("--variants", help="With commas, standard and laplace among them.  [default: all six]")
+@click.option("--variants", help="With commas, standard among them.  [default: all six]")
 @click.option("--gan-steps", type=click.IntRange(1), help="Training steps of the generator.  [default: 10000]")
 @click.option("--far", help="Other data sets as non-members, with commas, or none.  [default: those in the cache]")
 @click.option("--doublings", type=click.IntRange(0, 60), help="Scale inputs up to 2^this; 0: not.  [default: 20]")

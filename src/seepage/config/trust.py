@@ -33,7 +33,7 @@ class TrustConfig(Task):
     gan_width: int = Field(32, ge=1)
     far: list[str] | None = Field(None, description="other data sets as non-members; default: those in the cache")
     attacks: list[str] | None = Field(None, description="registered attacks beside the source's three; default: ten")
-    variants: list[str] | None = Field(None, description="with standard and laplace among them; default: all six")
+    variants: list[str] | None = Field(None, description="with standard among them; default: all six")
     strict_rate: float = Field(0.01, gt=0, lt=1, description="share of own non-members at each strict threshold")
     doublings: int = Field(20, ge=0, le=60, description="scale inputs up to 2^doublings; 0: not at all")
     ray_records: int = Field(500, ge=1)

@@ -134,15 +134,15 @@ def rays(result: TrustResult, ax: Axes | None = None) -> Axes:
 def false_alarms(result: TrustResult, ax: Axes | None = None) -> Axes:
     """False-positive rate of the largest-score attack on every set, of the standard model and of Laplace."""
     titles = {one.name: one.title for one in result.sets}
-    shown = [result.variant(name) for name in SHOWN]
+    shown = [variant for variant in result.variants if variant.name in SHOWN]
     names = [one.name for one in result.sets]
     ax = _axes(ax, height=0.9 + 0.3 * len(names))
-    for shift, variant, colour, mark in zip((-0.13, 0.13), shown, (LEAD, PALETTE["member"][0]), "os", strict=True):
+    for shift, variant, colour, mark in zip((-0.13, 0.13), shown, (LEAD, PALETTE["member"][0]), "os", strict=False):
         for y, name in enumerate(names):
             found: Estimate = variant.attack(LARGEST_SCORE).on(name).false_positive_rate
             ax.plot([found.low, found.high], [y + shift] * 2, color=colour, linewidth=1.3, solid_capstyle="butt")
             ax.plot(found.value, y + shift, mark, color=colour, markersize=4.2)
-    for x, align, variant, colour in zip((0, 1), ("left", "right"), shown, (LEAD, PALETTE["member"][0]), strict=True):
+    for x, align, variant, colour in zip((0, 1), ("left", "right"), shown, (LEAD, PALETTE["member"][0]), strict=False):
         mark = "●" if x == 0 else "■"
         ax.text(x, 1.01, f"{mark} {_short(variant.title)}", transform=ax.transAxes, ha=align, va="bottom",
                 fontsize=SMALL, color=colour)  # fmt: skip

@@ -42,7 +42,7 @@ def conclusions(
     told += [_on_set(standard.attack(LEAD), one) for one in sets if one.kind != "same"]
     told += [_every_attack(standard, sets, strict_rate)] if len(standard.attacks) > len(BY_SCORES) else []
     told += [_against_standard(standard, variant) for variant in variants[1:]]
-    told += [_trade_off(variants)]
+    told += [_trade_off(variants)] if len(variants) > 1 else []
     told += [_along_ray(ray, variants) for ray in rays if ray.variant in ("standard", "laplace")]
     return told
 

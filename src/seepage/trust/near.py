@@ -102,7 +102,7 @@ def pair_rows(labels: Labels, *, rng: Seed) -> Pairs:
     found = rng.permutation(np.concatenate(pairs))
     if len(found) < FEWEST:
         raise InputError(
-            f"blended and interpolated non-members: {len(labels)} held-out records give {len(found)} pairs of one class, "
+            f"blended, interpolated non-members: {len(labels)} held-out records give {len(found)} pairs of one class, "
             f"expected at least {FEWEST}: use more records, or leave them out of near"
         )
     return found

@@ -61,7 +61,7 @@ class Choices:
         confidence: of every interval.
         attacks: registered attacks that are run beside the source's three; None for the default ones that the known
             records suffice for.
-        variants: names of `variants.VARIANTS`, with "standard" and "laplace" among them; None for all.
+        variants: names of `variants.VARIANTS`, with "standard" among them; None for all.
         strict_rate: share of the shadow's own non-members that the strict threshold of each attack calls members.
         n_known: at most so many members, and as many non-members, are known to attacks that learn from such.
     """

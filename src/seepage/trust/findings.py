@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from seepage.report.numbers import count, decimal, percent, rate
 from seepage.report.trust_result import LARGEST_SCORE as LEAD
 from seepage.report.trust_result import Finding, NonmemberSet, Ray, ThreatResult, VariantResult
+from seepage.trust.attackers import LEARNED
 from seepage.trust.signs import rate_of, unsure
 
 BY_SCORES = (LEAD, "top-3", "entropy")  # the source's attacks, which see no label
@@ -110,7 +111,7 @@ def _every_attack(standard: VariantResult, sets: Sequence[NonmemberSet], strict_
     own = {attack.title: attack.on("same") for attack in standard.attacks}
     least, most = (of(own, key=lambda title: own[title].false_positive_rate.value) for of in (min, max))
     others = [
-        (attack.on(one.name), f"{attack.title} on {one.title}")
+        (attack.on(one.name), f"{attack.title} on {one.title}", attack.name in LEARNED)
         for attack in standard.attacks
         for one in sets
         if one.valid and one.kind != "same" and (attack.name in BY_SCORES or one.labels != "predicted")
@@ -122,8 +123,9 @@ def _every_attack(standard: VariantResult, sets: Sequence[NonmemberSet], strict_
     )
     if not others:
         return Finding(about="Every attack", sentence=told + ".")
-    plain, title = max(others, key=lambda pair: pair[0].false_positive_rate.value)
-    strict, strict_title = max(others, key=lambda pair: pair[0].strict_false_positive_rate.value)
+    plain, title, _ = max(others, key=lambda each: each[0].false_positive_rate.value)
+    fixed = [each for each in others if not each[2]]  # a strict threshold on what was learned from is none
+    strict, strict_title, _ = max(fixed, key=lambda each: each[0].strict_false_positive_rate.value)
     return Finding(
         about="Every attack",
         sentence=f"{told}. On other pictures the highest rate is {rate_of(plain.false_positive_rate)} ({title}). With "

@@ -29,9 +29,10 @@ def test_standardised_channels_have_mean_zero_and_deviation_one(images):
 
 def test_what_spoiling_does(images):
     standard = Standard.of(images)
-    spoilt = {one.name: one for one in corrupted(images, standard, rng=np.random.default_rng(1))}
+    spoilt = {one.name: one for one in corrupted(images, np.arange(20), standard, rng=np.random.default_rng(1))}
     plain = standard(images)
     assert not any(one.is_valid for one in spoilt.values())
+    assert [one.labels is None for one in spoilt.values()] == [False, False, False, True]  # noise has no label
     np.testing.assert_allclose(spoilt["scaled"].inputs, plain * 255, rtol=1e-6)
     np.testing.assert_allclose(spoilt["unnormalised"].inputs, images / 255, atol=1e-6)
     permuted = spoilt["permuted"].inputs.reshape(20, 3, -1)
@@ -88,7 +89,9 @@ def test_drawings_are_read_by_category(tmp_path, monkeypatch):
     assert len(read_quickdraw(Folder(folder), per_class=1)) == 2
     monkeypatch.setenv("SEEPAGE_DATA", str(tmp_path))
     standard = Standard.of(np.zeros((1, 3, 32, 32), dtype=np.uint8))
-    one = nonmembers.far("quickdraw", (3, 32, 32), standard, 3, rng=np.random.default_rng(0))
+    members = np.zeros((0, 3, 32, 32), dtype=np.uint8)
+    monkeypatch.setattr("seepage.trust.near.FEWEST", 2)
+    one = nonmembers.far("quickdraw", (3, 32, 32), standard, 4, members, rng=np.random.default_rng(0))
     assert one.inputs.shape[1:] == (3, 32, 32)
     write_drawings(folder, "bad", [2] * 784)
     with pytest.raises(DataFileError, match=r"bad.*between 0 and 1"):
@@ -100,12 +103,13 @@ def test_drawings_are_read_by_category(tmp_path, monkeypatch):
 def test_far_sets_are_those_of_the_cache_unless_they_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("SEEPAGE_DATA", str(tmp_path))
     standard, rng = Standard.of(np.zeros((1, 3, 8, 8), dtype=np.uint8)), np.random.default_rng(0)
-    found, left_out = nonmembers.find_far(None, "cifar10", (3, 8, 8), standard, 5, rng=rng)
+    members = np.zeros((1, 3, 8, 8), dtype=np.uint8)
+    found, left_out = nonmembers.find_far(None, "cifar10", (3, 8, 8), standard, 12, members, rng=rng)
     assert found == []
     assert set(left_out) == set(nonmembers.FAR_BY_DEFAULT)
-    (digits,), _ = nonmembers.find_far(("digits",), "cifar10", (3, 8, 8), standard, 5, rng=rng)
-    assert (len(digits), digits.kind, digits.is_valid) == (5, "far", True)
+    (digits,), _ = nonmembers.find_far(("digits",), "cifar10", (3, 8, 8), standard, 12, members, rng=rng)
+    assert (len(digits), digits.kind, digits.is_valid) == (12, "far", True)
     with pytest.raises(InputError, match="own data set"):
-        nonmembers.find_far(("digits",), "digits", (1, 8, 8), standard, 5, rng=rng)
+        nonmembers.find_far(("digits",), "digits", (1, 8, 8), standard, 5, members[:, :1], rng=rng)
     with pytest.raises(InputError, match="did you mean 'digits'"):
-        nonmembers.find_far(("digit",), "cifar10", (3, 8, 8), standard, 5, rng=rng)
+        nonmembers.find_far(("digit",), "cifar10", (3, 8, 8), standard, 5, members, rng=rng)

@@ -21,13 +21,16 @@ from seepage.report.reading import load_result
 from seepage.report.render import html, markdown
 from seepage.report.schema import schema
 from seepage.report.trust_result import SCHEMA, TrustResult
+from seepage.report.trust_terminal import summary
 from seepage.trust import study
-from seepage.trust.findings import comparisons
+from seepage.trust.attackers import STUDIED
+from seepage.trust.seeds import combined
+from seepage.trust.signs import comparisons
 from seepage.trust.variants import VARIANTS, recipes
 from seepage.trust.world import SHARES, Choices, split
 
 FLAGS = ["trust", "--data", "digits", "--limit", "240", "--epochs", "1", "--gan-steps", "3", "--far", "none"]
-FLAGS += ["--workers", "1"]
+FLAGS += ["--near", "generated,warped", "--workers", "1"]
 RECIPE = Recipe(CNN, epochs=1)
 
 
@@ -38,6 +41,8 @@ def folder(tmp_path_factory):
     assert done.exit_code == 0, (done.output, done.exception)
     assert "Report: " in done.output
     assert "Own distribution: " in done.output
+    for attack in ("Largest score", "Loss", "RMIA offline", "Difficulty calibration (loss)"):
+        assert done.output.count(f"\n{attack} ") >= 2  # at its own threshold, and at the strict one
     return out
 
 
@@ -56,12 +61,16 @@ def test_parts_are_disjoint_and_all_records_are_used():
 def test_every_variant_attack_and_set_has_its_numbers(result):
     assert [variant.name for variant in result.variants] == list(VARIANTS)
     assert {one.kind for one in result.sets} == {"same", "near", "corrupted"}
+    attacks = [name for name in STUDIED if name not in result.attacks_left_out]
+    assert len(attacks) == len(STUDIED) - 1  # too few records are known for the few-shot learner
     for variant in result.variants:
         assert variant.test_accuracy.n == 24
         assert sum(variant.reliability.counts) == 24
+        assert [attack.name for attack in variant.attacks] == ["max-score", "top-3", "entropy", *attacks]
         for attack in variant.attacks:
             assert [accused.set for accused in attack.sets] == [one.name for one in result.sets]
             assert all(accused.false_positive_rate.n == 24 for accused in attack.sets)
+            assert all(accused.strict_false_positive_rate.n == 24 for accused in attack.sets)
     # temperature changes neither the likeliest class nor the order of the logits
     tempered, plain = result.variant("temperature-10"), result.variant("standard")
     assert tempered.test_accuracy == plain.test_accuracy
@@ -102,7 +111,9 @@ def test_the_report_loads_nothing_and_says_what_the_numbers_say(result, folder):
             assert one.title in text
         for variant in result.variants:
             assert variant.title in text
-    assert page.count("<svg") == 5
+    assert page.count("<svg") == 6
+    for attack in result.variant("laplace").attacks:
+        assert page.count(attack.title) >= len(result.variants)
 
 
 def test_a_finished_study_is_not_trained_again_and_gives_the_same_numbers(result, folder, tmp_path):
@@ -151,44 +162,117 @@ def test_plain_must_be_plain():
 
 def test_somebody_s_own_generator_and_files_of_images(tmp_path):
     pool = load("digits", flat=False).subset(np.arange(200))
-    choices = Choices(far=(), doublings=0)
-    seen = []
+    choices = Choices(far=(), doublings=0, attacks=("loss",))
+    seen, made_of = [], np.random.default_rng(0).integers(0, 256, (50, 1, 8, 8), dtype=np.uint8)
 
-    def white(labels, rng):
+    def noise(labels, rng):
         seen.append(labels)
-        return np.full((len(labels), 3, 10, 10), 255, dtype=np.uint8)
+        return made_of[: len(labels)]
 
-    made = study(
-        pool, recipe=RECIPE, out=tmp_path / "a", choices=choices, generator=from_callable(white), workers=1, rng=0
-    )
+    def studied(near):
+        return study(pool, recipe=RECIPE, out=tmp_path / "a", choices=choices, near=near, workers=1, rng=0)
+
+    made = studied(from_callable(noise))
     assert len(seen[0]) == 20
     assert made.rays == []
-    np.savez(tmp_path / "images.npz", images=np.full((50, 1, 8, 8), 255, dtype=np.uint8))
-    file = study(
-        pool, recipe=RECIPE, out=tmp_path / "a", choices=choices, generator=tmp_path / "images.npz", workers=1, rng=0
-    )
-    rates = [r.variant("l2").attack("entropy").on("generated").false_positive_rate for r in (made, file)]
-    assert rates[0] == rates[1]  # white is white
-    none = study(pool, recipe=RECIPE, out=tmp_path / "a", choices=choices, generator=None, workers=1, rng=0)
-    assert "generated" in none.left_out
-    np.savez(tmp_path / "odd.npz", pictures=np.zeros(3))
-    with pytest.raises(InputError, match="array 'images'"):
-        study(pool, recipe=RECIPE, out=tmp_path / "a", choices=choices, generator=tmp_path / "odd.npz", rng=0)
+    np.savez(tmp_path / "images.npz", images=made_of)
+    file = studied([tmp_path / "images.npz", "warped"])
+    rates = [r.variant("l2").attack("entropy").on("given").false_positive_rate for r in (made, file)]
+    assert rates[0] == rates[1]
+    assert {one.name: one.labels for one in file.sets if one.kind == "near"} == {"given": "predicted", "warped": "own"}
+    none = studied(())
+    assert set(none.left_out) == {"blended", "interpolated", "warped", "generated"}
+    default = studied(None)  # 24 held-out digits: too few for pairs of one class, enough to warp
+    assert [one.name for one in default.sets if one.kind == "near"] == ["warped"]
+    assert "expected at least 10" in default.left_out["blended"]
+    with pytest.raises(InputError, match="expected at least 10"):
+        studied("interpolated")
+
+
+def test_studies_of_several_seeds_are_one_result_and_go_on(tmp_path):
+    flags = ["trust", "--data", "digits", "--limit", "240", "--epochs", "1", "--near", "warped", "--far", "none"]
+    flags += ["--attacks", "loss", "--doublings", "0", "--workers", "1", "--seeds", "2", "--out", str(tmp_path)]
+    done = CliRunner().invoke(main, flags)
+    assert done.exit_code == 0, (done.output, done.exception)
+    whole, parts = TrustResult.load(tmp_path), [TrustResult.load(tmp_path / f"seed-{seed}") for seed in (0, 1)]
+    assert whole.seeds == [0, 1]
+    assert whole.variants == parts[0].variants
+    rates = [part.variant("standard").attack("loss").on("warped").false_positive_rate.value for part in parts]
+    (figure,) = (one for one in whole.over_seeds if one.name == "FPR: loss: warped")
+    assert figure.values == rates
+    assert figure.mean.value == pytest.approx(np.mean(rates))
+    half = 12.706 * np.std(rates, ddof=1) / np.sqrt(2)  # Student's, one degree of freedom
+    assert figure.mean.high == pytest.approx(min(1, np.mean(rates) + half), abs=1e-4)
+    assert "Over seeds" in html(whole)
+    assert "Over seeds" in markdown(whole)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("units/*")}
+    assert len(before) >= 6
+    again = CliRunner().invoke(main, flags)
+    assert again.exit_code == 0
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("units/*")}
+    quick = [*flags, "--seeds", "1", "--variants", "laplace,standard", "--out", str(tmp_path / "few")]
+    few = CliRunner().invoke(main, quick)
+    assert few.exit_code == 0, few.output
+    assert [one.name for one in (tmp_path / "few" / "run").iterdir()] == ["standard"]  # nothing else is trained
+    few = TrustResult.load(tmp_path / "few")
+    assert [v.name for v in few.variants] == ["standard", "laplace"]
+    assert few.variants[1].attacks == parts[0].variant("laplace").attacks
+    assert [c.holds == "not run" for c in few.comparisons] == [False, True, True, False, True, False, False, True]
+    plain = CliRunner().invoke(main, [*quick, "--variants", "standard", "--out", str(tmp_path / "few")])
+    assert plain.exit_code == 0, plain.output
+    plain = TrustResult.load(tmp_path / "few")
+    assert [v.name for v in plain.variants] == ["standard"]
+    assert html(plain).count("Last-layer Laplace") == 0
+    for results, words in ((parts[:1], "at least 2 seeds"), (parts[:1] * 2, "different seeds")):
+        with pytest.raises(InputError, match=words):
+            combined(results, confidence=0.95)
+    other = parts[1].model_copy(update={"sets": parts[1].sets[:-1]})
+    with pytest.raises(InputError, match="sets of non-members differ"):
+        combined([parts[0], other], confidence=0.95)
+
+
+def test_a_result_of_before_is_read_and_drawn(result, tmp_path):
+    """Results without strict rates, further attacks, labels and seeds."""
+    values = json.loads(result.to_json())
+    for name in ("strict_rate", "attacks_left_out", "seeds", "over_seeds"):
+        del values[name]
+    for one in values["sets"]:
+        del one["labels"]
+    for variant in values["variants"]:
+        variant["attacks"] = variant["attacks"][:3]
+        for attack in variant["attacks"]:
+            del attack["strict_threshold"], attack["strict_recall"]
+            for accused in attack["sets"]:
+                del accused["strict_false_positive_rate"]
+    (tmp_path / "result.json").write_text(json.dumps(values))
+    old = TrustResult.load(tmp_path)
+    assert "Who is accused" in html(old)
+    assert "Who is accused" in markdown(old)
+    assert "Largest score" in summary(old)
+    assert "shadow's own non-members (per" not in summary(old)
 
 
 def test_mistakes_are_named(tmp_path):
     pool = load("digits", flat=False)
     with pytest.raises(InputError, match="too few records"):
-        study(pool.subset(np.arange(60)), recipe=RECIPE, out=tmp_path, generator=None, rng=0)
+        study(pool.subset(np.arange(60)), recipe=RECIPE, out=tmp_path, near=(), rng=0)
     with pytest.raises(InputError, match="prior must be between"):
         Choices(prior=1.0)
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write"):
-        study(pool, recipe=RECIPE, out=tmp_path / "file", generator=None, rng=0)
+        study(pool, recipe=RECIPE, out=tmp_path / "file", near=(), rng=0)
     for flags, expected in (
         (["trust"], "give a CONFIG or --data"),
         (["trust", "--data", "location30", "--out", tmp_path / "b"], "holds rows of a table"),
         (["trust", "--data", "digits", "--far", "digits", "--out", tmp_path / "b"], "own data set"),
+        (["trust", "--data", "digits", "--near", "interpoled", "--out", tmp_path / "b"], "did you mean 'interpolated'"),
+        (["trust", "--data", "digits", "--near", "none.npz", "--far", "none", "--out", tmp_path / "b"], "no file at"),
+        (["trust", "--data", "digits", "--variants", "l2", "--out", tmp_path / "b"], "expected 'standard'"),
+        (["trust", "--data", "digits", "--attacks", "lira-offline", "--out", tmp_path / "b"], "one shadow"),
+        (
+            ["trust", "--data", "digits", "--attacks", "gradient-norm", "--out", tmp_path / "b"],
+            "probabilities",
+        ),
     ):
         done = CliRunner().invoke(main, list(map(str, flags)))
         assert done.exit_code == 2, done.output

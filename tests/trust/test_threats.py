@@ -5,7 +5,8 @@ import pytest
 from scipy.special import log_softmax
 
 from seepage.errors import InputError
-from seepage.trust.measures import Judged, threat_result
+from seepage.trust.attackers import Answers, Evidence
+from seepage.trust.measures import Terms, threat_result
 from seepage.trust.threats import Threat, accuracy_threshold, entropy, fit_threats, max_score, youden_threshold
 
 
@@ -84,9 +85,12 @@ def test_a_stranger_s_members_are_found_as_often_as_anybody_is_accused(sharpness
     """Null: the target never saw those who are called its members, so recall and false-positive rate are one rate."""
     rng = np.random.default_rng(1)
     shadow, members = np.concatenate([sure(500, 6, rng), sure(500, 2, rng)]), np.arange(1000) < 500
-    judged = Judged(sure(2000, sharpness, rng), {"same": sure(2000, sharpness, rng)}, shadow, members)
+    judged = {name: sure(2000, sharpness, rng) for name in ("members", "same")}
+    every = {name: Answers(log_p, log_p, log_p.argmax(axis=1)) for name, log_p in {**judged, "shadow": shadow}.items()}
+    known = every["same"], every["same"]  # of which these attacks ask nothing
+    evidence = Evidence({name: every[name] for name in judged}, every["shadow"], members, every["same"], known, known)
     for threat in fit_threats(shadow, members, rng=rng):
-        found = threat_result(threat, judged, prior=0.5, confidence=0.999, rng=rng)
+        found = threat_result(threat, evidence, Terms(0.5, 0.999, 0.01), rng=rng)
         rate = found.on("same").false_positive_rate
         assert found.recall.low <= rate.high, threat.name
         assert rate.low <= found.recall.high, threat.name

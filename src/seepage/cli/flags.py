@@ -43,9 +43,12 @@ def renamed(flags: dict, *, trains: bool) -> dict:
 
 def show(result) -> None:
     from seepage.report.inversion_result import InversionResult
+    from seepage.report.trust_result import TrustResult
 
     if isinstance(result, InversionResult):
         from seepage.report.inversion_terminal import summary
+    elif isinstance(result, TrustResult):
+        from seepage.report.trust_terminal import summary
     else:
         from seepage.report.terminal import summary
 

@@ -93,34 +93,46 @@ def audit(config: Path | None, **flags) -> None:
 @click.option("--evaluated", type=click.IntRange(10), help="Records of each set, at most.  [default: 2500]")
 @click.option("--smoothing", type=float, help="Of the variant with label smoothing.  [default: 0.0083]")
 @click.option("--weight-decay", type=float, help="Of the L2 variant.  [default: 0.0003]")
-@click.option("--generator", help="gan (train one), none, or a .npz with 'images'.  [default: gan]")
+@click.option(
+    "--near",
+    help="Near non-members, with commas: blended, interpolated, warped, generated (trains a GAN), or a .npz with "
+    "'images'; or none.  [default: blended,warped]",
+)
+@click.option("--attacks", help="Registered attacks beside the source's three, with commas, or none.  [default: ten]")
+@click.option("--variants", help="With commas, standard among them.  [default: all six]")
 @click.option("--gan-steps", type=click.IntRange(1), help="Training steps of the generator.  [default: 10000]")
 @click.option("--far", help="Other data sets as non-members, with commas, or none.  [default: those in the cache]")
 @click.option("--doublings", type=click.IntRange(0, 60), help="Scale inputs up to 2^this; 0: not.  [default: 20]")
 @click.option("--prior", type=float, help="Share of members among the records asked about.  [default: 0.5]")
 @click.option("--workers", type=click.IntRange(0), help="Processes that train.  [default: planned]")
 @click.option("--seed", type=click.IntRange(0), help="Everything random derives from it.  [default: 0]")
+@click.option("--seeds", type=click.IntRange(1), help="As many studies, from --seed on, and their means.  [default: 1]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for run, result and report.  [default: trust]")
 def trust(config: Path | None, **flags) -> None:
     """Count who is wrongly called a member: calibrated models, far, generated and spoilt non-members.
 
     \b
     seepage trust --data cifar10 --out DIR
-    seepage trust --data digits --epochs 15 --gan-steps 300 --far none
-    seepage trust trust.yaml
+    seepage trust --data digits --epochs 15 --near generated --gan-steps 300 --far none
+    seepage trust trust.yaml --seeds 3
     """
     from seepage.config.trust import TrustConfig
 
     given = {name: value for name, value in flags.items() if value is not None}
     if config is None and "data" not in given:
         raise click.UsageError("nothing to study: give a CONFIG or --data")
-    if "far" in given:
-        given["far"] = [name for name in names(given["far"]) if name != "none"]
+    for flag in ("near", "far"):
+        if flag in given:
+            given[flag] = [name for name in names(given[flag]) if name != "none"]
+    if "variants" in given:
+        given["variants"] = names(given["variants"])
+    if given.get("attacks") == "none":
+        given["attacks"] = ""
     given = renamed(given, trains=False)
     for flag, key in (("limit", "data.limit"), ("architecture", "recipe.architecture")):
         if flag in given:
             given[key] = given.pop(flag)
     parsed = TrustConfig.read(config, given)
     result = parsed.run(progress=sys.stderr.isatty(), command=command_line())
-    say(str(result))
+    show(result)
     say(f"\nReport: {parsed.out / 'report.html'}")

@@ -1,6 +1,7 @@
 """What the report of the honesty study says, in order; HTML and Markdown render the same blocks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from seepage.report import trust_plots as plots
 from seepage.report.blocks import (
@@ -17,13 +18,14 @@ from seepage.report.blocks import (
     words,
 )
 from seepage.report.content import KeyFigure
-from seepage.report.numbers import count, decimal, interval_of, percent, rate, value_of
+from seepage.report.numbers import UNDEFINED, count, decimal, interval_of, percent, rate, value_of
 from seepage.report.provenance import provenance
 from seepage.report.result import Estimate
 from seepage.report.trust_result import LARGEST_SCORE as LEAD
-from seepage.report.trust_result import Finding, TrustResult, VariantResult
+from seepage.report.trust_result import Finding, NonmemberSet, TrustResult, VariantResult
 
-KINDS = {"same": "the target's own test part", "near": "near", "far": "far", "corrupted": "corrupted: a stress test"}
+BY_SCORES = (LEAD, "top-3", "entropy")  # the source's
+KINDS = {"same": "own test part", "near": "near", "far": "far", "corrupted": "stress test"}
 NOT_MEANT = (
     "It does not mean that the model leaks nothing: these attacks are crude, and one that calibrates each record with "
     "reference models accuses far fewer for the same members found. Nor does a high rate on spoilt inputs mean that "
@@ -61,6 +63,7 @@ def sections(result: TrustResult) -> list[Section]:
     return [
         Section("conclusions", "What the numbers say", [_sentences(result.conclusions)]),
         Section("accused", "Who is accused", _accused(result)),
+        *([Section("seeds", "Over seeds", _over_seeds(result))] if result.over_seeds else []),
         Section("trade-off", "Calibration against leakage", _trade_off(result)),
         Section("reliability", "Is confidence accuracy?", _reliability(result)),
         Section("scores", "How sure the model is of those it accuses", _scores(result)),
@@ -82,47 +85,75 @@ def _sentences(found: Sequence[Finding], title: str = "") -> Facts:
 def _accused(result: TrustResult) -> list:
     return [
         Paragraph(
-            "Rows are sets of records that no model was trained on; each number is the share that the attack calls "
-            "members, its interval, and how many were asked about. PPV: the share of positives that would be right if "
-            "all non-members were like that row. Corrupted sets are stress tests: no valid images."
+            "Columns are sets of records that no model was trained on, rows are attacks; each number is the share that "
+            "the attack calls members, at the threshold that was fixed on the shadow's records of the same "
+            "distribution, and its interval. PPV: the share of positives that would be right if all non-members were "
+            "like that column. Corrupted sets are stress tests: no valid images."
         ),
-        Figures([_alarms(result)]),
-        *(_honesty(result, variant) for variant in result.variants),
+        *_predicted(result),
+        Figures([_alarms(result), _every_attack(result)]),
+        *(_rates_of(result, variant) for variant in result.variants),
+        *_strict(result),
         _separation(result),
     ]
 
 
-def _honesty(result: TrustResult, variant: VariantResult) -> Table:
-    columns = [
-        Column("Non-members", [Cell(one.title, details=(KINDS[one.kind],)) for one in result.sets]),
-        numbers("n", [count(one.n) for one in result.sets]),
+def _predicted(result: TrustResult) -> list[Paragraph]:
+    """What attacks with labels are told about records that have none."""
+    titles = [one.title for one in result.sets if one.labels == "predicted"]
+    if not titles:
+        return []
+    return [
+        Paragraph(
+            f"Attacks with labels (all but largest score, top 3 and entropy) are told what the target predicts where "
+            f"records have no label of its classes ({', '.join(titles)}): correctness accuses all of these."
+        )
     ]
-    for attack in variant.attacks:
-        columns.append(
-            _without_n(attack.title, [attack.on(one.name).false_positive_rate for one in result.sets], as_rate=True)
-        )
-    first = variant.attack(LEAD)
-    columns.append(
-        _without_n(
-            f"PPV of the largest score at prior {rate(result.prior)}",
-            [first.on(one.name).positive_predictive_value for one in result.sets],
-            as_rate=True,
-        )
-    )
+
+
+def _rates_of(result: TrustResult, variant: VariantResult) -> Table:
+    """Every attack's rate on every set, at its own threshold."""
+    lead = variant.attack(LEAD)
+    ppv = f"PPV of the largest score at prior {rate(result.prior)}"
+    columns = [Column("Attack", [*(Cell(attack.title) for attack in variant.attacks), Cell(ppv)])]
+    for one in result.sets:
+        rates = [attack.on(one.name).false_positive_rate for attack in variant.attacks]
+        columns.append(_of_set(one, [*rates, lead.on(one.name).positive_predictive_value]))
     return Table(f"{variant.title}: {variant.about}", columns, style="wide")
 
 
-def _without_n(title: str, values: Sequence[Estimate], *, as_rate: bool) -> Column:
-    """A column whose counts stand in another one."""
-    return Column(
-        title,
-        [Cell(value_of(v, as_rate=as_rate), interval_of(v, as_rate=as_rate), flag=v.flag) for v in values],
-        number=True,
-    )
+def _strict(result: TrustResult) -> list[Table]:
+    """The same at thresholds that call few of the shadow's own non-members; older results have none."""
+    variant = result.variant("standard")
+    attacks = [attack for attack in variant.attacks if attack.strict_recall is not None]
+    if not attacks or result.strict_rate is None:
+        return []
+    columns = [Column("Attack", [Cell(attack.title) for attack in attacks])]
+    columns += [_rates("Members found", [attack.strict_recall for attack in attacks])]
+    for one in result.sets:
+        columns.append(_of_set(one, [attack.on(one.name).strict_false_positive_rate for attack in attacks]))
+    title = f"Standard, at thresholds that call {rate(result.strict_rate)} of the shadow's own non-members members"
+    return [Table(title, columns, style="wide")]
+
+
+def _of_set(one: NonmemberSet, values: Sequence[Estimate | None]) -> Column:
+    """A column whose head has the set's kind and count."""
+    return replace(_rates(one.title, values), details=(KINDS[one.kind], f"n {count(one.n)}"))
+
+
+def _rates(title: str, values: Sequence[Estimate | None]) -> Column:
+    cells = [
+        Cell(UNDEFINED, flag="not computed")
+        if v is None
+        else Cell(value_of(v, as_rate=True), interval_of(v, as_rate=True), flag=v.flag)
+        for v in values
+    ]
+    return Column(title, cells, number=True)
 
 
 def _separation(result: TrustResult) -> Table:
-    rows = [(variant, attack) for variant in result.variants for attack in variant.attacks]
+    """All attacks on the standard model, those of the source on its variants."""
+    rows = [(v, a) for v in result.variants for a in v.attacks if v.name == "standard" or a.name in BY_SCORES]
     columns = [
         Column("Variant and attack", [Cell(v.title, details=(a.title,)) for v, a in rows]),
         estimates("Members found (recall)", [a.recall for _, a in rows], as_rate=True),
@@ -144,6 +175,21 @@ def _alarms(result: TrustResult) -> Figure:
         "Share of each set that the largest-score attack calls members, with intervals.",
         f"Standard model: {read}.",
         lambda: plots.false_alarms(result),
+    )
+
+
+def _every_attack(result: TrustResult) -> Figure:
+    variant = result.variant("standard")
+    read = "; ".join(
+        f"{a.title}: " + ", ".join(f"{s.title} {value_of(a.on(s.name).false_positive_rate, as_rate=True)}"
+                                   for s in result.sets)
+        for a in variant.attacks
+    )  # fmt: skip
+    return Figure(
+        "every-attack",
+        "Share of each set that each attack calls members, in per cent (standard model).",
+        f"{read}.",
+        lambda: plots.every_attack(result),
     )
 
 
@@ -243,9 +289,36 @@ def _rays(result: TrustResult) -> list:
     ]  # fmt: skip
 
 
+def _over_seeds(result: TrustResult) -> list:
+    """The numbers of each seed, and every attack's mean rate on every set."""
+    rates = {one.name: one.mean for one in result.over_seeds if one.name.startswith("FPR: ")}
+    others = [one for one in result.over_seeds if one.name not in rates]
+    columns = [words("Number", [one.title for one in others])]
+    columns += [
+        numbers(f"Seed {seed}", [decimal(one.values[at]) for one in others]) for at, seed in enumerate(result.seeds)
+    ]
+    columns.append(
+        Column("Mean", [Cell(decimal(one.mean.value), interval_of(one.mean)) for one in others], number=True)
+    )
+    attacks = result.variant("standard").attacks
+    matrix = [Column("Attack", [Cell(attack.title) for attack in attacks])]
+    for one in result.sets:
+        matrix.append(_of_set(one, [rates.get(f"FPR: {attack.name}: {one.name}") for attack in attacks]))
+    return [
+        Paragraph(
+            f"{count(len(result.seeds))} studies, each with records, targets and shadows of its own. Intervals are "
+            "Student's, over the seeds. The other tables of this page are of the first seed, but for the published "
+            "signs."
+        ),
+        Table("Accuracy, calibration and AUC in each seed", columns),
+        Table("Standard model: mean share called members, over the seeds", matrix, style="wide"),
+    ]
+
+
 def _comparisons(result: TrustResult) -> list:
     rows = result.comparisons
-    tones = {"yes": "pass", "no": "not-run", "not run": "not-run"}
+    over = f", means over {count(len(result.seeds))} seeds" if result.seeds else ""
+    tones = {"yes": "pass", "no": "not-run", "in some": "not-run", "not run": "not-run"}
     columns = [
         words("Finding of the source", [row.claim for row in rows]),
         words("Its figures", [row.theirs for row in rows]),
@@ -258,18 +331,24 @@ def _comparisons(result: TrustResult) -> list:
             "CNN on CIFAR-10 and of a ResNet-50 on Stanford Dogs. Only signs are compared: models, data and training "
             "differ. 'Holds here' reads point estimates, and says so where intervals overlap."
         ),
-        Table("Signs of the published tables", columns, style="text"),
+        Table(f"Signs of the published tables{over}", columns, style="text"),
     ]
 
 
 def _method(result: TrustResult) -> list:
     standard = result.variant("standard")
-    sets = [(one.title, f"{one.about} (n {count(one.n)})") for one in result.sets]
+    labels = {one.name: f", labels: {one.labels}" if one.labels else "" for one in result.sets}
+    sets = [(one.title, f"{one.about} (n {count(one.n)}{labels[one.name]})") for one in result.sets]
     sets += [(name, f"not run: {why}") for name, why in result.left_out.items()]
     return [
         Facts([(p.name, f"{count(p.n)} records: {p.use}") for p in result.parts], title="Parts of the records"),
         Facts(sets, title="Non-members"),
         Facts([(a.title, a.rule) for a in standard.attacks], title="Attacks (rules of the standard model)"),
+        *(
+            [Facts(list(result.attacks_left_out.items()), title="Attacks that were not run")]
+            if result.attacks_left_out
+            else []
+        ),
         _sentences(result.limits, "Limits"),
     ]
 

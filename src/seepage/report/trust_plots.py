@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
@@ -133,15 +134,15 @@ def rays(result: TrustResult, ax: Axes | None = None) -> Axes:
 def false_alarms(result: TrustResult, ax: Axes | None = None) -> Axes:
     """False-positive rate of the largest-score attack on every set, of the standard model and of Laplace."""
     titles = {one.name: one.title for one in result.sets}
-    shown = [result.variant(name) for name in SHOWN]
+    shown = [variant for variant in result.variants if variant.name in SHOWN]
     names = [one.name for one in result.sets]
     ax = _axes(ax, height=0.9 + 0.3 * len(names))
-    for shift, variant, colour, mark in zip((-0.13, 0.13), shown, (LEAD, PALETTE["member"][0]), "os", strict=True):
+    for shift, variant, colour, mark in zip((-0.13, 0.13), shown, (LEAD, PALETTE["member"][0]), "os", strict=False):
         for y, name in enumerate(names):
             found: Estimate = variant.attack(LARGEST_SCORE).on(name).false_positive_rate
             ax.plot([found.low, found.high], [y + shift] * 2, color=colour, linewidth=1.3, solid_capstyle="butt")
             ax.plot(found.value, y + shift, mark, color=colour, markersize=4.2)
-    for x, align, variant, colour in zip((0, 1), ("left", "right"), shown, (LEAD, PALETTE["member"][0]), strict=True):
+    for x, align, variant, colour in zip((0, 1), ("left", "right"), shown, (LEAD, PALETTE["member"][0]), strict=False):
         mark = "●" if x == 0 else "■"
         ax.text(x, 1.01, f"{mark} {_short(variant.title)}", transform=ax.transAxes, ha=align, va="bottom",
                 fontsize=SMALL, color=colour)  # fmt: skip
@@ -151,4 +152,24 @@ def false_alarms(result: TrustResult, ax: Axes | None = None) -> Axes:
     ax.spines["left"].set_visible(False)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: rate(value)))
     ax.set_xlabel("called members though they are none (largest score)", fontsize=NORMAL, color=SOFT)
+    return ax
+
+
+def every_attack(result: TrustResult, ax: Axes | None = None) -> Axes:
+    """False-positive rate of every attack on every set, of the standard model: darker is more often accused."""
+    attacks = result.variant("standard").attacks
+    rates = np.array([[a.on(s.name).false_positive_rate.value for s in result.sets] for a in attacks], dtype=float)
+    ax = _axes(ax, height=1.5 + 0.23 * len(attacks))
+    shade = LinearSegmentedColormap.from_list("rates", [PAPER, LEAD])
+    ax.imshow(rates, cmap=shade, vmin=0, vmax=1, aspect="auto")
+    for (y, x), value in np.ndenumerate(rates):
+        ax.text(x, y, f"{100 * value:.0f}", ha="center", va="center", fontsize=SMALL - 1,
+                color=PAPER if value > 0.55 else INK)  # fmt: skip
+    ax.set_yticks(range(len(attacks)), [_short(a.title, 30) for a in attacks], fontsize=SMALL - 1, parse_math=False)
+    titles = [_short(one.title, 22) for one in result.sets]
+    ax.set_xticks(range(len(titles)), titles, fontsize=SMALL - 1, rotation=40, ha="right", rotation_mode="anchor",
+                  parse_math=False)  # fmt: skip
+    ax.tick_params(length=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
     return ax

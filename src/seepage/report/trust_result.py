@@ -15,7 +15,7 @@ from seepage.report.saved import MOST_ATTACKS, MOST_ROWS, MOST_TARGETS, Part, Sa
 SCHEMA = "seepage.trust/1"
 
 LARGEST_SCORE = "max-score"  # the attack that the report is about
-SHOWN = ("standard", "laplace")  # the variants that it draws side by side
+SHOWN = ("standard", "laplace")  # the variants that it draws side by side, the second where it was run
 
 Kind = Literal["same", "near", "far", "corrupted"]
 
@@ -35,6 +35,7 @@ class NonmemberSet(Part):
     n: int
     valid: bool = Field(description="whether its records are pictures; otherwise a stress test")
     about: str
+    labels: str = Field("", description="the label that attacks with labels are told: own, asked for, predicted")
 
 
 class Accused(Part):
@@ -47,6 +48,7 @@ class Accused(Part):
     )
     max_score_false_positives: Estimate = Field(description="mean largest score of those called members (MMPS)")
     max_score_true_negatives: Estimate
+    strict_false_positive_rate: ShareEstimate | None = Field(None, description="at the attack's strict threshold")
 
 
 class ThreatResult(Part):
@@ -64,6 +66,10 @@ class ThreatResult(Part):
     max_score_true_positives: Estimate
     max_score_false_negatives: Estimate
     sets: list[Accused]
+    strict_threshold: float | None = Field(
+        None, description="above it lies the result's strict_rate of the shadow's own non-members"
+    )
+    strict_recall: ShareEstimate | None = None
 
     def on(self, name: str) -> Accused:
         for accused in self.sets:
@@ -143,7 +149,16 @@ class Comparison(Part):
     claim: str
     theirs: str
     ours: str
-    holds: Literal["yes", "no", "not run"]
+    holds: Literal["yes", "no", "in some", "not run"]
+
+
+class SeedFigure(Part):
+    """One number of every seed, and its mean with Student's interval over the seeds."""
+
+    name: str
+    title: str
+    values: list[float] = Field(max_length=MOST_TARGETS)
+    mean: Estimate
 
 
 class TrustResult(Saved):
@@ -164,18 +179,26 @@ class TrustResult(Saved):
     comparisons: list[Comparison] = Field(max_length=MOST_ROWS)
     recipe: dict[str, object]
     provenance: Provenance
+    strict_rate: Share | None = Field(None, description="of the strict thresholds")
+    attacks_left_out: dict[str, str] = Field({}, description="registered attacks that were not run, and why")
+    seeds: list[int] = Field(
+        [], max_length=MOST_TARGETS, description="where there are several: everything but what names seeds is the first"
+    )
+    over_seeds: list[SeedFigure] = Field([], max_length=MOST_ROWS)
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        """The report reads the largest-score attack of every variant on every set, and two variants by name."""
+        """The report reads the largest-score attack of every variant on every set, and the standard one by name."""
         sets = distinct("sets", (one.name for one in self.sets))
         variants = distinct("variants", (one.name for one in self.variants))
-        known("variant", [*SHOWN, *(ray.variant for ray in self.rays)], variants)
+        known("variant", [SHOWN[0], *(ray.variant for ray in self.rays)], variants)
         known("set", ["same"], sets)
         if len({len(ray.doublings) for ray in self.rays}) > 1:
             raise ValueError("expected rays of one length")
         if sum(len(attack.sets) for variant in self.variants for attack in variant.attacks) > 10 * MOST_ROWS:
             raise ValueError(f"expected at most {10 * MOST_ROWS} sets of all attacks together")
+        if any(len(one.values) != len(self.seeds) for one in self.over_seeds):
+            raise ValueError(f"expected one value a seed in over_seeds: {len(self.seeds)} of them")
         for variant in self.variants:
             known("attack", [LARGEST_SCORE], distinct("attacks", (attack.name for attack in variant.attacks)))
             for attack in variant.attacks:

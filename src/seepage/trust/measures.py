@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ from jaxtyping import Bool, Float64, Int64
 from scipy.special import stdtrit
 
 from seepage import metrics
+from seepage.attacks import find_attack
 from seepage.metrics.calibration import (
     expected_calibration_error,
     negative_log_likelihood,
@@ -20,64 +20,95 @@ from seepage.metrics.intervals import Estimate, proportion
 from seepage.report import trust_result as report
 from seepage.report.estimates import saved
 from seepage.report.result import Estimate as Saved
-from seepage.trust.threats import LogProbabilities, Threat
+from seepage.trust.attackers import MEMBERS, Evidence, Scored, score, strict_threshold
+from seepage.trust.threats import LogProbabilities, Threat, youden_threshold
 
 NOBODY = "undefined: nobody is called a member"
 
 
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """What one variant answers on the records that the attacks are judged on, and on those they were fixed on.
+@dataclass(frozen=True)
+class Terms:
+    """How everything is counted.
 
     Attributes:
-        members: of the target; as many as the own-distribution non-members.
-        others: set of non-members -> answers; "same" is the own distribution.
-        shadow, shadow_members: what the thresholds were fixed on.
+        prior: share of members among those asked about.
+        confidence: of every interval.
+        strict_rate: share of the shadow's own non-members that the strict threshold calls members, at most.
     """
 
-    members: LogProbabilities
-    others: Mapping[str, LogProbabilities]
-    shadow: LogProbabilities
-    shadow_members: Bool[np.ndarray, " shadow"]
+    prior: float
+    confidence: float
+    strict_rate: float
 
 
-def threat_result(
-    threat: Threat, judged: Judged, *, prior: float, confidence: float, rng: np.random.Generator
+def threat_result(threat: Threat, evidence: Evidence, terms: Terms, *, rng: np.random.Generator) -> report.ThreatResult:
+    """One of the source's attacks on one variant."""
+    scored = Scored(
+        {name: threat.score(answers.target) for name, answers in evidence.judged.items()},
+        threat.score(evidence.shadow.shadow),
+    )
+    return attack_result(threat.name, threat.title, threat.rule, threat.threshold, scored, evidence, terms, rng=rng)
+
+
+def registered_result(name: str, evidence: Evidence, terms: Terms, *, rng: np.random.Generator) -> report.ThreatResult:
+    """A registered attack on one variant, its threshold the one of largest TPR - FPR on the shadow's records."""
+    attack, scored = find_attack(name), score(name, evidence, rng=rng)
+    threshold = youden_threshold(scored.shadow, evidence.shadow_members)
+    rule = f"member where the score is above {threshold:.4g}: largest TPR - FPR on the shadow; {attack.source}"
+    return attack_result(name, attack.title, rule, threshold, scored, evidence, terms, rng=rng)
+
+
+def attack_result(
+    name: str,
+    title: str,
+    rule: str,
+    threshold: float,
+    scored: Scored,
+    evidence: Evidence,
+    terms: Terms,
+    *,
+    rng: np.random.Generator,
 ) -> report.ThreatResult:
-    """One attack on one variant."""
-    named = threat.calls_member(judged.members)
-    recall = proportion(named, confidence=confidence)
-    same = judged.others["same"]
-    scores = np.concatenate([threat.score(judged.members), threat.score(same)])
+    """The numbers of an attack that calls a member whoever scores above the threshold."""
+    confidence = terms.confidence
+    strict = strict_threshold(scored.shadow, evidence.shadow_members, terms.strict_rate)
+    of_members, same = scored.judged[MEMBERS], scored.judged["same"]
+    named = of_members > threshold
+    scores = np.concatenate([of_members, same])
     truth = np.arange(len(scores)) < len(named)
-    right = threat.calls_member(judged.shadow) == judged.shadow_members
+    right = (scored.shadow > threshold) == evidence.shadow_members
     at_95 = metrics.tnr_at_fnr(scores, truth, 0.05, confidence=confidence, rng=rng)
-    surest = largest(judged.members)
+    surest = largest(evidence.judged[MEMBERS].target)
     sets = []
-    for name, answers in judged.others.items():
-        accused = threat.calls_member(answers)
+    for of, answers in evidence.judged.items():
+        if of == MEMBERS:
+            continue
+        accused, sure = scored.judged[of] > threshold, largest(answers.target)
         sets.append(
             report.Accused(
-                set=name,
+                set=of,
                 false_positive_rate=saved(proportion(accused, confidence=confidence)),
-                positive_predictive_value=saved(predictive_value(named, accused, prior, confidence)),
-                max_score_false_positives=saved(mean(largest(answers)[accused], confidence)),
-                max_score_true_negatives=saved(mean(largest(answers)[~accused], confidence)),
+                positive_predictive_value=saved(predictive_value(named, accused, terms.prior, confidence)),
+                max_score_false_positives=saved(mean(sure[accused], confidence)),
+                max_score_true_negatives=saved(mean(sure[~accused], confidence)),
+                strict_false_positive_rate=saved(proportion(scored.judged[of] > strict, confidence=confidence)),
             )
         )
     return report.ThreatResult(
-        name=threat.name,
-        title=threat.title,
-        rule=threat.rule,
-        threshold=threat.threshold,
+        name=name,
+        title=title,
+        rule=rule,
+        threshold=threshold,
         shadow_accuracy=saved(proportion(right, confidence=confidence)),
-        recall=saved(recall),
-        precision=saved(precision(named, threat.calls_member(same), confidence)),
+        recall=saved(proportion(named, confidence=confidence)),
+        precision=saved(precision(named, same > threshold, confidence)),
         auc=saved(metrics.roc_auc(scores, truth, confidence=confidence, rng=rng)),
         fpr_at_95_tpr=saved(complement(at_95)),
         max_score_true_positives=saved(mean(surest[named], confidence)),
         max_score_false_negatives=saved(mean(surest[~named], confidence)),
         sets=sets,
+        strict_threshold=strict,
+        strict_recall=saved(proportion(of_members > strict, confidence=confidence)),
     )
 
 

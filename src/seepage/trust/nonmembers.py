@@ -7,11 +7,10 @@ are no valid images, so they show how an attack fails, not how often it would.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int64, UInt8
 
 from seepage.data import Pool, load
 from seepage.data.cache import Folder, cache_folder
@@ -19,8 +18,8 @@ from seepage.data.catalogue import DATASETS
 from seepage.data.quickdraw import read_quickdraw
 from seepage.errors import DataFileError, InputError, unknown_name
 from seepage.models.images import BYTE_RANGE, Images, as_images, to_shape
-from seepage.outside import from_outside
 from seepage.randomness import Seed, generator
+from seepage.trust.near import distinct
 
 Inputs = Float32[np.ndarray, "records channels height width"]
 
@@ -56,6 +55,8 @@ class Nonmembers:
         inputs: as the models take them.
         about: what they are, in words.
         is_valid: whether they are pictures; a stress test otherwise.
+        labels: the class that is claimed for each; None where they have none, and what the target predicts is claimed.
+        labels_are: what these are, in a word.
     """
 
     name: str
@@ -64,6 +65,8 @@ class Nonmembers:
     inputs: Inputs
     about: str
     is_valid: bool = True
+    labels: Int64[np.ndarray, " records"] | None = None
+    labels_are: str = "predicted"
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -104,8 +107,10 @@ FAR = {
 FAR_BY_DEFAULT = ("fashion-mnist", "mnist-coloured", "quickdraw", "cifar100")
 
 
-def far(name: str, shape: tuple[int, int, int], standard: Standard, n: int, *, rng: Seed) -> Nonmembers:
-    """At most `n` pictures of another data set, drawn to the target's shape.
+def far(
+    name: str, shape: tuple[int, int, int], standard: Standard, n: int, members: Images, *, rng: Seed
+) -> Nonmembers:
+    """At most `n` pictures of another data set, drawn to the target's shape, without copies of the `members`.
 
     Raises:
         InputError: the name is not known.
@@ -124,7 +129,9 @@ def far(name: str, shape: tuple[int, int, int], standard: Standard, n: int, *, r
     images = as_images(pool.subset(chosen))
     if name == "mnist-coloured":
         images = coloured(images, rng=rng)
-    return Nonmembers(name, title, "far", standard(to_shape(images, shape)), about)
+    images = to_shape(images, shape)
+    kept, told = distinct(images, members, f"the far set '{name}'")
+    return Nonmembers(name, title, "far", standard(images[kept]), "; ".join(filter(None, (about, told))))
 
 
 def source_of(name: str) -> str:
@@ -139,8 +146,8 @@ def is_cached(name: str) -> bool:
     return not files or (folder.is_dir() and any(folder.iterdir()))
 
 
-def corrupted(images: Images, standard: Standard, *, rng: Seed) -> list[Nonmembers]:
-    """The target's own non-members, spoilt four ways.
+def corrupted(images: Images, labels: np.ndarray, standard: Standard, *, rng: Seed) -> list[Nonmembers]:
+    """The target's own non-members, spoilt four ways; all but noise keep their labels.
 
     Reference: Hintersdorf et al. (2022), section 4.1, for the first three.
     """
@@ -151,51 +158,28 @@ def corrupted(images: Images, standard: Standard, *, rng: Seed) -> list[Nonmembe
     permuted = np.take_along_axis(flat, order[:, None], axis=2).reshape(inputs.shape)
     noise = rng.uniform(0, 1, inputs.shape).astype(np.float32)
     noise = (noise - standard.mean[:, None, None]) / standard.deviation[:, None, None]
+    own = (False, labels, "own")
     return [
         Nonmembers("permuted", "Permuted pixels", "corrupted", permuted,
-                   "own non-members, pixels in random order, the same in all channels of an image", False),
+                   "own non-members, pixels in random order, the same in all channels of an image", *own),
         Nonmembers("scaled", "Scaled x 255", "corrupted", inputs * np.float32(BYTE_RANGE),
-                   "own non-members, the standardised values times 255: no valid image", False),
+                   "own non-members, the standardised values times 255: no valid image", *own),
         Nonmembers("unnormalised", "Not standardised", "corrupted", raw(images),
-                   "own non-members fed as values from 0 to 1, without the standardisation", False),
+                   "own non-members fed as values from 0 to 1, without the standardisation", *own),
         Nonmembers("noise", "Uniform noise", "corrupted", noise.astype(np.float32),
                    "every value drawn from the whole range of a pixel", False),
     ]  # fmt: skip
 
 
-def generated(
-    sample: Callable[[np.ndarray, np.random.Generator], np.ndarray],
-    n_classes: int,
+def find_far(
+    names: tuple[str, ...] | None,
+    own: str,
     shape: tuple[int, int, int],
     standard: Standard,
     n: int,
-    about: str,
+    members: Images,
     *,
-    rng: Seed,
-) -> Nonmembers:
-    """Images of a generator, as many of each class."""
-    rng = generator(rng)
-    with from_outside(f"the generator could not make {n} images of {n_classes} classes"):
-        images = to_shape(sample(np.arange(n) % n_classes, rng), shape)
-    return Nonmembers("generated", "Generated", "near", standard(images), about)
-
-
-def from_file(images: np.ndarray, shape: tuple[int, int, int], standard: Standard, n: int, about: str) -> Nonmembers:
-    """A user's own generated images; the first `n`.
-
-    Raises:
-        InputError: they are not bytes (records, channels, height, width).
-    """
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3) or not len(images):
-        raise InputError(
-            f"expected generated images as uint8 (records, 1 or 3 channels, height, width), got {images.dtype} "
-            f"of shape {images.shape}"
-        )
-    return Nonmembers("generated", "Generated", "near", standard(to_shape(images[:n], shape)), about)
-
-
-def find_far(
-    names: tuple[str, ...] | None, own: str, shape: tuple[int, int, int], standard: Standard, n: int, *, rng
+    rng: np.random.Generator,
 ) -> tuple[list[Nonmembers], dict[str, str]]:
     """The far sets asked for or, by default, those whose files are here; and why others are left out.
 
@@ -213,7 +197,7 @@ def find_far(
             left_out[name] = f"not in the cache; ask for it by name (--far {name}) to have it downloaded"
             continue
         try:
-            found.append(far(name, shape, standard, n, rng=draws))
+            found.append(far(name, shape, standard, n, members, rng=draws))
         except DataFileError as error:
             if names is not None:
                 raise

@@ -123,7 +123,8 @@ def youden_threshold(scores: Scores, members: Bool[np.ndarray, " records"]) -> f
     2.0
     """
     candidates = np.unique(scores)
-    advantage = _above(scores[members], candidates) - _above(scores[~members], candidates)
+    of_members, of_others = (_n_above(scores[side], candidates) for side in (members, ~members))
+    advantage = of_members * int((~members).sum()) - of_others * int(members.sum())  # whole numbers tie exactly
     return float(candidates[np.flatnonzero(advantage == advantage.max())[-1]])
 
 
@@ -136,8 +137,7 @@ def accuracy_threshold(scores: Scores, members: Bool[np.ndarray, " records"], po
     2.0
     """
     grid = np.linspace(scores.min(), scores.max(), points)
-    right = _above(scores[members], grid) * members.sum() - _above(scores[~members], grid) * (~members).sum()
-    right = np.round(right)  # counts, as which the shares of equal thresholds are equal
+    right = _n_above(scores[members], grid) - _n_above(scores[~members], grid)
     return float(grid[np.flatnonzero(right == right.max())[-1]])
 
 
@@ -151,9 +151,9 @@ def checked_log_probabilities(log_probabilities: np.ndarray) -> LogProbabilities
     return log_p
 
 
-def _above(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """Share of the scores strictly above each threshold."""
-    return 1 - np.searchsorted(np.sort(scores), thresholds, side="right") / len(scores)
+def _n_above(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """How many of the scores are strictly above each threshold."""
+    return len(scores) - np.searchsorted(np.sort(scores), thresholds, side="right")
 
 
 def _as_probability(log_odds: float) -> str:

@@ -7,7 +7,7 @@ answers. The attacker's shadow is made the same way each time.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from jaxtyping import Float32, Float64, Int64
 from scipy.special import log_softmax
 from torch import nn
 
-from seepage.errors import InputError
+from seepage.errors import InputError, unknown_name
 from seepage.models.architectures import Classifier
 from seepage.models.laplace import LastLayerLaplace, choose_prior
 from seepage.models.objectives import label_smoothing
@@ -63,6 +63,23 @@ VARIANTS = {
 FLAT = 10.0
 SAMPLES = 100
 MOST_FOR_PRIOR = 1000  # validation records; each of a hundred variances is tried on all of them
+
+
+def check_variants(names: Sequence[str]) -> tuple[str, ...]:
+    """The names in the order of `VARIANTS`.
+
+    Raises:
+        InputError: one is not known, or "standard", which the others are compared with, is missing.
+
+    >>> check_variants(["laplace", "l2", "standard"])
+    ('standard', 'l2', 'laplace')
+    """
+    for name in names:
+        if name not in VARIANTS:
+            raise unknown_name("variant", name, VARIANTS)
+    if "standard" not in names:
+        raise InputError(f"variants: expected 'standard', which the others are compared with, among {list(names)}")
+    return tuple(name for name in VARIANTS if name in names)
 
 
 def recipes(recipe: Recipe, *, smoothing: float, weight_decay: float) -> dict[str, Recipe]:

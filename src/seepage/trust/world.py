@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Int64
-from rich.console import Console
-from rich.progress import Progress
 
 from seepage.data import Pool
-from seepage.data.files import read_arrays
 from seepage.errors import InputError
-from seepage.models.generators import train_gan
-from seepage.models.images import Images, as_images
+from seepage.models.images import as_images
 from seepage.randomness import Seed, generator
 from seepage.trust import nonmembers
+from seepage.trust.attackers import check_studied
+from seepage.trust.near import BY_DEFAULT, FEWEST, NEAR, Near, check_near, copies, distinct, make_near, trained_gan
 from seepage.trust.nonmembers import Nonmembers, Standard
-from seepage.writing import make_folder
+from seepage.trust.variants import check_variants
 
 SHARES = {
     "target train": (0.30, "trains the target; its members"),
@@ -30,15 +26,8 @@ SHARES = {
     "shadow test": (0.10, "the shadow's non-members, on which thresholds are fixed"),
     "target validation": (0.04, "temperature and prior variance of the target"),
     "shadow validation": (0.04, "temperature and prior variance of the shadow"),
-    "generator": (0.12, "trains the generator of near non-members; no model and no attack meets these records"),
+    "generator": (0.12, "near non-members are made of these records, which no model and no attack meets"),
 }
-FEWEST = 10  # records in the smallest part that is judged
-
-
-class Sampler(Protocol):
-    """What makes images: `seepage.models.generators`."""
-
-    def sample(self, labels: np.ndarray, rng: np.random.Generator) -> Images: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +41,8 @@ class World:
     left_out: Mapping[str, str]
     generator: str
     evaluated: int
+    n_copies: int  # own test records that are exact copies of training records
+    n_known: int  # members, and as many non-members, that attacks from known records know
 
 
 @dataclass(frozen=True)
@@ -68,6 +59,11 @@ class Choices:
         ray_records: non-members that are scaled.
         prior: share of members among those asked about.
         confidence: of every interval.
+        attacks: registered attacks that are run beside the source's three; None for the default ones that the known
+            records suffice for.
+        variants: names of `variants.VARIANTS`, with "standard" among them; None for all.
+        strict_rate: share of the shadow's own non-members that the strict threshold of each attack calls members.
+        n_known: at most so many members, and as many non-members, are known to attacks that learn from such.
     """
 
     smoothing: float = 0.0083
@@ -80,24 +76,32 @@ class Choices:
     ray_records: int = 500
     prior: float = 0.5
     confidence: float = 0.95
+    attacks: tuple[str, ...] | None = None
+    variants: tuple[str, ...] | None = None
+    strict_rate: float = 0.01
+    n_known: int = 50
 
     def __post_init__(self):
-        for name in ("smoothing", "prior", "confidence"):
+        for name in ("smoothing", "prior", "confidence", "strict_rate"):
             if not 0 < getattr(self, name) < 1:
                 raise InputError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
-        for name, least in (("evaluated", FEWEST), ("ray_records", 1), ("doublings", 0)):
+        for name, least in (("evaluated", FEWEST), ("ray_records", 1), ("doublings", 0), ("n_known", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.doublings > 60:
             raise InputError(f"doublings above 60 leave the range of float32, got {self.doublings}")
         if not self.weight_decay > 0:
             raise InputError(f"weight_decay must be positive, got {self.weight_decay}")
+        if self.variants is not None:
+            object.__setattr__(self, "variants", check_variants(self.variants))
+        if self.attacks is not None:
+            object.__setattr__(self, "attacks", check_studied(self.attacks))
 
 
 def make_world(
     pool: Pool,
     choices: Choices,
-    generator: str | os.PathLike | Sampler | None,
+    near: Sequence[Near] | None,
     out: Path,
     progress: bool,
     *,
@@ -122,20 +126,63 @@ def make_world(
     evaluated = min(choices.evaluated, *(len(rows[name]) for name in ("target test", "shadow test")))
     if evaluated < FEWEST:
         raise InputError(f"too few records: {len(pool)} leave {evaluated} non-members, expected at least {FEWEST}")
-    own = images[rows["target test"][:evaluated]]
+    own, own_labels = (values[rows["target test"][:evaluated]] for values in (images, labels))
+    trained_on = images[np.concatenate([rows["target train"], rows["shadow train"]])]
     shape = tuple(images.shape[1:])
     near_rng, far_rng, spoil_rng, gan_rng = set_rng.spawn(4)
-    of_generator = pool.subset(rows["generator"])
-    of_generator = Pool(images[rows["generator"]], of_generator.labels, n_classes=pool.n_classes, name="generator")
-    same = Nonmembers("same", "Own distribution", "same", standard(own), "the target's own test records")
-    others, left_out = nonmembers.find_far(choices.far, pool.name, shape, standard, evaluated, rng=far_rng)
-    near, made_by = _near(
-        generator, of_generator, shape, standard, evaluated, choices, out, progress, gan_rng=gan_rng, rng=near_rng
+    same = Nonmembers(
+        "same", "Own distribution", "same", standard(own), "the target's own test records", True, own_labels, "own"
     )
-    if not near:
-        left_out = {"generated": "no generator was asked for", **left_out}
-    spoilt = nonmembers.corrupted(own, standard, rng=spoil_rng)
-    return World(records, parts, standard, (same, *near, *others, *spoilt), left_out, made_by, evaluated)
+    held_out = rows["generator"][~copies(images[rows["generator"]], trained_on)]
+    held_out = Pool(images[held_out], labels[held_out], n_classes=pool.n_classes, name="held out")
+
+    def gan():
+        how = {"n_steps": choices.gan_steps, "width": choices.gan_width, "folder": out / "run" / "gan"}
+        return trained_gan(held_out, **how, progress=progress, rng=gan_rng)
+
+    made, left_out = make_all(near, held_out, trained_on, standard, evaluated, gan=gan, rng=near_rng)
+    others, not_far = nonmembers.find_far(choices.far, pool.name, shape, standard, evaluated, trained_on, rng=far_rng)
+    spoilt = nonmembers.corrupted(own, own_labels, standard, rng=spoil_rng)
+    made_by = "; ".join(f"{one.title}: {one.about}" for one in made) or "none"
+    n_copies = int(copies(own, trained_on).sum())
+    n_known = max(1, min(choices.n_known, *(len(rows[f"{side} validation"]) // 2 for side in ("target", "shadow"))))
+    return World(
+        records,
+        parts,
+        standard,
+        (same, *made, *others, *spoilt),
+        left_out | not_far,
+        made_by,
+        evaluated,
+        n_copies,
+        n_known,
+    )
+
+
+def make_all(
+    near: Sequence[Near] | None, held_out: Pool, members, standard: Standard, n: int, *, gan, rng: np.random.Generator
+) -> tuple[list[Nonmembers], dict[str, str]]:
+    """The near sets asked for or, by default, those that the records suffice for; and why others are left out.
+
+    Raises:
+        InputError: a set that was asked for cannot be made.
+    """
+    asked = BY_DEFAULT if near is None else check_near(near)
+    made, left_out = [], {name: "not asked for (--near)" for name in NEAR if name not in asked}
+    for one, one_rng in zip(asked, rng.spawn(len(asked)), strict=True):
+        try:
+            name, title, images, labels, about = make_near(one, held_out, n, gan=gan, rng=one_rng)
+            kept, told = distinct(images, members, f"the near set '{name}'")
+        except InputError as error:
+            if near is not None:
+                raise
+            left_out[str(one)] = str(error)
+            continue
+        claimed = None if labels is None else labels[kept]
+        known_as = {"generated": "asked for", "given": "given"}.get(name, "own") if labels is not None else "predicted"
+        about = "; ".join(filter(None, (about, told)))
+        made.append(Nonmembers(name, title, "near", standard(images[kept]), about, True, claimed, known_as))
+    return made, left_out
 
 
 def split(n: int, *, rng: Seed) -> dict[str, Int64[np.ndarray, " rows"]]:
@@ -145,49 +192,3 @@ def split(n: int, *, rng: Seed) -> dict[str, Int64[np.ndarray, " rows"]]:
     ends = np.cumsum([share for share, _ in SHARES.values()])
     bounds = [0, *np.round(ends[:-1] * n).astype(int), n]
     return {name: order[low:high] for name, low, high in zip(SHARES, bounds, bounds[1:], strict=False)}
-
-
-def _near(
-    generator,
-    pool: Pool,
-    shape,
-    standard: Standard,
-    n: int,
-    choices: Choices,
-    out: Path,
-    progress: bool,
-    *,
-    gan_rng,
-    rng,
-) -> tuple[list[Nonmembers], str]:
-    if generator is None:
-        return [], "none"
-    if generator == "gan":
-        with Progress(console=Console(stderr=True), disable=not progress) as bar:
-            task = bar.add_task("generator", total=1.0)
-            made = train_gan(
-                pool,
-                n_steps=choices.gan_steps,
-                width=choices.gan_width,
-                rng=gan_rng,
-                folder=_folder(out / "run" / "gan"),
-                report=lambda done: bar.update(task, completed=done),
-            )
-        about = (
-            f"a class-conditional GAN, {choices.gan_steps} steps on {len(pool)} records that neither the models nor "
-            "the attacks meet"
-        )
-        return [nonmembers.generated(made.sample, pool.n_classes, shape, standard, n, about, rng=rng)], about
-    if isinstance(generator, (str, os.PathLike)):
-        arrays = read_arrays(generator)
-        if "images" not in arrays:
-            raise InputError(f"{generator}: expected an array 'images', got {', '.join(arrays) or 'none'}")
-        about = f"the user's images, {Path(generator).name}"
-        return [nonmembers.from_file(arrays["images"], shape, standard, n, about)], about
-    about = f"the user's generator, {type(generator).__name__}"
-    return [nonmembers.generated(generator.sample, pool.n_classes, shape, standard, n, about, rng=rng)], about
-
-
-def _folder(path: Path) -> Path:
-    make_folder(path)
-    return path

@@ -11,8 +11,8 @@ Who holds a model's weights but has no records to train references on could pert
 
 All that could be tuned was fixed before the first run. The level is the one on a grid of steps of a quarter whose
 copies give the target's own label to a share of the audited records that is nearest to .8 (two copies a level, not
-those that score). Each target has 3,000 members and 3,000 others to audit (Location30 1,400 and 1,400), and one reference
-model trained on as many further records, of which RMIA (offline, with a population that nobody trained on) makes use.
+those that score). Each target has 3,000 members and 3,000 others to audit (Location30 1,400 and 1,400), and one
+reference model trained on as many further records, of which RMIA (offline, with a population of its own) makes use.
 
 The rule, also from before: a form earns its place if, on most of the CNN targets, its TPR at an FPR of 1 % is above
 the loss's (the paired bootstrap interval of the difference is above 0) and at least half of RMIA's with one reference.

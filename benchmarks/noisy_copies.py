@@ -1,6 +1,6 @@
 """Noisy copies of a model as its own reference models: does the attack earn a place among the others?
 
-    python3 benchmarks/noisy_copies.py                      # every target: ten minutes on one core, kept in --out
+    python3 benchmarks/noisy_copies.py                      # every target: five minutes on one core, kept in --out
     python3 benchmarks/noisy_copies.py fashion-mnist-0      # some of them
 
 Who holds a model's weights but has no records to train references on could perturb the weights instead:
@@ -33,10 +33,10 @@ from seepage.signals.view import ScalarSignals, View
 N_COPIES, N_TRIED, AGREEMENT, LEVELS = 16, 2, 0.8, [0.1 * 1.25**k for k in range(16)]
 RATE, N_RESAMPLES = 0.01, 1000
 CNN = seepage.Recipe(
-    seepage.CNN,
+    partial(seepage.CNN, widths=(16, 32, 64)),
     seepage.SGD(lr=0.05, momentum=0.9, weight_decay=5e-4, nesterov=True),
     schedule=seepage.Cosine(),
-    epochs=12,
+    epochs=15,
 )
 MLP = seepage.Recipe(
     partial(seepage.MLP, hidden=(256, 128), activation="tanh"), optimiser=seepage.Adam(lr=1e-3), epochs=30

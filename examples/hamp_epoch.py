@@ -1,6 +1,6 @@
 """What HAMP's choice of the epoch decides: the accuracy on members, and on others, of the epoch that is kept.
 
-    python examples/hamp_epoch.py                                       12 models: six minutes on one core
+    python examples/hamp_epoch.py                                       10 models: five minutes on one core
     python examples/hamp_epoch.py --figure docs/figures/hamp-epoch.svg  draws again what is kept in --out
 
 HAMP keeps the epoch that is best on 300 validation records. Here each model of its Location30 recipe (training part) is
@@ -30,7 +30,7 @@ N_MEMBERS, SIZES, N_DRAWS = 1350, (100, 300, 1000, 1830), 100
 PUBLISHED = ((82.9, 54.9), (78.2, 56.3))  # train and test accuracy of the authors' two logged models
 
 ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-ask.add_argument("--models", type=int, default=12)
+ask.add_argument("--models", type=int, default=10)
 ask.add_argument("--epochs", type=int, default=100)
 ask.add_argument("--out", type=Path, default=Path("hamp-epoch"), help="folder of what every epoch got right")
 ask.add_argument("--figure", type=Path, help="default: hamp-epoch.svg in that folder")

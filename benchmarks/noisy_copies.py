@@ -152,7 +152,7 @@ def noisy(target: torch.nn.Module, level: float, seed: list[int]) -> torch.nn.Mo
 @torch.no_grad()
 def logits(module: torch.nn.Module, pool: seepage.Pool, rows: np.ndarray) -> np.ndarray:
     parts = np.array_split(rows, max(1, len(rows) // 500))
-    return np.concatenate([module(torch.from_numpy(pool.batch(part))).numpy() for part in parts])
+    return np.concatenate([module(torch.from_numpy(pool.batch(part)).float()).numpy() for part in parts])
 
 
 def measured(kept: dict[str, np.ndarray]) -> dict:

@@ -45,7 +45,7 @@ def main() -> None:
         pool = seepage.load(name, cache=options.folder, verify=False)
         assert pool.inputs.shape == SHAPES[name]
         spent = f"written in {made - started:.0f} s, read in {time.perf_counter() - made:.0f} s"
-        print(f"\n{name} {pool.inputs.shape}: {spent}")
+        print(f"\n{name} {pool.inputs.shape}: {spent}, with a peak of {peak():.1f} GiB", flush=True)
         config = CompareConfig.read(EXAMPLES / f"{name}.yaml", {})
         pool = pool.subset(np.sort(np.random.default_rng(0).choice(len(pool), config.data.limit, replace=False)))
         print("| row | train, s | answer 1,000, s | peak, GiB |\n|---|---|---|---|")
@@ -55,9 +55,9 @@ def main() -> None:
                 child = multiprocessing.get_context("fork").Process(target=one_row, args=(config, pool, label, outbox))
                 child.start()
                 outbox.close()
-                train_s, answer_s, peak = inbox.recv()
+                train_s, answer_s, most = inbox.recv()
                 child.join()
-                print(f"| {label} | {train_s:.1f} | {answer_s:.1f} | {peak:.1f} |", flush=True)
+                print(f"| {label} | {train_s:.1f} | {answer_s:.1f} | {most:.1f} |", flush=True)
 
 
 def parse() -> argparse.Namespace:
@@ -128,8 +128,12 @@ def one_row(config: CompareConfig, pool: seepage.Pool, label: str, outbox) -> No
         logits = module(torch.from_numpy(pool.batch(np.arange(N_ASKED))))
     assert logits.shape == (N_ASKED, N_CLASSES)
     assert bool(logits.isfinite().all())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    outbox.send((trained - started, time.perf_counter() - trained, peak))
+    outbox.send((trained - started, time.perf_counter() - trained, peak()))
+
+
+def peak() -> float:
+    """GiB that this process has held at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 if __name__ == "__main__":

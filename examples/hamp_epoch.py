@@ -26,7 +26,7 @@ from seepage.models.batches import Records
 from seepage.models.engines import Stacked
 from seepage.models.plan import one_thread
 
-N_MEMBERS, SIZES, N_DRAWS = 1350, (100, 300, 1000, 1830), 100
+N_MEMBERS, SIZES, N_DRAWS, N_DRAWN = 1350, (100, 300, 1000, 1830), 100, 20
 PUBLISHED = ((82.9, 54.9), (78.2, 56.3))  # train and test accuracy of the authors' two logged models
 
 ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -106,20 +106,20 @@ for accuracy, colour, name in ((members, "#d55e00", "members"), (others.mean(2),
     left.plot(epochs, 100 * accuracy.T, color=colour, lw=0.7, alpha=0.6)
     left.plot([], [], color=colour, label=name)
 left.set(xlabel="epoch", ylabel="accuracy, %", title=f"{len(members)} models, epoch by epoch")
-found = by_size[300]
+found = by_size[300][:, :N_DRAWN]  # more dots than these make a large file
 middle.plot(*found.reshape(-1, 3)[:, :2].T, ".", color="#d55e00", ms=3, alpha=0.3, label="train")
 middle.plot(*found.reshape(-1, 3)[:, ::2].T, ".", color="#0072b2", ms=3, alpha=0.3, label="test")
 middle.set(xlabel="epoch kept", ylabel="accuracy, %", title="Chosen by 300 records: one dot a draw")
 for place, found in enumerate(by_size.values()):
     for column, colour, shift in ((1, "#d55e00", -0.15), (2, "#0072b2", 0.15)):
-        values = found[:, :, column].ravel()
+        values = found[:, :N_DRAWN, column].ravel()
         spread = np.random.default_rng(place).uniform(-0.1, 0.1, len(values))
-        right.plot(place + shift + spread, values, ".", color=colour, ms=2, alpha=0.15)
-        right.plot(place + shift, np.median(values), "_", color="black", ms=14)
+        right.plot(place + shift + spread, values, ".", color=colour, ms=2, alpha=0.3)
+        right.plot(place + shift, np.median(found[:, :, column]), "_", color="black", ms=14)
 for train, test in PUBLISHED:
     right.plot(SIZES.index(300) - 0.3, train, ">", color="black", ms=5)
     right.plot(SIZES.index(300) + 0.3, test, "<", color="black", ms=5)
-right.set(xlabel="validation records", title="All draws, medians (-), the authors' logs (> <)")
+right.set(xlabel="validation records", title="Draws; -: median; > <: the authors'")
 right.set_xticks(range(len(SIZES)), [f"{size:,}" for size in SIZES])
 for panel in (left, middle, right):
     panel.set_ylim(0, 101)

@@ -173,6 +173,23 @@ def test_a_stopped_one_goes_on_and_gives_the_same(result, folder, pool, tmp_path
         assert found == result.undefended.attacks[name]
 
 
+def test_rows_can_be_had_one_by_one_into_one_folder(pool, tmp_path, monkeypatch):
+    real, begun = protocol.audit, []
+
+    def noted(*arguments, **named):
+        begun.append(named["out"].parent.name)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr("seepage.comparison.protocol.audit", noted)
+    last = CHOICES[1]
+    compare(pool, out=tmp_path, **{**SMALL, "defences": [last]})
+    result = compare(pool, out=tmp_path, **{**SMALL, "defences": [Choice("label-smoothing", {}, references=6), last]})
+    assert begun == ["undefended", "hamp-answers", "label-smoothing"]
+    assert [(row.name, row.n_references) for row in result.defences] == [
+        ("undefended", 4), ("label-smoothing", 6), ("hamp-answers", 4)
+    ]  # fmt: skip
+
+
 def test_a_result_of_another_question_or_another_hand_is_not_believed(pool, tmp_path, monkeypatch):
     real, begun = protocol.audit, []
 

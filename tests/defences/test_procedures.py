@@ -149,6 +149,20 @@ def test_dmp_shows_the_student_no_member_and_nothing_of_the_labels(monkeypatch):
     assert torch.allclose(shown["targets"].sum(1), torch.ones(60))
 
 
+def test_dmp_makes_many_records_a_block_at_a_time_and_few_as_at_once(monkeypatch):
+    def made(n):
+        defence = defend(RECIPE, "dmp", n_synthetic=n, generator_steps=20).procedure
+        return defence.synthetic(RECORDS, np.arange(40), 3, lambda fraction: None)
+
+    at_once = made(10)
+    monkeypatch.setattr(dmp, "MADE_AT_ONCE", 10)
+    blocks = made(25)
+    assert (blocks.shape, blocks.dtype) == ((25, *RECORDS.input_shape), at_once.dtype)
+    assert torch.equal(blocks[:10], at_once)
+    assert len(np.unique(blocks.numpy(), axis=0)) == 25  # no block repeats another
+    assert torch.equal(made(10), at_once)
+
+
 def test_dmp_takes_images_from_a_gan_too():
     pool = Pool(RNG.integers(0, 256, (40, 1, 8, 8), dtype=np.uint8), RNG.integers(0, 2, 40), scale=1 / 255)
     recipe = defend(replace(RECIPE, epochs=1), "dmp", generator="gan", generator_steps=2, n_synthetic=20)

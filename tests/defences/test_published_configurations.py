@@ -60,3 +60,11 @@ def test_every_row_and_attack_can_be_had(named):
         references = row.references or config.references
         for attack in config.attacks:
             assert find_attack(attack).least_references <= references // 2 - config.every_model, (row.name, attack)
+
+
+def test_adversarial_regularisation_and_selena_are_as_large_as_there(named):
+    _, config = named
+    defences = {row.name: find_defence(row.name, **(row.options or {})) for row in config.defences}
+    game, selena = defences["adversarial-regularisation"], defences["selena"]
+    assert (game.attack_steps, game.classifier_steps) == (52, 2)
+    assert (selena.sub_models, selena.left_out) == (25, 10)

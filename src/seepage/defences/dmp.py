@@ -22,6 +22,8 @@ from seepage.models.recipe import Recipe
 from seepage.models.train import train_models
 
 GENERATORS = ("vae", "gan")
+# Drawing a value takes some twenty bytes for a while: at once, the 100,000 records of Texas100 would take 12 GB.
+MADE_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -118,5 +120,7 @@ class DMP(Defence, OneByOne):
             made = gan.sample(rng.choice(labels, self.n_synthetic), rng)
         else:
             epochs = max(1, round(self.generator_steps * 64 / len(members)))
-            made = train_vae(pool, epochs=epochs, seed=seed, report=report).sample(self.n_synthetic, rng, draw=True)
+            vae = train_vae(pool, epochs=epochs, seed=seed, report=report)
+            sizes = np.diff([*range(0, self.n_synthetic, MADE_AT_ONCE), self.n_synthetic]).tolist()
+            made = np.concatenate([vae.sample(n, rng, draw=True) for n in sizes])
         return torch.from_numpy(np.ascontiguousarray(made)).to(records.inputs)

@@ -7,7 +7,6 @@ import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,9 +17,9 @@ from seepage.defences.base import Defence, with_procedure
 from seepage.defences.one_by_one import OneByOne, Report, seeds_from, share
 from seepage.errors import DataFileError, InputError
 from seepage.models.batches import Records
-from seepage.models.files import read_safetensors
 from seepage.models.freezing import freeze, layers, n_trained
 from seepage.models.held_out import HeldOut
+from seepage.models.pretrained import pretrained_file, read_pretrained
 from seepage.models.recipe import Factory, Recipe, StopAt, cross_entropy
 from seepage.models.train import train_models
 from seepage.models.wrapper import Wrapped
@@ -36,12 +35,14 @@ class TLDMI(Defence, OneByOne):
 
     Options:
         freeze: E: everything up to and including a layer ("body.26"), so many layers with parameters (an int) or that
-            share of them (a float, rounded down); 0 freezes nothing, which is transfer learning and no defence.
+            share of them (a float, rounded down); 0 freezes nothing, which is transfer learning and no defence. A
+            number counts the blocks of efficientnet-lite0.
             `trained_parameters` counts what is left, |theta_C|.
         pretraining_epochs: passes over the population records; None: the recipe's.
         lr: of the training on members; None: the recipe's.
-        pretrained: path of a .safetensors file with the state of the recipe's architecture, for any number of classes;
-            then nothing is pre-trained and no population records are needed.
+        pretrained: path of a file with the state of the recipe's architecture, for any number of classes
+            (.safetensors, or what torch.save makes of it), or "efficientnet-lite0" for the published weights; then
+            nothing is pre-trained and no population records are needed.
         sha256: of that file, checked whenever it is read; None: of the file as it is when the defence is applied.
 
     Reference: S.-T. Ho et al., "Model inversion robustness: can transfer learning help?", CVPR 2024 (arXiv 2405.05588);
@@ -149,7 +150,7 @@ class TLDMI(Defence, OneByOne):
                 f"tl-dmi: {self.pretrained} is not the file that the recipe names: expected SHA-256 {self.sha256}, got "
                 f"{found}"
             )
-        return read_safetensors(Path(self.pretrained))
+        return read_pretrained(pretrained_file(self.pretrained))
 
 
 def transferred(
@@ -205,7 +206,5 @@ def _population(held_out: HeldOut, members: np.ndarray) -> np.ndarray:
 
 
 def _sha256(path: str) -> str:
-    if not Path(path).is_file():
-        raise DataFileError(f"tl-dmi: there is no file {path} of pre-trained weights")
-    with open(path, "rb") as file:
+    with open(pretrained_file(path), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,14 +9,20 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from seepage.errors import InputError, unknown_name
+from seepage.models.architectures.classifier import Classifier
 
 
 def layers(module: nn.Module) -> list[str]:
-    """Names of the layers that hold parameters of their own, in order of definition: convolutions, norms, linear ones.
+    """Names of what a number of frozen layers counts, in order of definition.
+
+    These are the layers that hold parameters of their own: convolutions, norms, linear ones. An architecture that
+    consists of blocks may name those instead (`Classifier.freezing_units`).
 
     >>> layers(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.BatchNorm1d(3)))
     ['0', '2']
     """
+    if isinstance(module, Classifier) and module.freezing_units:
+        return list(module.freezing_units)
     return [name for name, layer in module.named_modules() if _own(layer)]
 
 

@@ -15,6 +15,7 @@ from seepage.metrics.reconstruction import (
     class_accuracy,
     class_mean,
     expanded,
+    paired_by_class,
     sign_flip_p_value,
 )
 from tests.reference import reconstruction as naive
@@ -244,3 +245,53 @@ def test_against_a_known_chance_no_image_is_left_out():
 def test_every_attacked_class_needs_a_baseline():
     with pytest.raises(InputError, match="no image of class 3"):
         advantage(np.ones(2, bool), np.array([1, 3]), np.ones(1, bool), np.array([1]), rng=rng())
+
+
+# Target against target
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.integers(3, 14))
+def test_pairs_by_class_are_those_of_a_naive_implementation(seed, k):
+    source = rng(seed)
+    first = {f"c{at}": float(source.integers(0, 5) / 4) for at in range(k)}
+    second = {name: float(source.integers(0, 5) / 4) for name in reversed(first)}
+    value, low, high, p = naive.paired(first, second)
+    found, p_value = paired_by_class(first, second, rng=rng())
+    assert (found.value, found.n, p_value) == (pytest.approx(value), k, pytest.approx(p))
+    if np.ptp([second[name] - first[name] for name in first]) > 0 and k < FEWEST_RESAMPLED:
+        assert found.low == pytest.approx(max(-1, low))
+        assert found.high == pytest.approx(min(1, high))
+    elif np.ptp([second[name] - first[name] for name in first]) > 0:  # the bootstrap is near to Student's law
+        assert found.low == pytest.approx(low, abs=0.12)
+        assert found.high == pytest.approx(high, abs=0.12)
+
+
+def test_a_fall_that_overlapping_intervals_hide_is_seen_in_pairs():
+    """Twenty classes, easy to hard; each is a fifth less often recognised with the second target."""
+    easy = {c: c / 20 for c in range(1, 21)}
+    after = {c: max(0.0, share - 0.2 + 0.02 * (c % 3)) for c, share in easy.items()}
+    one, other = (
+        class_accuracy(np.array(list(shares.values())), np.array(list(shares)), rng=rng()) for shares in (easy, after)
+    )
+    assert other.high > one.low
+    found, p_value = paired_by_class(easy, after, rng=rng())
+    assert found.high < -0.1
+    assert p_value < 0.001
+
+
+def test_the_order_of_two_targets_is_the_sign_of_their_difference():
+    a, b = {1: 0.9, 2: 0.3, 3: 0.6, 4: 0.8}, {1: 0.4, 2: 0.2, 3: 0.6, 4: 0.1}
+    there, p = paired_by_class(a, b, rng=rng())
+    back, q = paired_by_class(b, a, rng=rng())
+    assert (there.value, there.low, there.high, p) == pytest.approx((-back.value, -back.high, -back.low, q))
+    assert paired_by_class(a, a, rng=rng())[1] == 1
+
+
+def test_classes_that_one_target_lacks_are_left_out_and_said_so():
+    found, _ = paired_by_class({1: 0.5, 2: 1.0, 9: 0.0}, {2: 0.5, 1: 0.5}, rng=rng())
+    assert (found.value, found.n, found.flag) == (-0.25, 2, "1 classes are not in both")
+    with pytest.raises(InputError, match="both targets were attacked for"):
+        paired_by_class({1: 0.5}, {2: 0.5}, rng=rng())
+    with pytest.raises(InputError, match="between 0 and 1"):
+        paired_by_class({1: 0.5, 2: 55.0}, {1: 0.5, 2: 0.4}, rng=rng())

@@ -84,3 +84,15 @@ def diversity(features, labels, private, private_labels):
         if len(ours) > 1 and len(theirs) > 1:
             made, real = made + spread(ours), real + spread(theirs)
     return made / real
+
+
+def paired(first, second, confidence=0.95):
+    """(difference, low, high, two-sided p) of shares by class: Student's interval, and every choice of signs."""
+    from scipy.stats import ttest_rel
+
+    both = sorted(set(first) & set(second))
+    a, b = [second[c] for c in both], [first[c] for c in both]
+    gaps = [x - y for x, y in zip(a, b, strict=True)]
+    interval = ttest_rel(a, b).confidence_interval(confidence)
+    p = min(1.0, 2 * min(sign_flip(gaps), sign_flip([-gap for gap in gaps])))
+    return sum(gaps) / len(gaps), interval.low, interval.high, p

@@ -88,7 +88,10 @@ class InvertConfig(Task):
     )
     prior: PriorConfig = PriorConfig()
     images_per_class: int = Field(1, ge=1)
-    random: int = Field(200, ge=1, description="random codes of which the best is a baseline")
+    random: int = Field(200, ge=1, description="random codes that the target chooses from, beside the searches")
+    for_judge: float = Field(
+        0.5, ge=0, lt=1, description="share of each public class that the judge is taught and no attack has"
+    )
     seeds: list[int] = Field([0], min_length=1, description="the whole line once for each")
     fisher: bool = Field(True, description="Fisher information of each layer")
     show_records: bool = Field(False, description="put private images beside reconstructions into the report")
@@ -144,6 +147,7 @@ class InvertConfig(Task):
             priors=PriorOptions(steps=self.prior.steps, width=self.prior.width, batch_size=self.prior.batch_size),
             images_per_class=self.images_per_class,
             random=self.random,
+            for_judge=self.for_judge,
             seeds=self.seeds,
             fisher=self.fisher,
             show_records=self.show_records,
@@ -237,7 +241,10 @@ class InvertConfig(Task):
             from seepage.data.weights import weights
 
             return Embedder.open(weights("sface"))
-        return Embedder.open(Path(self.judge))
+        path = Path(self.judge)
+        return Embedder.open(
+            path, name=path.stem, about="an embedder; a class is the mean of its images", threshold=-1.0
+        )
 
     def _generator(self, pool):
         if self.prior.generator is None:

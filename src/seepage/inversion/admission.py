@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from seepage.data import Pool
+from seepage.data import Pool, overlap
 from seepage.defences.adversarial_regularisation import AdversarialRegularisation
 from seepage.errors import DataFileError, InputError, StorageError
 from seepage.inversion.base import Inversion
@@ -21,6 +21,7 @@ from seepage.inversion.catalogue import default_inversions, find_inversion
 from seepage.inversion.evaluators import Embedder, Evaluator, evaluator_checks
 from seepage.inversion.priors.base import Prior
 from seepage.inversion.priors.options import PriorOptions, check_public
+from seepage.inversion.selection import selections
 from seepage.inversion.targets import OWN, UNDEFENDED, Choice, TargetSpec, own, targets
 from seepage.inversion.world import World
 from seepage.models.images import as_images
@@ -50,6 +51,21 @@ def attacks_of(attacks: Mapping[str, Inversion] | Sequence[str] | None) -> dict[
         if not isinstance(attack, Inversion):
             raise InputError(f"invert: expected an attack under the name '{name}', got a {type(attack).__name__}")
     return found
+
+
+def with_selections(attacks: Mapping[str, Inversion], number: int, world: World) -> dict[str, Inversion]:
+    """The attacks, and beside them what asks the target and searches for nothing.
+
+    Raises:
+        InputError: an attack has the name of one of these.
+    """
+    beside = selections(attacks.values(), number, len(world.images))
+    for name in attacks:
+        if name in beside:
+            raise InputError(
+                f"invert: '{name}' is the name of a selection that stands beside every attack: take another"
+            )
+    return {**attacks, **beside}
 
 
 def own_model(model: nn.Module, pool: Pool) -> tuple[nn.Module, int]:
@@ -128,9 +144,15 @@ def check_judge(judge: Recipe | Evaluator, model: nn.Module | None, world: World
     """Nothing, where it can judge.
 
     Raises:
-        InputError: it is no judge, cannot see such images, knows other classes, or is the attacked model.
+        InputError: it is no judge, cannot see such images, knows other classes, is the attacked model, or was trained
+            on images that attacks select from.
     """
     if isinstance(judge, Recipe):
+        if "population" in judge.uses:
+            raise InputError(
+                "the judge would be trained on the attacker's public images, which attacks select from: take its "
+                "defence away; it is taught the public images that are set aside for it (for_judge) as it is"
+            )
         return check_recipe("the judge", judge, world)
     if not isinstance(judge, Evaluator):
         raise InputError(f"judge: expected a Recipe or an Evaluator, got a {type(judge).__name__}")
@@ -141,10 +163,35 @@ def check_judge(judge: Recipe | Evaluator, model: nn.Module | None, world: World
             n = world.n_classes
         else:
             n = judge.look(image)[0].shape[1]
-    if n != world.n_classes:
+    if n < world.n_classes:
         raise InputError(f"expected a judge of the {world.n_classes} private classes, got one of {n}")
+    if n > world.n_classes:
+        check_knows(judge, n, world)
     if model is not None:
         evaluator_checks(judge, model)
+
+
+def check_knows(judge: Evaluator, n: int, world: World) -> None:
+    """Nothing, where no attack can select an image that a judge of public classes knows by heart.
+
+    Raises:
+        InputError: one can, or nobody knows.
+    """
+    if judge.public is None or not len(judge.public):
+        raise InputError(
+            f"the judge knows {n} classes, and {world.n_classes} are private: the others must be public ones, and no "
+            "attack may have the images that it learnt them by; give these: Trained(..., public=images)"
+        )
+    own = (255 * judge.public.detach().cpu().float()).round().clamp(0, 255).byte().numpy()
+    if own.shape[1:] != world.image_shape:
+        raise InputError(
+            f"the judge's public images have the shape {own.shape[1:]}, and the private ones {world.image_shape}"
+        )
+    if twice := len(overlap(world.images, own)):
+        raise InputError(
+            f"the judge was trained on {twice:,} of the public images that attacks select from: it would know them by "
+            "heart; train it on others"
+        )
 
 
 def check_priors(attacks: Mapping[str, Inversion], world: World, options: PriorOptions, given: Prior | None) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -28,13 +28,24 @@ SCALE = 64.0
 class Evaluator(ABC):
     """A judge.
 
+    Its classes are the private ones, and from there on public ones that it knows as well: an image of a private class
+    is a hit only if that class is the likeliest of all of them.
+
     Attributes:
         name: for people.
         about: how it came to know the classes, in words.
+        public: the labelled public images that it learnt its public classes by, in [0, 1]; None where it knows none, or
+            where the study gave it some.
+        rejects: whether an image must be near enough to its class as well, though it be the nearest; a judge that knows
+            private classes alone always rejects.
+        threshold: of `nearness`, below which its makers take two images for two people.
     """
 
     name: str
     about: str
+    public: Images | None = None
+    rejects: bool = False
+    threshold: float = -np.inf
 
     @abstractmethod
     def look(
@@ -47,6 +58,12 @@ class Evaluator(ABC):
     def fingerprint(self) -> str:
         """Of all that its answers depend on: features compare where it is the same."""
 
+    def nearness(
+        self, log_probabilities: Float32[np.ndarray, "images classes"], features: Float32[np.ndarray, "images features"]
+    ) -> Float32[np.ndarray, "images classes"]:
+        """How near each image is to each class, higher is nearer: what a threshold is set on."""
+        return log_probabilities
+
     def log_probabilities(self, images: Images) -> Float32[np.ndarray, "images classes"]:
         return self.look(images)[0]
 
@@ -58,11 +75,14 @@ class Trained(Evaluator):
     """A torch classifier of the private classes, trained apart from the target.
 
     Args:
-        module: images in [0, 1] -> logits. It answers where it is and stays as it is.
+        module: images in [0, 1] -> logits, of the private classes first and then of public ones, if it knows some. It
+            answers where it is and stays as it is.
         name: by default the module's class.
         about: how it was trained.
         layer: whose output the features are; by default what the last linear layer is given.
         outputs: "logits" or "probabilities".
+        public: the public images that it was trained on, in [0, 1], where it knows public classes: none of them may be
+            among those that attacks select from.
     """
 
     def __init__(
@@ -73,8 +93,10 @@ class Trained(Evaluator):
         about: str = "a classifier trained apart from the target",
         layer: str | None = None,
         outputs: str = "logits",
+        public: Images | None = None,
     ):
         self.module, self.name, self.about = module, name or type(module).__name__, about
+        self.public = public
         self._model, self._layer = TargetModel.wrap(module, outputs=outputs), layer
 
     def look(self, images: Images):
@@ -103,6 +125,9 @@ class Embedder(Evaluator):
         session: what runs the graph (`onnxruntime.InferenceSession`), or anything like it.
         graph: SHA-256 of the file.
         centroids: (classes, features), m_c; None before `fit`.
+        threshold: of cos(e(x), m_c), below which two photographs are of two people to the network's makers: 0.363 for
+            SFace in OpenCV. Means of several photographs are nearer to everybody than one photograph is, so a study
+            raises it to what real photographs reach.
 
     Reference: Zhong et al. (2021), SFace, IEEE TIP 30, for the network that OpenCV distributes; OpenCV's
         FaceRecognizerSF for its input (red, green, blue, 0 to 255, no mean taken off); Deng et al. (2019), ArcFace,
@@ -115,13 +140,15 @@ class Embedder(Evaluator):
     name: str = "SFace"
     about: str = "a face recogniser trained on other people; a class is the mean embedding of its real images"
     centroids: Float32[np.ndarray, "classes features"] | None = None
+    threshold: float = 0.363
+    rejects: ClassVar[bool] = True
 
     @classmethod
-    def open(cls, path: str | Path, **about: str) -> Embedder:
+    def open(cls, path: str | Path, **about: Any) -> Embedder:
         """The graph of an ONNX file, which one core runs.
 
         Args:
-            about: `name` and `about`, where it is another network.
+            about: `name`, `about` and `threshold` (-1: none is known), where it is another network.
 
         Raises:
             MissingExtraError: ONNX Runtime is not installed.
@@ -163,7 +190,11 @@ class Embedder(Evaluator):
             raise InputError(f"the judge has no real image of class {missing[0]}: give it at least one of every class")
         embedded = self.embed(images)
         means = np.stack([embedded[labels == c].mean(axis=0) for c in range(n_classes)])
-        return Embedder(self.session, self.graph, self.name, self.about, _normalised(means))
+        return replace(self, centroids=_normalised(means))
+
+    def nearness(self, log_probabilities, features):
+        """cos(e(x), m_c)."""
+        return features @ self.centroids.T
 
     def embed(self, images: Images) -> Float32[np.ndarray, "images features"]:
         """e(x), of length 1."""

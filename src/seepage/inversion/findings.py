@@ -6,8 +6,17 @@ from collections.abc import Sequence
 
 from seepage.inversion.limits import limits
 from seepage.inversion.trade_off import at_equal_accuracy, beside_undefended
-from seepage.inversion.verdict import Evidence, faults, rate_of, recognised_of, verdict, weaknesses
-from seepage.report.inversion_result import Reconstructed, TargetResult
+from seepage.inversion.verdict import (
+    Evidence,
+    beyond_baselines,
+    doubts,
+    faults,
+    rate_of,
+    recognised_of,
+    verdict,
+    weaknesses,
+)
+from seepage.report.inversion_result import Ceiling, Reconstructed, TargetResult
 from seepage.report.inversion_view import (
     best_accuracy,
     best_baseline,
@@ -30,38 +39,98 @@ def headline(found: Evidence) -> str:
     said, about = verdict(found), subjects(found.targets)
     if said == "INVALID":
         return f"This study cannot say anything: {'; '.join(faults(found))}."
+    claims = beyond_baselines(found)
+    if said == "INCONCLUSIVE" and claims:
+        target, lead = claims[0]
+        return (
+            f"{found.called(lead)} on {_subject(found, target)} is recognised beyond the baselines "
+            f"({rate_of(lead.accuracy)} against {rate_of(best_accuracy(lead))}), but this shows no leak: "
+            f"{'; '.join(doubts(found, lead))}."
+        )
     if said == "INCONCLUSIVE":
         return (
             "Nothing was recognised beyond the baselines, but this study is too weak to say that there is nothing: "
             f"{'; '.join(weaknesses(found))}."
         )
+    if said == "LEAK SHOWN":
+        target, lead = next(claim for claim in claims if not doubts(found, claim[1]))
+        return (
+            f"Something of the classes can be had from {_subject(found, target)}: the judge recognises "
+            f"{rate_of(lead.accuracy)} of the images of {found.called(lead)}, and at most "
+            f"{rate_of(best_accuracy(lead))} of what asks no target{_ceilings(found)}."
+        )
     target = _most_exposed(found, about)
     lead = leading(target, found.level)
-    best, model = best_accuracy(lead), _subject(found, target)
-    if said == "LEAK SHOWN":
-        return (
-            f"Something of the classes can be had from {model}: the judge recognises {rate_of(lead.accuracy)} of the "
-            f"images that {found.called(lead)} makes, and at most {rate_of(best)} of images that no attack made."
-        )
     return (
-        f"No attack on {model} is recognised beyond the baselines: {found.called(lead)} gets furthest, with "
-        f"{rate_of(lead.accuracy)} against {rate_of(best)} for images that no attack made.{_yet(found)}"
+        f"No attack on {_subject(found, target)} is recognised beyond the baselines: {found.called(lead)} gets "
+        f"furthest, with {rate_of(lead.accuracy)} against {rate_of(best_accuracy(lead))} for what asks no "
+        f"target.{_yet(found)}"
     )
 
 
 def conclusions(found: Evidence) -> list[Finding]:
     """Plain sentences, each made from the numbers that it names. Clear means that intervals do not overlap."""
     about = subjects(found.targets)
-    told = []
+    told = [_ceiling(one) for one in found.ceilings]
     if about:
         target = _most_exposed(found, about)
         lead = leading(target, found.level)
-        told += [_best(found, target, lead), _prior_alone(found, target), _class_or_person(found, lead)]
+        told += [_best(found, target, lead), _prior_alone(found, target), _search(found, target)]
+        told += [_named(found, target), _class_or_person(found, lead)]
     told += [_adversarial(found), *(_control(found, one) for one in controls(found.targets))]
     plain = next((one for one in about if one.role == "undefended"), None)
     if plain is not None:
         told += [beside_undefended(found, plain, one) for sweep in sweeps(found.targets) for one in sweep]
     return [one for one in told if one is not None] + at_equal_accuracy(found)
+
+
+def _ceiling(one: Ceiling) -> Finding:
+    figures = (
+        f"Of {count(one.n_images)} held-out real images that were searched for in it by their pixels, the judge "
+        f"recognises {rate_of(one.accuracy)}; of the same images as they are {rate_of(one.real)}; "
+        f"{_points(one.advantage)} beyond the best baseline ('{one.baseline}')."
+    )
+    means = "" if one.is_high else " So no attack that searches in this prior can show anything here."
+    return Finding(about=f"Ceiling of the prior '{one.prior}'", sentence=figures + means)
+
+
+def _ceilings(found: Evidence) -> str:
+    """A prior in which nothing can be shown is named beside what was shown in another."""
+    low = [f"'{one.prior}'" for one in found.ceilings if not one.is_high]
+    return f"; nothing can be shown with the prior {listed(low)}" if low else ""
+
+
+def _search(found: Evidence, target: TargetResult) -> Finding | None:
+    """What the search itself is worth, beside asking the target which image to take."""
+    known = [one for one in target.attacks if one.beyond_selection is not None]
+    if not known:
+        return None
+    best = max(known, key=lambda one: one.beyond_selection.value or 0.0)
+    above = [found.called(one) for one in known if (one.beyond_selection.low or 0.0) > 0]
+    picked = next(one for one in target.attacks if one.attack == best.selection)
+    return Finding(
+        about="Search against selection",
+        sentence=f"{found.called(best)} is {_points(best.beyond_selection)} beyond the best selection from the same "
+        f"prior or the public images ({found.called(picked)}, {rate_of(picked.accuracy)}). Clearly beyond selection: "
+        f"{listed(above) if above else 'no attack'}.",
+    )
+
+
+def _named(found: Evidence, target: TargetResult) -> Finding | None:
+    """Where a closed judge is surer of reconstructions than of real images."""
+    real = found.evaluator.named
+    if real is None or real.value is None:
+        return None
+    high = [one for one in target.attacks if one.named is not None and (one.named.value or 0.0) > real.value]
+    if not high:
+        return None
+    rows = [f"{found.called(one)} {rate_of(one.named)}" for one in high]
+    return Finding(
+        about="Named is not alike",
+        sentence=f"A judge that may only choose among the private classes names the class attacked more often for "
+        f"{listed(rows)} than for real images ({rate_of(real)}): such a figure does not measure likeness. The verdict "
+        "goes by hits.",
+    )
 
 
 def _best(found: Evidence, target: TargetResult, lead: Reconstructed) -> Finding:
@@ -72,13 +141,13 @@ def _best(found: Evidence, target: TargetResult, lead: Reconstructed) -> Finding
     return Finding(
         about="Best attack",
         sentence=f"Of {count(lead.n_images)} images that {found.called(lead)}{means} makes of "
-        f"{_subject(found, target)}, the judge takes {rate_of(lead.accuracy)} for the class attacked{versus}; Holm's "
-        f"p {_p(lead.p_value_holm)}. Of held-out real images it takes {rate_of(found.evaluator.accuracy)} for theirs.",
+        f"{_subject(found, target)}, {rate_of(lead.accuracy)} are hits of the class attacked{versus}; Holm's "
+        f"p {_p(lead.p_value_holm)}. Of held-out real images {rate_of(found.evaluator.accuracy)} are.",
     )
 
 
 def _prior_alone(found: Evidence, target: TargetResult) -> Finding | None:
-    """What can be had without an attack, and who goes beyond it."""
+    """What can be had without asking the target, and who goes beyond it."""
     known = [(best, one) for one in target.attacks if (best := best_baseline(one)) is not None]
     if not known:
         return None
@@ -87,9 +156,9 @@ def _prior_alone(found: Evidence, target: TargetResult) -> Finding | None:
     n = len(target.attacks)
     who = f": {listed(beyond)}" if 0 < len(beyond) < n else ""
     return Finding(
-        about="Prior alone",
-        sentence=f"Images that no attack made reach at most {rate_of(best.accuracy)} ('{best.title}', with the prior "
-        f"of {found.called(of)}). {recognised_of(len(beyond), n)} beyond every baseline{who}.",
+        about="Without the target",
+        sentence=f"What asks no target reaches at most {rate_of(best.accuracy)} ('{best.title}', beside "
+        f"{found.called(of)}). {recognised_of(len(beyond), n)} beyond every baseline{who}.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The judgement of an attack: what a judge sees in its images, beside images that no attack made."""
+"""The judgement of an attack: what a judge sees in its images, beside what can be had without asking the target."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class Seen:
     evidence: Evidence
     labels: Labels
     hits: Bool[np.ndarray, " images"]
+    named: Bool[np.ndarray, " images"]
     hits_top_5: Bool[np.ndarray, " images"] | None
     target_hits: Bool[np.ndarray, " images"]
     features: Float32[np.ndarray, "images features"]
@@ -50,6 +51,7 @@ class Judged:
     n_images: int
     n_classes: int
     accuracy: Saved
+    named: Saved
     accuracy_top_5: Saved | None
     target_accuracy: Saved
     baselines: list[report.Baseline]
@@ -84,8 +86,8 @@ def see(
         labels: the classes that they are to show.
         target_hits: which of them the target itself takes for the class.
         evidence: the judge and the real images.
-        baselines_hits: hits and classes of images that no attack made, by the names of `baselines.ABOUT`; for every
-            attacked class. Chance and the wrong class are added.
+        baselines_hits: hits and classes of images for which the target was not asked, by the names of
+            `baselines.ABOUT`; for every attacked class. Chance and the wrong class are added.
 
     Raises:
         InputError: labels or target hits do not match the images, or a label is unknown to the judge.
@@ -97,15 +99,19 @@ def see(
             f"{target_hits.shape}"
         )
     if labels.min() < 0 or labels.max() >= evidence.n_classes:
-        raise InputError(f"the judge knows the classes 0 to {evidence.n_classes - 1}, got the label {labels.max()}")
+        raise InputError(
+            f"the judge knows the private classes 0 to {evidence.n_classes - 1}, got the label {labels.max()}"
+        )
     answers, features = looked_at(evidence.evaluator, images)
     private, held_out = evidence.private, evidence.held_out
-    wrong = control.wrong_class(answers, labels)
+    taken_for = evidence.accepted(answers, features)
+    wrong = control.wrong_class(taken_for, labels)
     return Seen(
         evidence=evidence,
         labels=labels,
-        hits=top(answers, labels),
-        hits_top_5=top(answers, labels, TOP) if evidence.n_classes >= ENOUGH_FOR_TOP_5 else None,
+        hits=taken_for == labels,
+        named=evidence.named(answers) == labels,
+        hits_top_5=top(answers, labels, TOP) if evidence.n_judged >= ENOUGH_FOR_TOP_5 else None,
         target_hits=target_hits.astype(bool),
         features=features,
         distance_private=nearest(features, labels, private.features, private.labels),
@@ -114,7 +120,7 @@ def see(
             features, labels, private.features, private.labels, held_out.features, held_out.labels
         ),
         baselines={
-            "chance": control.chance(labels, evidence.n_classes),
+            "chance": control.chance(labels, evidence.n_judged),
             **baselines_hits,
             **({} if wrong is None else {"wrong-class": wrong}),
         },
@@ -178,6 +184,7 @@ def judged(seen: Sequence[Seen], *, confidence: float = 0.95, rng: Seed) -> Judg
         n_images=len(labels),
         n_classes=len(attacked),
         accuracy=saved(accuracy),
+        named=saved(class_accuracy(_all(seen, "named"), labels, **level)),
         accuracy_top_5=None if in_five is None else saved(class_accuracy(in_five, labels, **level)),
         target_accuracy=saved(of_target),
         baselines=[
@@ -196,6 +203,13 @@ def judged(seen: Sequence[Seen], *, confidence: float = 0.95, rng: Seed) -> Judg
         seeds=[part.accuracy for part in seen],
         classes={str(c): float(hits[labels == c].mean()) for c in attacked},
     )
+
+
+def beyond(seen: Sequence[Seen], others: Sequence[Seen], *, confidence: float = 0.95, rng: Seed) -> tuple[Saved, float]:
+    """How much more often an attack's images are hits than another's on the same target, class by class; p-value."""
+    sides = [_all(parts, name) for parts in (seen, others) for name in ("hits", "labels")]
+    gain, p_value = advantage(*sides, confidence=confidence, rng=rng)
+    return saved(gain), p_value
 
 
 def is_adversarial(target: Estimate, judge: Estimate, ceiling: float) -> bool:

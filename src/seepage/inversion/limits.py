@@ -18,7 +18,7 @@ def limits(found: Evidence) -> list[Finding]:
         ("Attacks", "Only these attacks were tried, at this budget and with these public images. A floor, not a "
          "ceiling: a stronger attack, or a prior nearer to the private images, may get further."),
         ("One judge", "One model judges what an image shows. Another judge, or a person, may recognise more or less. "
-         "It names the likeliest class of any image: to be recognised is not to be alike. Look at the pictures."),
+         "To be recognised is not to be alike. Look at the pictures."),
     ]  # fmt: skip
     judge = found.evaluator.accuracy
     if judge.value is not None and judge.value < SURE_JUDGE:

@@ -1,10 +1,10 @@
 """The pieces of a study, each made once and kept: targets, judges, priors, reconstructions, baselines.
 
-    run/units/KEY.safetensors    weights of a target or judge; images of one class by one attack; images of baselines
+    run/units/KEY.safetensors    weights of a target or judge; images of a class by an attack; of baselines, ceilings
     run/priors/KEY/              the state of a prior's training
 
 A key names everything that a piece depends on, so that a study that was stopped goes on, and one to which an attack or
-a target is added makes only what is new.
+a target is added makes only what is new. Images depend on no judge: with another one they are judged again, not made.
 """
 
 from __future__ import annotations
@@ -24,20 +24,22 @@ from torch import Tensor, nn
 import seepage
 from seepage.inversion import baselines
 from seepage.inversion.base import Attempt, Budget, Inversion, Report, silent
+from seepage.inversion.baselines import TARGET_FREE
+from seepage.inversion.ceiling import BUDGET, shown_at_best
 from seepage.inversion.oracle import Oracle
 from seepage.inversion.priors import PriorOptions, make_prior
 from seepage.inversion.priors.base import Prior
 from seepage.inversion.targets import TargetSpec
 from seepage.inversion.world import World
 from seepage.models.access import Access
+from seepage.models.held_out import HeldOut
 from seepage.models.module import Module
 from seepage.models.recipe import Recipe
 from seepage.models.train import train_models
 from seepage.signals.store import RunFolder, digest
 
 TRIES_AT_ONCE = 64  # images in the making, restarts and all
-TARGET_FREE = ("pixels", "gan")  # priors that do not depend on the target
-BASELINES = ("random-code", "best-of-random", "public-nearest")
+MOST_FOR_CEILING = 3  # images of a class
 Unit = dict[str, Any]
 
 
@@ -50,7 +52,6 @@ class Line:
         budgets: of each attack.
         per_class: images of each class.
         given: the user's generator, in place of a GAN on public images.
-        random: how many random codes the best is chosen of.
     """
 
     world: World
@@ -61,7 +62,6 @@ class Line:
     priors: PriorOptions
     given: Prior | None
     per_class: int
-    random: int
     folder: Path
     device: str
 
@@ -79,20 +79,30 @@ class Line:
         return list(seeds[:1] if self.targets[target].role in ("null", "shuffled") else seeds)
 
     def waves(self, seeds: Sequence[int]) -> list[list[Unit]]:
-        """All units, in waves: the units of one wave do not need each other, but may need those before."""
+        """All units, in waves: the units of one wave do not need each other, but may need those before.
+
+        The ceilings of the priors and what needs no target come before the attacks: they say whether these can show
+        anything.
+        """
         free, bound = ([kind for kind in self.kinds if (kind in TARGET_FREE) is side] for side in (True, False))
         pairs = [(seed, target) for target in self.targets for seed in self.seeds_of(target, seeds)]
         first = [{"make": "target", "seed": seed, "target": target} for seed, target in pairs]
         first += [{"make": "judge", "seed": seed} for seed in seeds if self.judge is not None]
         first += [{"make": "prior", "seed": seed, "target": None, "kind": kind} for seed in seeds for kind in free]
         second = [{"make": "prior", "seed": s, "target": target, "kind": kind} for s, target in pairs for kind in bound]
-        third = [{"make": "images", "seed": s, "target": t, "attack": name} for s, t in pairs for name in self.attacks]
-        third += [
-            {"make": "baselines", "seed": s, "target": target, "kind": kind}
-            for s, target in pairs
+        third = [{"make": "ceiling", **place} for place in self.ceilings(seeds)]
+        third += [{"make": "baselines", "seed": seed} for seed in seeds]
+        last = [{"make": "images", "seed": s, "target": t, "attack": name} for s, t in pairs for name in self.attacks]
+        return [first, second, third, last]
+
+    def ceilings(self, seeds: Sequence[int]) -> list[dict[str, Any]]:
+        """The priors whose ceiling is measured: of the first seed, and against the first target that is no control."""
+        first = min(self.targets, key=lambda name: self.targets[name].role in ("null", "shuffled"))
+        return [
+            {"seed": seeds[0], "target": None if kind in TARGET_FREE else first, "kind": kind}
             for kind in self.kinds
+            if kind != "pixels"  # where every image lies as it is
         ]
-        return [first, second, third]
 
     def has(self, unit: Unit) -> bool:
         """Whether nothing is left to make of a unit."""
@@ -118,24 +128,26 @@ class Line:
 
     def make_judge(self, seed: int, report: Report) -> None:
         if not self._store.has(self._judge_key(seed)):
-            self._train(self._judge_key(seed), self.judge, self.world.records(self.device), self.world.train, report)
+            self._train(self._judge_key(seed), self.judge, *self.world.judge_records(self.device), report, HeldOut())
 
     def target(self, seed: int, target: str) -> nn.Module:
         spec = self.targets[target]
         return spec.module if spec.recipe is None else self._model(self._target_key(seed, target), spec.recipe)
 
     def judge_module(self, seed: int) -> nn.Module:
-        return self._model(self._judge_key(seed), self.judge)
+        return self._model(self._judge_key(seed), self.judge, self.world.n_judged)
 
-    def _train(self, key: str, recipe: Recipe, records, rows: np.ndarray, report: Report) -> None:
+    def _train(
+        self, key: str, recipe: Recipe, records, rows: np.ndarray, report: Report, held_out: HeldOut | None = None
+    ) -> None:
         started = time.perf_counter()
-        held_out = self.world.strangers
+        held_out = held_out or self.world.strangers
         module = train_models(recipe, records, [rows], [_seed(key)], held_out=held_out, report=report)[0]
         weights = {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
         self._store.write(key, weights, {"seconds": time.perf_counter() - started})
 
-    def _model(self, key: str, recipe: Recipe) -> nn.Module:
-        module = recipe.skeleton(self.world.image_shape, self.world.n_classes)
+    def _model(self, key: str, recipe: Recipe, n_classes: int | None = None) -> nn.Module:
+        module = recipe.skeleton(self.world.image_shape, n_classes or self.world.n_classes)
         module.load_state_dict(
             {name: torch.from_numpy(values) for name, values in self._store.read(key).arrays.items()}
         )
@@ -206,30 +218,64 @@ class Line:
         cost = {name: float(np.mean([one[name] for one in spent])) for name in spent[0]}
         return torch.from_numpy(made), np.repeat(self.world.attacked, self.per_class), cost
 
-    # Baselines
+    # What needs no target
 
-    def make_baselines(self, seed: int, target: str, kind: str, report: Report) -> None:
-        key = self._baselines_key(seed, target, kind)
+    def make_baselines(self, seed: int, report: Report) -> None:
+        key = self._baselines_key(seed)
         if self._store.has(key):
             return
-        oracle = Oracle(self.target(seed, target), Access.PROBABILITIES, self.device)
-        prior = self.prior(seed, target, kind)
         labels = torch.tensor(self.world.attacked, device=self.device).repeat_interleave(self.per_class)
-        rngs = [np.random.default_rng([_seed(key), place]) for place in range(len(labels))]
-        random = baselines.random_codes(prior, labels, rngs)
-        report(0.1)
-        best = baselines.best_of_random(oracle, prior, labels, rngs, self.random)
-        report(0.9)
-        nearest = baselines.public_nearest(oracle, self._public, labels)
-        made = dict(zip(BASELINES, (random, best, nearest), strict=True))
+
+        def rngs(of: int) -> list[np.random.Generator]:
+            return [np.random.default_rng([_seed(key), of, place]) for place in range(len(labels))]
+
+        made = {
+            f"random-code {kind}": baselines.random_codes(self.prior(seed, None, kind), labels, rngs(0))
+            for kind in self._free
+        }
+        if len(self._public):
+            made["random-public"] = baselines.random_public(self._public, rngs(1))
         self._store.write(key, {name: images.cpu().numpy() for name, images in made.items()}, {})
 
-    def baselines(self, seed: int, target: str, kind: str) -> dict[str, Tensor]:
-        """Images that no attack made, one for each label that `images` has."""
-        arrays = self._store.read(self._baselines_key(seed, target, kind)).arrays
-        return {name: torch.from_numpy(arrays[name]) for name in BASELINES}
+    def baselines(self, seed: int, kind: str) -> dict[str, Tensor]:
+        """Images for which no target was asked, one for each label that `images` has.
+
+        A random code is of the attack's prior; of the generator that knows no target, where the attack's prior knows
+        it; and there is none, where there is no such generator.
+        """
+        arrays = self._store.read(self._baselines_key(seed)).arrays
+        of = kind if kind in TARGET_FREE else "gan"
+        found = {"random-code": arrays.get(f"random-code {of}"), "random-public": arrays.get("random-public")}
+        return {name: torch.from_numpy(images) for name, images in found.items() if images is not None}
+
+    def make_ceiling(self, seed: int, target: str | None, kind: str, report: Report) -> None:
+        key = self._ceiling_key(seed, target, kind)
+        if self._store.has(key):
+            return
+        real, labels = self._for_ceiling
+        rngs = [np.random.default_rng([_seed(key), place]) for place in range(len(labels))]
+        prior = self.prior(seed, target, kind)
+        made = shown_at_best(prior, real, torch.from_numpy(labels), rngs, report=report)
+        self._store.write(key, {"images": made.cpu().numpy()}, {})
+
+    def ceiling(self, seed: int, target: str | None, kind: str) -> tuple[Tensor, Tensor, np.ndarray]:
+        """What the prior shows of real images at best, these images, and their labels."""
+        made = self._store.read(self._ceiling_key(seed, target, kind)).arrays["images"]
+        return torch.from_numpy(made), *self._for_ceiling
+
+    @functools.cached_property
+    def _for_ceiling(self) -> tuple[Tensor, np.ndarray]:
+        """Held-out images of the attacked classes, the first of each."""
+        own = np.asarray(self.world.pool.labels)[self.world.held_out]
+        most = min(self.per_class, MOST_FOR_CEILING)
+        rows = np.concatenate([self.world.held_out[own == label][:most] for label in self.world.attacked])
+        return self.world.of(rows)
 
     # Keys
+
+    @property
+    def _free(self) -> list[str]:
+        return [kind for kind in self.kinds if kind in TARGET_FREE]
 
     @functools.cached_property
     def _store(self) -> RunFolder:
@@ -266,7 +312,8 @@ class Line:
         return self._key("target", seed, spec.role, spec.recipe.describe(), *order)
 
     def _judge_key(self, seed: int) -> str:
-        return self._key("judge", seed, self.judge.describe())
+        public = self.world.for_judge
+        return self._key("judge", seed, self.judge.describe(), None if public is None else public.fingerprint)
 
     def _prior_key(self, seed: int, target: str | None, kind: str) -> str:
         of = None if kind in TARGET_FREE else self._target_key(seed, target)
@@ -278,9 +325,13 @@ class Line:
         with_prior = [asdict(self.priors), self._given]
         return self._key("images", self._target_key(seed, target), seed, how, with_prior, label)
 
-    def _baselines_key(self, seed: int, target: str, kind: str) -> str:
-        how = [kind, self.random, self.per_class, list(self.world.attacked), asdict(self.priors)]
-        return self._key("baselines", self._target_key(seed, target), seed, how, self._given)
+    def _baselines_key(self, seed: int) -> str:
+        how = [self._free, self.per_class, list(self.world.attacked), asdict(self.priors)]
+        return self._key("baselines", seed, how, self._given)
+
+    def _ceiling_key(self, seed: int, target: str | None, kind: str) -> str:
+        how = [list(self.world.attacked), self.per_class, asdict(BUDGET)]
+        return self._key("ceiling", self._prior_key(seed, target, kind), how)
 
 
 def _seed(key: str) -> int:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool
 from torch import nn
 
+from seepage.inversion.baselines import ABOUT, chance
+from seepage.inversion.ceiling import distance
 from seepage.inversion.evaluators import evaluator_checks
-from seepage.inversion.evidence import Evidence, Hits, recognised
+from seepage.inversion.evidence import Evidence, looked_at
 from seepage.inversion.fisher import VanishedGradient, fisher
-from seepage.inversion.judging import Seen, judged, see
+from seepage.inversion.judging import Seen, beyond, judged, see
 from seepage.inversion.line import Line
+from seepage.inversion.selection import Selection
 from seepage.inversion.targets import TargetSpec
 from seepage.metrics import holm
 from seepage.metrics.intervals import Estimate, clopper_pearson
+from seepage.metrics.reconstruction import advantage, class_accuracy
 from seepage.models.access import Access
 from seepage.models.target import TargetModel
 from seepage.models.wrapper import Wrapped
@@ -33,6 +38,10 @@ def checks(line: Line, evidence: Mapping[int, Evidence]) -> list[str]:
         for seed in line.seeds_of(name, list(evidence)):
             told |= dict.fromkeys(evaluator_checks(evidence[seed].evaluator, line.target(seed, name)))
     told["No attack, prior or baseline has access to the judge: it is asked when all images are there."] = None
+    if line.world.for_judge is not None:
+        told["No attack, prior or baseline has the public images that it was taught: each public class is split."] = (
+            None
+        )
     return list(told)
 
 
@@ -49,23 +58,21 @@ def target_result(
     }
     first = _inside(next(iter(modules.values())))
     n_parameters = sum(parameter.numel() for parameter in first.parameters())
-    others = {
-        (seed, kind): _baselines(line, spec.name, kind, seed, one)
-        for seed, one in evidence.items()
-        for kind in line.kinds
-    }
-    attacks = [
-        (name, [_seen(line, spec.name, name, seed, modules[seed], evidence[seed], others) for seed in evidence])
-        for name in line.attacks
-    ]
-    found = [(name, judged([s for s, _ in seen], confidence=confidence, rng=rng), seen) for name, seen in attacks]
-    corrected = holm([one.p_value for _, one, _ in found])
+    seen, cost = {}, {}
+    for name in line.attacks:
+        parts = [
+            _seen(line, spec, name, seed, modules[seed], one, next(iter(evidence))) for seed, one in evidence.items()
+        ]
+        seen[name], cost[name] = [part for part, _ in parts], [spent for _, spent in parts]
+    found = {name: judged(parts, confidence=confidence, rng=rng) for name, parts in seen.items()}
+    corrected = holm([one.p_value for one in found.values()])
     reconstructed = []
-    for (name, one, seen), p_value in zip(found, corrected, strict=True):
+    for (name, one), p_value in zip(found.items(), corrected, strict=True):
         fields = one.fields()
         fields["classes"] = {world.class_name(int(label)): value for label, value in one.classes.items()}
-        cost = {key: float(np.mean([spent[key] for _, spent in seen])) for key in ("queries", "seconds")}
-        reconstructed.append(report.Reconstructed(attack=name, p_value_holm=float(p_value), **fields, **cost))
+        spent = {key: float(np.mean([each[key] for each in cost[name]])) for key in ("queries", "seconds")}
+        fields |= spent | _beside_selection(line, name, seen, confidence, rng)
+        reconstructed.append(report.Reconstructed(attack=name, p_value_holm=float(p_value), **fields))
     return report.TargetResult(
         name=spec.name,
         title=spec.title,
@@ -80,25 +87,62 @@ def target_result(
     )
 
 
-def _baselines(line: Line, target: str, kind: str, seed: int, evidence: Evidence) -> dict[str, Hits]:
-    """What the judge says of images that no attack made."""
-    labels = np.repeat(line.world.attacked, line.per_class)
-    made = line.baselines(seed, target, kind)
-    return {name: recognised(evidence.evaluator, images, labels) for name, images in made.items()}
-
-
 def _seen(
-    line: Line,
-    target: str,
-    attack: str,
-    seed: int,
-    module: nn.Module,
-    evidence: Evidence,
-    others: Mapping[tuple[int, str], Mapping[str, Hits]],
+    line: Line, spec: TargetSpec, attack: str, seed: int, module: nn.Module, evidence: Evidence, first: int
 ) -> tuple[Seen, dict[str, float]]:
-    """An attack's images of one seed before the judge, and what one of them cost."""
-    images, labels, cost = line.images(seed, target, attack)
-    return see(images, labels, _hits(module, images, labels), evidence, others[seed, line.attacks[attack].prior]), cost
+    """An attack's images of one seed before the judge, beside what asks no target; and what one of them cost.
+
+    Args:
+        first: the seed that controls are made with.
+    """
+    images, labels, cost = line.images(seed, spec.name, attack)
+    others = line.baselines(seed, line.attacks[attack].prior)
+    null = next((name for name, one in line.targets.items() if one.role == "null"), None)
+    if null is not None and spec.role != "null":
+        others["null-target"] = line.images(first, null, attack)[0]
+    hits = {name: evidence.recognised(made, labels) for name, made in others.items()}
+    return see(images, labels, _hits(module, images, labels), evidence, hits), cost
+
+
+def _beside_selection(
+    line: Line, attack: str, seen: Mapping[str, Sequence[Seen]], confidence: float, rng: np.random.Generator
+) -> dict[str, Any]:
+    """What a search has beyond the best selection that needs no other prior than its own."""
+    of = line.attacks[attack]
+    known = [
+        name for name, one in line.attacks.items() if isinstance(one, Selection) and one.prior in (of.prior, "pixels")
+    ]
+    if isinstance(of, Selection) or not known:
+        return {}
+    best = max(known, key=lambda name: float(np.mean([part.accuracy for part in seen[name]])))
+    gain, _ = beyond(seen[attack], seen[best], confidence=confidence, rng=rng)
+    return {"selection": best, "beyond_selection": gain}
+
+
+def ceiling(
+    line: Line, place: Mapping[str, Any], evidence: Evidence, confidence: float, rng: np.random.Generator
+) -> report.Ceiling:
+    """What a prior shows of real images at best, beside the best of what asks no target."""
+    made, real, labels = line.ceiling(**place)
+    answers, features = looked_at(evidence.evaluator, made)
+    hits, level = evidence.accepted(answers, features) == labels, {"confidence": confidence, "rng": rng}
+    others = {"chance": chance(labels, evidence.n_judged)}
+    every = np.repeat(line.world.attacked, line.per_class)
+    for name, images in line.baselines(place["seed"], place["kind"]).items():
+        others[name] = evidence.recognised(images, every)
+    rates = {name: class_accuracy(*other, **level) for name, other in others.items()}
+    best = max(rates, key=lambda name: rates[name].value)
+    return report.Ceiling(
+        prior=place["kind"],
+        target=place["target"] or "",
+        n_images=len(labels),
+        accuracy=saved(class_accuracy(hits, labels, **level)),
+        named=saved(class_accuracy(evidence.named(answers) == labels, labels, **level)),
+        real=saved(class_accuracy(*evidence.recognised(real, labels), **level)),
+        baseline=ABOUT[best][0],
+        advantage=saved(advantage(hits, labels, *others[best], **level)[0]),
+        distance=float(distance(made, real).mean().sqrt()),
+    )
 
 
 def _hits(module: nn.Module, images: torch.Tensor, labels: np.ndarray) -> Bool[np.ndarray, " images"]:

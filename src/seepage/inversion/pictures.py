@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seepage.inversion.evaluators import Evaluator
-from seepage.inversion.evidence import recognised
+from seepage.inversion.evidence import Evidence
 from seepage.inversion.line import Line
 from seepage.report.inversion_result import Picture
 
@@ -20,13 +19,13 @@ MOST_CHARACTERS = 32_000_000  # of all rows: a result is a file that is read aga
 PRIVATE = 2  # private images beside a row
 
 
-def pictures(line: Line, evaluator: Evaluator, seed: int) -> list[Picture]:
+def pictures(line: Line, evidence: Evidence, seed: int) -> list[Picture]:
     """Rows of the sheet, of one seed: the first classes of every attack on every target.
 
     Beside them the training images of the class that are nearest in the judge's features. At most `MOST_IMAGES` of a
     class, and no more rows once there are `MOST_CHARACTERS`.
     """
-    world = line.world
+    world, evaluator = line.world, evidence.evaluator
     shown = world.attacked[:MOST_CLASSES]
     images, labels = world.of(world.train)
     private = {label: images[torch.from_numpy(labels == label)] for label in shown}
@@ -36,7 +35,7 @@ def pictures(line: Line, evaluator: Evaluator, seed: int) -> list[Picture]:
     for target in line.targets:
         for attack in line.attacks:
             made, of, _ = line.images(seed, target, attack)
-            hits, _ = recognised(evaluator, made, of)
+            hits, _ = evidence.recognised(made, of)
             seen = evaluator.features(made)
             for label in shown:
                 at = np.flatnonzero(of == label)[:MOST_IMAGES]

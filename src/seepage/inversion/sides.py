@@ -85,6 +85,49 @@ def split(labels: Int64[np.ndarray, " images"], held_out: float, rng: Seed) -> t
     return np.sort(np.concatenate(train)), np.sort(np.concatenate(rest))
 
 
+def set_aside(
+    labels: Int64[np.ndarray, " images"], images: Images, share: float, rng: Seed
+) -> Bool[np.ndarray, " images"]:
+    """Which public images the judge has for itself: a share of each class, and none of a class with one image.
+
+    A copy of an image that the attacker keeps stays with it: an attack that selects such an image would be judged by
+    what the judge learnt by heart.
+
+    Raises:
+        InputError: the share is not at least 0 and below 1.
+    """
+    rng = generator(rng)
+    if not 0 <= share < 1:
+        raise InputError(f"for_judge is a share of each public class, at least 0 and below 1, got {share!r}")
+    aside = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        n = max(1, round(share * len(rows))) if share else 0
+        aside[rows[: min(n, len(rows) - 1)]] = True
+    if aside.any():
+        aside[np.flatnonzero(aside)[overlap(images[aside], images[~aside])[:, 0]]] = False
+    return aside
+
+
+def check_names(pool: Pool, chosen: Int64[np.ndarray, " classes"], public: Pool) -> None:
+    """Nothing, where no public class bears the name of a private one.
+
+    Raises:
+        InputError: one does: a judge that knows it twice would call half of its images public.
+    """
+    if not (pool.classes and public.classes) or public.labels is None:
+        return
+    theirs = {str(public.classes[label]) for label in np.unique(public.labels)}
+    both = [str(pool.classes[label]) for label in chosen if str(pool.classes[label]) in theirs]
+    if both:
+        shown = ", ".join(both[:SHOWN])
+        raise InputError(
+            f"public classes are to be others than the private ones, and both have {shown}"
+            f"{', ...' if len(both) > SHOWN else ''}: leave them out of the public images, or give them other names "
+            "if they are other classes"
+        )
+
+
 def declared(
     members: Bool[np.ndarray, " images"],
     rows: Rows,

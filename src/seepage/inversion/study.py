@@ -4,7 +4,8 @@ pool -> private classes (trained on, held out), public images of other classes
 private images, targets -> trained models;  private images -> judge, never shown to an attack
 public images, target   -> priors
 target, prior, attack   -> one image for each class and seed
-images, judge           -> accuracy beside chance, prior-only and public-only baselines and a wrong-class control
+prior, private images   -> the prior's ceiling: what it can show at all
+images, judge           -> hits beside what asks no target, and a wrong-class control
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ from seepage.inversion.base import Budget, Inversion
 from seepage.inversion.evaluators import Embedder, Evaluator, Trained
 from seepage.inversion.evidence import Evidence, evaluator_info
 from seepage.inversion.line import Line
-from seepage.inversion.measured import checks, fisher_curves, target_result
+from seepage.inversion.measured import ceiling, checks, fisher_curves, target_result
 from seepage.inversion.pictures import pictures
 from seepage.inversion.priors import PriorOptions
 from seepage.inversion.priors.base import Prior
+from seepage.inversion.selection import Selection
 from seepage.inversion.targets import Choice, TargetSpec
 from seepage.inversion.world import make_world
 from seepage.models.plan import n_cores
@@ -47,7 +49,7 @@ from seepage.signals.store import RunFolder
 from seepage.writing import make_folder, sweep
 
 EQUAL = Budget()
-WAVES = ("models", "priors", "images")
+WAVES = ("models", "priors", "ceilings", "images")
 
 
 def invert(
@@ -70,6 +72,7 @@ def invert(
     priors: PriorOptions | None = None,
     images_per_class: int = 1,
     random: int = 200,
+    for_judge: float = 0.5,
     seeds: Sequence[int] = (0,),
     fisher: bool = True,
     show_records: bool = False,
@@ -96,11 +99,14 @@ def invert(
             `Choice`s of these.
         attacks: names of `INVERSIONS`, or attacks by the name that they go under; by default `default_inversions`.
         budget: of every attack; None gives each what its source does.
-        judge: how the judge is trained, or one that is there; by default a CNN of another shape than `seepage.CNN`'s.
+        judge: how the judge is trained, on the targets' images and the public ones set aside for it, or one that is
+            there; by default a CNN of another shape than `seepage.CNN`'s.
         generator: the user's, in place of a GAN trained on public images; `samples` of its images join these.
         priors: how GANs are trained.
         images_per_class: reconstructions of each class and seed.
-        random: how many random codes the best-of-random baseline has.
+        random: how many random codes the target chooses from, beside the attacks that search.
+        for_judge: share of each labelled public class that the judge is taught and attacks never see; 0 for a judge
+            that knows private classes alone. A judge of the user's needs none, but for an `Embedder`.
         seeds: the whole line, targets, judge and priors included, once for each; the controls "null" and "shuffled"
             are made with the first alone.
         fisher: compute the Fisher information of each layer.
@@ -139,10 +145,13 @@ def invert(
     model, n_outputs = (None, None) if model is None else admission.own_model(model, pool)
     if n_outputs is not None and members is None:
         raise InputError("a model of your own needs members: which of the records it was trained on")
+    teaches = isinstance(judge, Embedder) or not isinstance(judge, Evaluator)
     world = make_world(
         pool, public=public, private=private, attacked=attacked, held_out=held_out, members=members,
-        n_outputs=n_outputs, given=generator, samples=samples, rng=np.random.default_rng([root_seed, 6]),
+        n_outputs=n_outputs, given=generator, samples=samples, for_judge=for_judge if teaches else 0.0,
+        rng=np.random.default_rng([root_seed, 6]),
     )  # fmt: skip
+    chosen = admission.with_selections(chosen, random, world)
     specs = admission.targets_of(targets, recipe, world, model)
     check_room(targets=len(specs), attacks=len(chosen), rows=len(specs) * len(chosen))
     judge, priors = judge or default_judge(), priors or PriorOptions()
@@ -151,8 +160,8 @@ def invert(
     admission.check_priors(chosen, world, priors, generator)
     admission.check_folder(out, pool)
     line = Line(
-        world, specs, chosen, {name: budget or one.own for name, one in chosen.items()}, None if given else judge,
-        priors, generator, per_class, random, out.absolute() / "run", device,
+        world, specs, chosen, {name: budget_of(one, budget) for name, one in chosen.items()}, None if given else judge,
+        priors, generator, per_class, out.absolute() / "run", device,
     )  # fmt: skip
     try:
         make_folder(out)
@@ -165,13 +174,16 @@ def invert(
     draws = np.random.default_rng([root_seed, 8])
     evidence = {seed: Evidence.of(_evaluator(line, given, seed), world) for seed in seeds}
     told = checks(line, evidence)
-    about_judge = evaluator_info(list(evidence.values()), told, confidence=confidence, rng=draws)
+    about_judge = evaluator_info(
+        list(evidence.values()), told, world.strange_images(), confidence=confidence, rng=draws
+    )
+    ceilings = [ceiling(line, place, evidence[place["seed"]], confidence, draws) for place in line.ceilings(seeds)]
     rows = [target_result(line, spec, evidence, confidence, draws) for spec in specs.values()]
     infos = [_info(name, one, line.budgets[name]) for name, one in chosen.items()]
     found = findings.Evidence(
         targets=rows, attacks=infos, evaluator=about_judge, n_private_classes=world.n_classes,
         n_attacked_classes=len(world.attacked), seeds=seeds, alpha=alpha, own={n: one.own for n, one in chosen.items()},
-        is_given=model is not None,
+        is_given=model is not None, ceilings=ceilings,
     )  # fmt: skip
     result = report.InversionResult(
         verdict=findings.verdict(found),
@@ -193,8 +205,9 @@ def invert(
         priors={kind: line.prior(seeds[0], next(iter(specs)), kind).name for kind in line.kinds},
         attacks=infos,
         targets=rows,
+        ceilings=ceilings,
         fisher=fisher_curves(line, rows, seeds[0], confidence, draws) if fisher else [],
-        pictures=pictures(line, evidence[seeds[0]].evaluator, seeds[0]) if show_records else [],
+        pictures=pictures(line, evidence[seeds[0]], seeds[0]) if show_records else [],
         recipe=_described(recipe, specs),
         provenance=Provenance.now(
             started=started,
@@ -212,6 +225,7 @@ def invert(
                 "priors": asdict(line.priors),
                 "samples": samples,
                 "random": random,
+                "for_judge": for_judge,
                 **({"config": dict(config)} if config else {}),
             },
         ),
@@ -247,11 +261,16 @@ def _make(line: Line, seeds: Sequence[int], workers: int, progress: bool) -> Non
 
 def _evaluator(line: Line, given: Evaluator | None, seed: int) -> Evaluator:
     if given is None:
-        return Trained(line.judge_module(seed), about="trained on the targets' images, from other weights")
+        others = "" if line.world.for_judge is None else " and on public ones that no attack has"
+        return Trained(line.judge_module(seed), about=f"trained on the targets' images{others}, from other weights")
     if isinstance(given, Embedder):
-        images, labels = line.world.of(line.world.train)
-        return given.fit(images, labels, line.world.n_classes)
+        return given.fit(*line.world.judged(), line.world.n_judged)
     return given
+
+
+def budget_of(attack: Inversion, budget: Budget | None) -> Budget:
+    """The study's budget, or the source's; a selection has nothing to spend it on."""
+    return attack.own if budget is None or isinstance(attack, Selection) else budget
 
 
 def _described(recipe: Recipe, specs: Mapping[str, TargetSpec]) -> dict[str, Any]:
@@ -264,5 +283,5 @@ def _info(name: str, attack: Inversion, budget: Budget) -> report.AttackInfo:
     options = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(attack).items()}
     return report.AttackInfo(
         name=name, title=attack.title, access=str(attack.access), prior=attack.prior, source=attack.source,
-        notes=list(attack.notes), options=options, **asdict(budget),
+        notes=list(attack.notes), options=options, is_selection=isinstance(attack, Selection), **asdict(budget),
     )  # fmt: skip

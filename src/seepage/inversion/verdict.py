@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seepage.inversion.base import Budget
-from seepage.report.inversion_result import AttackInfo, EvaluatorInfo, Reconstructed, TargetResult
+from seepage.report.inversion_result import AttackInfo, Ceiling, EvaluatorInfo, Reconstructed, TargetResult
 from seepage.report.inversion_view import (
     best_accuracy,
     controls,
@@ -21,7 +21,9 @@ from seepage.report.numbers import p_value, percent, with_interval
 from seepage.report.result import Estimate, VerdictName
 
 FEWEST_CLASSES = 5  # of fewer, a test over classes cannot tell a leak from luck
+ENOUGH_CLASSES = 20  # from which one run shows a leak; images of one class are near copies, so n is the classes
 WEAK_JUDGE = 0.5
+MOST_TEXTURES = 0.5  # taken for a private class, as a share of the real images that are
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Evidence:
         alpha: chance of a false alarm over all attacks on one target.
         own: the budget that each attack's source gives it, by the attack's name.
         is_given: whether a model of the user's is attacked, which no seed trains anew.
+        ceilings: of the priors.
     """
 
     targets: Sequence[TargetResult]
@@ -43,6 +46,7 @@ class Evidence:
     alpha: float = 0.05
     own: Mapping[str, Budget] = field(default_factory=dict)
     is_given: bool = False
+    ceilings: Sequence[Ceiling] = ()
 
     @property
     def chance(self) -> float:
@@ -56,6 +60,14 @@ class Evidence:
     def titles(self) -> dict[str, str]:
         return titles(self.targets)
 
+    def ceiling_of(self, attack: Reconstructed) -> Ceiling | None:
+        """Of the prior that an attack searches in."""
+        prior = next((one.prior for one in self.attacks if one.name == attack.attack), None)
+        return next((one for one in self.ceilings if one.prior == prior), None)
+
+    def is_selection(self, attack: Reconstructed) -> bool:
+        return any(one.is_selection for one in self.attacks if one.name == attack.attack)
+
     def called(self, attack: Reconstructed) -> str:
         return f"'{title_of(self.attacks, attack.attack)}'"
 
@@ -64,15 +76,65 @@ def verdict(found: Evidence) -> VerdictName:
     """One of four. It is about the undefended targets, or the defended ones where there are no others.
 
     INVALID where the judge is no judge, or recognises a class in images of a model that never saw it; LEAK SHOWN where
-    it recognises some attack's images beyond every baseline; INCONCLUSIVE where the study could not have shown much;
-    NO EVIDENCE otherwise. Several targets are corrected for their number.
+    some attack's images are hits beyond every baseline, and nothing speaks against it (`doubts`); INCONCLUSIVE where
+    something does, or where the study could not have shown much; NO EVIDENCE otherwise. Several targets are corrected
+    for their number.
     """
     if faults(found):
         return "INVALID"
-    about = subjects(found.targets)
-    if any(is_beyond(attack, found.level) for target in about for attack in target.attacks):
+    claims = beyond_baselines(found)
+    if any(not doubts(found, attack) for _, attack in claims):
         return "LEAK SHOWN"
-    return "INCONCLUSIVE" if weaknesses(found) else "NO EVIDENCE"
+    return "INCONCLUSIVE" if claims or weaknesses(found) else "NO EVIDENCE"
+
+
+def beyond_baselines(found: Evidence) -> list[tuple[TargetResult, Reconstructed]]:
+    """The attacks on the subjects of the verdict that are beyond every baseline, the most accurate first."""
+    claims = [
+        (target, one) for target in subjects(found.targets) for one in target.attacks if is_beyond(one, found.level)
+    ]
+    return sorted(claims, key=lambda claim: -(claim[1].accuracy.value or 0.0))
+
+
+def doubts(found: Evidence, attack: Reconstructed) -> list[str]:
+    """Why an attack that is beyond every baseline shows no leak all the same."""
+    told, judge = [], found.evaluator
+    if not judge.rule:
+        told.append(
+            "the judge knows private classes alone and rejects nothing, so that it names one for any image: no verdict "
+            "may rest on it"
+        )
+    texture = judge.taken_of("texture")
+    if texture is not None and (texture.value or 0.0) > MOST_TEXTURES * (judge.accuracy.value or 0.0):
+        told.append(
+            f"the judge takes {rate_of(texture)} of textures, which show nothing, for a private class, and "
+            f"{rate_of(judge.accuracy)} of real images for theirs: no verdict may rest on textures"
+        )
+    ceiling = found.ceiling_of(attack)
+    if ceiling is not None and not ceiling.is_high:
+        told.append(low_ceiling(ceiling))
+    if found.n_attacked_classes < ENOUGH_CLASSES:
+        best = best_accuracy(attack).value or 0.0
+        runs = len(attack.seeds)
+        if runs < 2:
+            told.append(
+                f"it is one run on {found.n_attacked_classes} classes: a leak needs {ENOUGH_CLASSES} classes, or a "
+                "second run from another seed"
+            )
+        elif min(attack.seeds) <= best:
+            told.append(
+                f"with {found.n_attacked_classes} classes every one of the {runs} runs has to be beyond the best "
+                f"baseline, and they reach {', '.join(percent(one) for one in attack.seeds)}"
+            )
+    return told
+
+
+def low_ceiling(one: Ceiling) -> str:
+    return (
+        f"the prior '{one.prior}' cannot show these classes: of real images that were searched for in it by their "
+        f"pixels the judge recognises {rate_of(one.accuracy)}, which is not clearly more than its best baseline "
+        f"('{one.baseline}')"
+    )
 
 
 def faults(found: Evidence) -> list[str]:
@@ -111,13 +173,18 @@ def weaknesses(found: Evidence) -> list[str]:
             f"with {found.n_attacked_classes} classes and {n} {'attack' if n == 1 else 'attacks'} Holm's p cannot be "
             f"below {p_value(least)}, so that no attack could have been told from luck"
         )
+    if not found.evaluator.rule:
+        told.append("the judge knows private classes alone and rejects nothing, so that it names one for any image")
+    searched = [found.ceiling_of(attack) for one in about for attack in one.attacks if not found.is_selection(attack)]
+    if searched and all(one is not None and not one.is_high for one in searched):
+        told += dict.fromkeys(low_ceiling(one) for one in searched)
     if judge.value is None or judge.value < WEAK_JUDGE:
         told.append(f"the judge takes only {rate_of(judge)} of real images for their class")
     easiest = min((best_accuracy(attack) for one in about for attack in one.attacks), key=lambda one: one.value or 0.0)
     if None not in (easiest.value, judge.low) and easiest.value >= judge.low:
         told.append(
-            f"images that no attack made are not clearly less often recognised ({rate_of(easiest)}) than real ones "
-            f"({rate_of(judge)}), which leaves an attack no room to get beyond them"
+            f"what asks no target is not clearly less often recognised ({rate_of(easiest)}) than real images "
+            f"({rate_of(judge)}), which leaves an attack no room to get beyond it"
         )
     for target in about:
         natural = target.test_accuracy

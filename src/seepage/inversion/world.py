@@ -1,4 +1,7 @@
-"""Who knows what: the private classes, trained on and held out, and the attacker's public images of other classes."""
+"""Who knows what: the private classes, trained on and held out, and public images of other classes.
+
+Public images are the attacker's, but for a share of each labelled public class that the judge alone knows.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,15 @@ from torch import Tensor
 from seepage.data import Pool, overlap
 from seepage.errors import InputError
 from seepage.inversion.priors.base import Prior
-from seepage.inversion.sides import LEAST_CLASSES, check_outputs, declared, private_labels, split
+from seepage.inversion.sides import (
+    LEAST_CLASSES,
+    check_names,
+    check_outputs,
+    declared,
+    private_labels,
+    set_aside,
+    split,
+)
 from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
 from seepage.models.images import as_images, to_shape
@@ -21,6 +32,7 @@ from seepage.randomness import Seed, generator
 
 SAMPLED_AT_ONCE = 256
 BYTE = 1 / 255
+STRANGE = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +47,8 @@ class World:
         images: all that the attacker has, with a class or without.
         attacked: the private classes that are inverted.
         about: what the public images are, in words.
+        for_judge: labelled public images that the judge alone knows, their classes from n_classes on; None where
+            there are none.
     """
 
     pool: Pool
@@ -45,6 +59,29 @@ class World:
     images: UInt8[np.ndarray, "records channels height width"]
     attacked: tuple[int, ...]
     about: str
+    for_judge: Pool | None = None
+
+    @property
+    def n_judged(self) -> int:
+        """Classes that a judge is taught: private ones first, then public ones."""
+        return self.n_classes if self.for_judge is None else 1 + int(np.max(self.for_judge.labels))
+
+    def judged(self) -> tuple[Tensor, Int64[np.ndarray, " images"]]:
+        """What a judge is taught by, in [0, 1], with labels: private training images, public ones set aside for it."""
+        images, labels = self.of(self.train)
+        if self.for_judge is None:
+            return images, labels
+        others = torch.from_numpy(self.for_judge.inputs.astype(np.float32) * BYTE)
+        return torch.cat([images, others]), np.concatenate([labels, self.for_judge.labels])
+
+    def judge_records(self, device: torch.device | str = "cpu") -> tuple[Records, Int64[np.ndarray, " rows"]]:
+        """The same as a training sees it, and its rows."""
+        inputs, labels = self.pool.inputs[self.train], np.asarray(self.pool.labels)[self.train]
+        if self.for_judge is not None:
+            inputs = np.concatenate([inputs, self.for_judge.inputs])
+            labels = np.concatenate([labels, self.for_judge.labels])
+        pool = Pool(inputs, labels, name=self.pool.name, scale=BYTE)
+        return replace(Records.of(pool, device), n_classes=self.n_judged), np.arange(len(labels))
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -60,6 +97,11 @@ class World:
     def records(self, device: torch.device | str = "cpu") -> Records:
         """The pool as trainings see it: its classes are the private ones, and public rows lie beyond them."""
         return replace(Records.of(self.pool, device), n_classes=self.n_classes)
+
+    def strange_images(self) -> Tensor | None:
+        """Up to 1,000 of the attacker's images in [0, 1]: of no private class, and unknown to the judge."""
+        some = self.images[:: max(1, len(self.images) // STRANGE)][:STRANGE]
+        return torch.from_numpy(some.astype(np.float32) * BYTE) if len(some) else None
 
     @property
     def strangers(self) -> HeldOut:
@@ -101,6 +143,7 @@ def make_world(
     n_outputs: int | None = None,
     given: Prior | None = None,
     samples: int = 0,
+    for_judge: float = 0.5,
     rng: Seed,
 ) -> World:
     """Set private and public classes apart.
@@ -116,6 +159,8 @@ def make_world(
         n_outputs: of that model, whose output c is the class with label c: private classes keep their labels. By
             default these are then the labels that the model knows.
         given: a generator of the user's; `samples` of its images join the public ones.
+        for_judge: share of each labelled public class that is set aside for the judge; 0 for a judge that knows private
+            classes alone.
         rng: of all draws.
 
     Raises:
@@ -147,7 +192,7 @@ def make_world(
         parts = [to_shape(as_images(public), shape)]
         known = [] if public.labels is None else [np.asarray(public.labels)]
         about = public.name or "public images"
-    public_images = parts[0]
+        check_names(pool, chosen, public)
     if samples:
         if given is None:
             raise InputError("samples are drawn from a generator that is given: name one, or leave samples out")
@@ -163,7 +208,11 @@ def make_world(
             f"{twice:,} public images are private ones too: the attacker would be given what it is to reconstruct; "
             "leave them out"
         )
-    labelled = public_images if known else public_images[:0]
+    aside = set_aside(known[0], parts[0], for_judge, rng) if known else np.zeros(len(parts[0]), bool)
+    judges = (parts[0][aside], known[0][aside]) if aside.any() else None
+    parts[0], known = parts[0][~aside], [labels[~aside] for labels in known]
+    about += f", {1 - aside.mean():.0%} of them" if judges else ""
+    labelled = parts[0] if known else parts[0][:0]
     stranger_classes, strangers = np.unique(known[0] if known else np.empty(0, dtype=np.int64), return_inverse=True)
     names = [str(pool.classes[label]) if pool.classes else str(label) for label in chosen]
     if known:
@@ -181,7 +230,15 @@ def make_world(
     targets = np.sort(rng.choice(len(chosen), attacked or len(chosen), replace=False))
     public_rows = len(rows) + np.arange(len(labelled))
     everything = np.concatenate(parts)
-    return World(whole, len(chosen), train, rest, public_rows, everything, tuple(map(int, targets)), about)
+    return World(
+        whole, len(chosen), train, rest, public_rows, everything, tuple(map(int, targets)), about,
+        None if judges is None else _numbered(*judges, len(chosen)),
+    )  # fmt: skip
+
+
+def _numbered(images: UInt8[np.ndarray, "records ..."], labels: np.ndarray, first: int) -> Pool:
+    """Public images with their classes numbered from `first` on."""
+    return Pool(images, first + np.unique(labels, return_inverse=True)[1], name="public images", scale=BYTE)
 
 
 @torch.no_grad()

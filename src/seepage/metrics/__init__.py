@@ -12,6 +12,7 @@ from seepage.metrics.intervals import Estimate, clopper_pearson, proportion
 from seepage.metrics.log_mia import LogMia, log_mia, log_mia_chance
 from seepage.metrics.operating_points import positive_predictive_value, roc_band, tnr_at_fnr, tpr_at_fpr
 from seepage.metrics.pooled import pooled_tpr_at_fpr
+from seepage.metrics.reconstruction import paired_by_class
 from seepage.metrics.roc import Roc, auc, roc
 from seepage.metrics.separation import advantage, balanced_accuracy, roc_auc
 from seepage.metrics.significance import N_TESTS, holm, leak_p_value, smallest_detectable_auc, smallest_detectable_tpr
@@ -36,6 +37,7 @@ __all__ = [
     "leak_p_value",
     "log_mia",
     "log_mia_chance",
+    "paired_by_class",
     "pooled_tpr_at_fpr",
     "positive_predictive_value",
     "proportion",

@@ -26,9 +26,9 @@ from seepage.report.provenance import provenance
 from seepage.report.result import Estimate
 
 MEANS = {
-    "LEAK SHOWN": "Someone with the access of the leading attack can make images of a class that a model apart from "
-    "the attacked one recognises, more often than it does images that no attack made.",
-    "NO EVIDENCE": "What these attacks make of a class is recognised no more often than images that no attack made.",
+    "LEAK SHOWN": "Someone with the access of the leading attack can get images of a class that a model apart from "
+    "the attacked one recognises, among other classes too, more often than what can be had without asking the target.",
+    "NO EVIDENCE": "What these attacks get of a class is recognised no more often than what asks no target.",
     "INCONCLUSIVE": "This study could not decide whether classes can be pictured from the model.",
     "INVALID": "A check failed on which every figure rests. The figures below are kept to find the cause; do not quote "
     "them.",
@@ -55,9 +55,20 @@ def lead(result: InversionResult) -> list[str]:
         trained += "; a control is made once"
     return [
         MEANS[result.verdict],
+        *_old(result),
         f"Each attack made {count(result.images_per_class)} {_plural('image', result.images_per_class)} of each of "
         f"{count(result.n_attacked_classes)} classes{trained}. A judge that no attack saw names the class of each "
         "image. The attacked model's own word does not count, for it is what an attack sets out to convince.",
+    ]
+
+
+def _old(result: InversionResult) -> list[str]:
+    """What a reader must know of a result whose judge was a closed one."""
+    if result.evaluator.rule:
+        return []
+    return [
+        "This result is of a closed judge: it knew the private classes alone and named one for any image. "
+        "Its verdict is as it was written, and none may rest on such a figure: run the study again."
     ]
 
 
@@ -69,8 +80,11 @@ def key_figures(result: InversionResult) -> list[KeyFigure]:
         told = f"{title_of(result.attacks, found.attack)}, {titles(result.targets)[target.name]}"
         figures.append(_key("Recognised, leading attack", found.accuracy, told))
         if best is not None:
-            figures.append(_key("Recognised with no attack", best.accuracy, best.title))
-    return [*figures, _key("Real images, the ceiling", ceiling, result.evaluator.name)]
+            figures.append(_key("Recognised, no target asked", best.accuracy, best.title))
+    if result.ceilings:
+        best = max(result.ceilings, key=lambda one: one.accuracy.value or 0.0)
+        figures.append(_key("The prior's ceiling", best.accuracy, best.prior))
+    return [*figures, _key("Recognised, real images", ceiling, result.evaluator.name)]
 
 
 def _key(label: str, one: Estimate, what: str) -> KeyFigure:
@@ -80,6 +94,7 @@ def _key(label: str, one: Estimate, what: str) -> KeyFigure:
 def sections(result: InversionResult) -> list[Section]:
     """Everything after the answer; what was not run has no section."""
     made = [
+        ("ceiling", "Can anything be shown here?", _ceiling(result)),
         ("conclusions", "What the numbers say", [sentences(result.conclusions)] if result.conclusions else []),
         ("attacks", "What each attack makes", _attacks(result)),
         ("frontier", "Accuracy against inversion", _frontier(result)),
@@ -106,22 +121,45 @@ def _shown(result: InversionResult) -> TargetResult | None:
     return max(subjects(result.targets), key=rank, default=None)
 
 
+def _ceiling(result: InversionResult) -> list:
+    """What limits every attack: the priors, and the judge."""
+    blocks = []
+    if result.ceilings:
+        blocks += [
+            Paragraph(
+                "Before any attack: held-out real images of the attacked classes were searched for in each prior by "
+                "their pixels, and the judge was asked about what was found. An attack that searches in a prior can "
+                "show no more than the prior can. Where this is not clearly above the baselines, no verdict rests on "
+                "that prior."
+            ),
+            tables.ceilings(result),
+        ]
+    if result.evaluator.rule:
+        blocks.append(Paragraph(f"An image is a hit if {result.evaluator.rule}."))
+    if (table := tables.taken(result)) is not None:
+        blocks.append(table)
+    return blocks
+
+
 def _attacks(result: InversionResult) -> list:
     about, names = subjects(result.targets), titles(result.targets)
     if not about:
         return []
     blocks = [
         Paragraph(
-            "An attack tells something about the model only as far as its images are recognised beyond what the "
-            "attacker has without it: a guess, images that the prior draws at random, the best of many of them, images "
-            "of another class, and the nearest public ones. Where the target is sure and the judge is not, the images "
-            f"are adversarial examples. Brackets are {rate(result.confidence)} intervals over classes."
+            "An attack tells something about the model only as far as its images are recognised beyond what can be had "
+            "without asking the target: a guess, a random code of a prior that knows no target, a random public image, "
+            "images of another class, and the same attack on a model that never saw the private images. Selections ask "
+            "the target and search for nothing: they are attacks, and what a search is worth is what it has beyond "
+            "them. Named is the class that a judge of the private classes alone would choose. Where the target is sure "
+            f"and the judge is not, the images are adversarial examples. Brackets are {rate(result.confidence)} "
+            "intervals over classes."
         )
     ]
     blocks.append(Figures([_panel(result, one) for one in about]))
     for one in about:
         blocks.append(tables.recognition(result, one, f"Recognised, {names[one.name]}"))
-        blocks.append(tables.baselines(result, one, f"Baselines: recognised with no attack, {names[one.name]}"))
+        blocks.append(tables.baselines(result, one, f"Baselines: recognised, no target asked, {names[one.name]}"))
         blocks.append(tables.cost(result, one, f"Cost, {names[one.name]}"))
     return blocks
 
@@ -135,7 +173,7 @@ def _panel(result: InversionResult, target: TargetResult) -> Figure:
     return Figure(
         f"attacks-{result.targets.index(target)}",
         f"{titles(result.targets)[target.name]}: share of each attack's images that the judge takes for the class "
-        "attacked, above the same for images that no attack made; lines are intervals. Hollow: what the attacked model "
+        "attacked, above the same for what asks no target; lines are intervals. Hollow: what the attacked model "
         "itself says.",
         f"{read}.",
         lambda: plots.attacks_figure(result, target).axes[0],
@@ -155,7 +193,8 @@ def _frontier(result: InversionResult) -> list:
     return [
         Paragraph(
             "Right is more useful, down is more private. A defence that costs more accuracy may give less away for "
-            "that reason alone: judge it beside others of the same accuracy. Controls are left out."
+            "that reason alone: judge it beside others of the same accuracy. Two targets are compared by the same "
+            "classes, in pairs: intervals that overlap say little about a difference. Controls are left out."
         ),
         Figures(
             [
@@ -171,6 +210,7 @@ def _frontier(result: InversionResult) -> list:
         ),
         tables.targets(result),
         tables.every_attack(result),
+        *filter(None, [tables.every_pair(result)]),
     ]
 
 

@@ -39,7 +39,9 @@ def method(result: InversionResult) -> list:
         Facts(
             [
                 ("Judge", f"{judge.name}: {judge.about}"),
+                *([("A hit", judge.rule)] if judge.rule else []),
                 ("Right on real images", judged),
+                *([("Named among the private, real images", _told(judge.named))] if judge.named else []),
                 *(("Checked", sentence) for sentence in judge.checks),
             ],
             title="The judge",

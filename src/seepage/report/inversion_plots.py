@@ -27,10 +27,13 @@ from seepage.report.plots import INK, LEAD, NORMAL, PALETTE, PAPER, SMALL, SOFT,
 from seepage.report.result import Estimate
 
 ALARM = PALETTE["unsure"][0]
-BASELINES = {"chance": "|", "random-code": "^", "best-of-random": "s", "wrong-class": "x", "public-nearest": "D"}
+BASELINES = {
+    "chance": "|", "random-code": "^", "random-public": "D", "wrong-class": "x", "null-target": "v",
+    "best-of-random": "s", "public-nearest": "*",  # of results that called selections baselines
+}  # fmt: skip
 KEY = (
     "● the judge (coloured: beyond every baseline) · ○ the target itself",
-    "no attack: | chance · ▲ random · ■ best of many · \N{MULTIPLICATION SIGN} other class · ◆ public",
+    "no target: | chance · ▲ random code · ◆ public · \N{MULTIPLICATION SIGN} other class · ▼ null target",
 )
 ALONE = "adversarial: it convinces the target alone"
 ATTACK_INCHES, LANE = 0.68, 0.1  # height of an attack; of a baseline, as a share of it
@@ -59,7 +62,7 @@ def attacks_figure(result: InversionResult, target: TargetResult | None = None) 
     ax.set(xlim=(-0.02, 1.02), ylim=(len(rows) - 0.4, -0.42), yticks=[])
     ax.spines["left"].set_visible(False)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda at, _: rate(round(at, 6))))
-    ax.set_xlabel("share taken for the class attacked", fontsize=NORMAL, color=SOFT)
+    ax.set_xlabel("share of hits: taken for the class attacked", fontsize=NORMAL, color=SOFT)
     plots._title(ax, "share recognised, attack by attack", pad=32)
     for up, line in enumerate(reversed(KEY)):
         ax.annotate(line, (0, 1), (0, 4 + 12 * up), xycoords="axes fraction", textcoords="offset points",
@@ -100,7 +103,7 @@ def frontier_figure(result: InversionResult) -> Figure:
         _name_points(ax, list(points.values()), *paths)
     ax.set_xlabel("natural accuracy (right: more useful)", fontsize=NORMAL, color=SOFT)
     plots._title(ax, "the best attack's images, share recognised (lower: more private)", pad=19)
-    ax.text(0, 1.02, "◆ undefended · ● defended · filled: none beats it in both · dotted: no attack",
+    ax.text(0, 1.02, "◆ undefended · ● defended · filled: none beats it in both · dotted: no target",
             transform=ax.transAxes, fontsize=SMALL, color=SOFT, va="bottom", gid="key")  # fmt: skip
     return figure
 

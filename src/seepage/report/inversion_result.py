@@ -19,14 +19,29 @@ KINDS = ("classification", "inversion")  # of the curves of a Fisher analysis
 Role = Literal["undefended", "defended", "null", "shuffled"]
 
 
+class Taken(Part):
+    """How many images that show no private class the judge takes for one."""
+
+    name: str
+    title: str
+    share: Estimate
+
+
 class EvaluatorInfo(Part):
     """Who judges: a model apart from the target, which no attack saw."""
 
     name: str
     about: str
-    accuracy: Estimate = Field(description="on held-out real images of the attacked classes: the ceiling")
+    accuracy: Estimate = Field(description="hits among held-out real images of the attacked classes")
     accuracy_top_5: Estimate | None
     checks: list[str] = Field(description="what was checked so that it is nobody's accomplice, one sentence each")
+    rule: str = Field("", description="what a hit is; empty in results of closed judges, which no verdict may rest on")
+    n_public_classes: int = Field(0, description="classes that the judge knows beside the private ones")
+    named: Estimate | None = Field(None, description="real images whose class is the likeliest of the private ones")
+    taken: list[Taken] = Field([], description="images of no private class that it takes for one")
+
+    def taken_of(self, name: str) -> Estimate | None:
+        return next((one.share for one in self.taken if one.name == name), None)
 
 
 class AttackInfo(Part):
@@ -40,12 +55,16 @@ class AttackInfo(Part):
     steps: int
     restarts: int
     queries: int = Field(description="the budget of attacks without gradients, and of choosing a start")
+    is_selection: bool = Field(False, description="it makes nothing: it asks the target which of many images to take")
 
 
 class Baseline(Part):
     """What the judge says of images that no attack made."""
 
-    name: Literal["chance", "random-code", "best-of-random", "wrong-class", "public-nearest"]
+    # "best-of-random" and "public-nearest" ask the target, and are attacks since; older results have them here.
+    name: Literal[
+        "chance", "random-code", "random-public", "wrong-class", "null-target", "best-of-random", "public-nearest"
+    ]
     title: str
     about: str
     accuracy: Estimate
@@ -57,7 +76,10 @@ class Reconstructed(Part):
     attack: str
     n_images: int
     n_classes: int
-    accuracy: ShareEstimate = Field(description="share that the judge takes for the class attacked (top 1)")
+    accuracy: ShareEstimate = Field(description="share that are hits by the judge's rule, class by class")
+    named: Estimate | None = Field(
+        None, description="share whose class is the likeliest of the private ones: a closed judge's figure"
+    )
     accuracy_top_5: Estimate | None = Field(description="among the judge's five likeliest; with 10 classes or more")
     target_accuracy: ShareEstimate = Field(description="share that the attacked model itself takes for the class")
     baselines: list[Baseline]
@@ -81,6 +103,8 @@ class Reconstructed(Part):
     classes: dict[str, float] = Field(description="accuracy of each class, over seeds")
     queries: float = Field(description="questions to the target for one image")
     seconds: float = Field(description="for one image, without training of priors")
+    selection: str = Field("", description="the best selection on this target that its prior allows")
+    beyond_selection: Estimate | None = Field(None, description="accuracy less that selection's, class by class")
 
     def baseline(self, name: str) -> Baseline:
         for one in self.baselines:
@@ -118,6 +142,25 @@ class TargetResult(Part):
     def worst(self) -> Reconstructed:
         """The attack that gets furthest."""
         return max(self.attacks, key=lambda one: one.accuracy.value or 0.0)
+
+
+class Ceiling(Part):
+    """What a prior can show: real private images, held out, searched for in it by their pixels, and judged."""
+
+    prior: str
+    target: str = Field("", description="whose prior it is, where it was trained against a target")
+    n_images: int
+    accuracy: ShareEstimate = Field(description="hits, class by class")
+    named: Estimate | None = None
+    real: ShareEstimate = Field(description="hits among the same images as they are")
+    baseline: str = Field(description="title of the best baseline without a target")
+    advantage: Estimate = Field(description="accuracy less that baseline's, class by class")
+    distance: float = Field(description="root of the mean squared difference of pixels")
+
+    @property
+    def is_high(self) -> bool:
+        """Whether the prior shows classes beyond the baselines; where it does not, no attack with it can."""
+        return self.advantage.low is not None and self.advantage.low > 0
 
 
 class FisherCurve(Part):
@@ -185,6 +228,7 @@ class InversionResult(Saved):
     priors: dict[str, str] = Field(description="what each kind of prior was here")
     attacks: list[AttackInfo] = Field(max_length=MOST_ATTACKS)
     targets: list[TargetResult] = Field(min_length=1, max_length=MOST_TARGETS)
+    ceilings: list[Ceiling] = Field([], max_length=MOST_ROWS, description="of the priors, measured first")
     fisher: list[FisherCurve] = Field(max_length=MOST_ROWS)
     pictures: list[Picture] = Field(description="empty unless records were asked to be shown")
     recipe: dict[str, object]

@@ -10,7 +10,9 @@ from seepage.report.inversion_view import (
     controls,
     is_beyond,
     level_of,
+    paired,
     ranked,
+    reference,
     rivals,
     subjects,
     title_of,
@@ -30,6 +32,7 @@ def recognition(result: InversionResult, target: TargetResult, title: str) -> Ta
     columns = [
         _attacks(result, rows),
         estimates("Recognised by the judge", [one.accuracy for one in rows], as_rate=True),
+        _named(rows),
         _top_5(rows),
         _best(rows),
         Column("Advantage, points", [_points(one.advantage) for one in rows], number=True),
@@ -37,6 +40,7 @@ def recognition(result: InversionResult, target: TargetResult, title: str) -> Ta
         Column("Beyond every baseline", [
             Cell("yes", tone="fail") if is_beyond(one, at) else Cell("no", tone="pass") for one in rows
         ]),
+        _search(result, rows),
         Column("By the target itself", [_own(one) for one in rows], number=True),
     ]  # fmt: skip
     return Table(title, [column for column in columns if column is not None], style="wide")
@@ -49,6 +53,41 @@ def baselines(result: InversionResult, target: TargetResult, title: str) -> Tabl
     columns = [_attacks(result, rows)]
     columns += [estimates(head, [of.get(name) for of in found], as_rate=True) for name, head in known.items()]
     return Table(title, columns, style="wide")
+
+
+def ceilings(result: InversionResult) -> Table:
+    """What each prior can show at all."""
+    rows = result.ceilings
+    names = titles(result.targets)
+    told = [f"against {names.get(one.target, one.target)}" if one.target else "knows no target" for one in rows]
+    columns = [
+        Column("Prior", [Cell(one.prior, details=(of,)) for one, of in zip(rows, told, strict=True)]),
+        numbers("Images", [count(one.n_images) for one in rows]),
+        estimates("Recognised, as the prior shows them", [one.accuracy for one in rows], as_rate=True),
+        estimates("Recognised, as they are", [one.real for one in rows], as_rate=True),
+        Column(
+            "Beyond the best baseline, points",
+            [_points(one.advantage, one.baseline) for one in rows], number=True,
+        ),
+        numbers("Difference of pixels", [significant(one.distance) for one in rows]),
+        Column("It can show classes", [
+            Cell("yes", tone="pass") if one.is_high else Cell("no", tone="fail") for one in rows
+        ]),
+    ]  # fmt: skip
+    return Table("Real private images, searched for in each prior by their pixels", columns, style="wide")
+
+
+def taken(result: InversionResult) -> Table | None:
+    """What the judge takes for a private class though it shows none; None where it was not asked."""
+    rows = result.evaluator.taken
+    if not rows:
+        return None
+    real = [("Held-out real images, for their own class", result.evaluator.accuracy)]
+    every = real + [(one.title, one.share) for one in rows]
+    return Table(
+        "Taken for a private class",
+        [words("Images", [title for title, _ in every]), estimates("Share", [one for _, one in every], as_rate=True)],
+    )
 
 
 def likeness(result: InversionResult, target: TargetResult, title: str) -> Table | None:
@@ -84,8 +123,14 @@ def cost(result: InversionResult, target: TargetResult, title: str) -> Table:
 
 def targets(result: InversionResult) -> Table:
     """What each way to train costs, and what is left."""
-    rows = rivals(result.targets)
+    rows, first = rivals(result.targets), reference(result.targets)
     names = titles(result.targets)
+    beside = None
+    if first is not None:
+        beside = Column(
+            f"Beside {names[first.name]}, points by class",
+            [_paired(result, first.worst, one.worst, one.name == first.name) for one in rows], number=True,
+        )  # fmt: skip
     columns = [
         Column("Target", [Cell(names[one.name], details=(_trained(one),)) for one in rows]),
         estimates("Natural accuracy", [one.test_accuracy for one in rows], as_rate=True),
@@ -94,7 +139,9 @@ def targets(result: InversionResult) -> Table:
         estimates("Recognised by the judge", [one.worst.accuracy for one in rows], as_rate=True),
         estimates("Its best baseline", [best_accuracy(one.worst) for one in rows], as_rate=True),
         numbers("p (Holm)", [p_value(one.worst.p_value_holm) for one in rows]),
+        beside,
     ]
+    columns = [column for column in columns if column is not None]
     return Table("Targets, and the attack that gets furthest with each", columns, style="wide")
 
 
@@ -106,6 +153,20 @@ def every_attack(result: InversionResult) -> Table:
         found = [next((each for each in one.attacks if each.attack == info.name), None) for one in rows]
         columns.append(estimates(info.title, [None if one is None else one.accuracy for one in found], as_rate=True))
     return Table("Recognised by the judge, attack by attack", columns, style="wide")
+
+
+def every_pair(result: InversionResult) -> Table | None:
+    """Each target less the first undefended one, by the same attack on the same classes; None where there is none."""
+    first, names = reference(result.targets), titles(result.targets)
+    if first is None:
+        return None
+    rows = [one for one in rivals(result.targets) if one.name != first.name]
+    columns = [words("Target", [names[one.name] for one in rows])]
+    for before in first.attacks:
+        after = [next((each for each in one.attacks if each.attack == before.attack), None) for one in rows]
+        cells = [Cell(UNDEFINED) if one is None else _paired(result, before, one) for one in after]
+        columns.append(Column(title_of(result.attacks, before.attack), cells, number=True))
+    return Table(f"Points beside {names[first.name]}, class by class, attack by attack", columns, style="wide")
 
 
 def checks(result: InversionResult) -> list:
@@ -189,6 +250,30 @@ def _attacks(result: InversionResult, rows: Sequence[Reconstructed]) -> Column:
     )
 
 
+def _named(rows: Sequence[Reconstructed]) -> Column | None:
+    """What a judge says that knows nobody else."""
+    values = [one.named for one in rows]
+    return estimates("Named among the private", values, as_rate=True) if any(values) else None
+
+
+def _search(result: InversionResult, rows: Sequence[Reconstructed]) -> Column | None:
+    """What the search has beyond a selection."""
+    if not any(one.beyond_selection for one in rows):
+        return None
+    cells = [
+        Cell("a selection")
+        if one.beyond_selection is None
+        else _points(one.beyond_selection, title_of(result.attacks, one.selection))
+        for one in rows
+    ]
+    return Column("Search minus selection, points", cells, number=True)
+
+
+def _paired(result: InversionResult, before: Reconstructed, after: Reconstructed, same: bool = False) -> Cell:
+    found = None if same else paired(before, after, result.confidence)
+    return Cell(UNDEFINED) if found is None else _points(found[0], f"p {p_value(found[1])}")
+
+
 def _top_5(rows: Sequence[Reconstructed]) -> Column | None:
     values = [one.accuracy_top_5 for one in rows]
     return estimates("Among its five likeliest", values, as_rate=True) if any(values) else None
@@ -204,11 +289,11 @@ def _best(rows: Sequence[Reconstructed]) -> Column:
     return Column("Best baseline", cells, flag=plain.flag, number=True)
 
 
-def _points(one: Estimate) -> Cell:
+def _points(one: Estimate, *details: str) -> Cell:
     if one.value is None:
         return Cell(UNDEFINED, flag=one.flag or "undefined")
     ends = "" if one.low is None or one.high is None else f"[{100 * one.low:.1f}, {100 * one.high:.1f}]"
-    return Cell(f"{100 * one.value:.1f}", ends, flag=one.flag)
+    return Cell(f"{100 * one.value:.1f}", ends, details, flag=one.flag)
 
 
 def _own(one: Reconstructed) -> Cell:

@@ -11,7 +11,18 @@ from rich.text import Text
 from seepage.errors import one_line
 from seepage.report.inversion_content import NOT_MEANT
 from seepage.report.inversion_result import InversionResult, TargetResult
-from seepage.report.inversion_view import best_accuracy, level_of, ranked, rivals, subjects, title_of, titles
+from seepage.report.inversion_view import (
+    UNKNOWN,
+    best_accuracy,
+    level_of,
+    paired,
+    ranked,
+    reference,
+    rivals,
+    subjects,
+    title_of,
+    titles,
+)
 from seepage.report.numbers import p_value, percent
 from seepage.report.terminal import FALLBACK, STYLES, WIDEST, _aligned, _hanging, _heading, _text
 
@@ -50,13 +61,15 @@ def summary(result: InversionResult, *, width: int | None = None, colour: bool =
 
 def _attacks(result: InversionResult, target: TargetResult) -> Group:
     rows = ranked(target, level_of(target, result.targets, result.alpha))
-    table = _table(["Judge", "Best\nbaseline", "Target\nitself"])
+    with_named = any(one.named for one in rows)
+    table = _table(["Judge", *(["Named"] if with_named else []), "Best\nbaseline", "Target\nitself"])
     table.add_column("p (Holm)", justify="right", no_wrap=True)
     judged = _aligned([one.accuracy for one in rows], True)
     for judge, one in zip(judged, rows, strict=True):
         mark = "!" if one.adversarial else " "
         title = Text(f"{mark} {one_line(title_of(result.attacks, one.attack))}")
-        rates = [_text(percent(each.value)) for each in (best_accuracy(one), one.target_accuracy)]
+        named = [] if not with_named else [one.named or UNKNOWN]
+        rates = [_text(percent(each.value)) for each in (*named, best_accuracy(one), one.target_accuracy)]
         table.add_row(title, judge, *rates, Text(p_value(one.p_value_holm)))
     alarm = [_text("! adversarial: it convinces the target and not the judge.", "dim")]
     return Group(table, *(alarm if any(one.adversarial for one in rows) else []))
@@ -66,6 +79,7 @@ def _targets(result: InversionResult, width: int) -> Group:
     rows, names = rivals(result.targets), titles(result.targets)
     columns = {
         "Judge": _aligned([one.worst.accuracy for one in rows], True),
+        **_beside(result, rows),
         "Natural accuracy": _aligned([one.test_accuracy for one in rows], True),
         "Best baseline": _aligned([best_accuracy(one.worst) for one in rows], True),
     }
@@ -74,6 +88,22 @@ def _targets(result: InversionResult, width: int) -> Group:
     for at, one in enumerate(rows):
         table.add_row(Text(one_line(names[one.name])), *(cells[at] for cells in shown.values()))
     return Group(table)
+
+
+def _beside(result: InversionResult, rows: list[TargetResult]) -> dict[str, list[Text]]:
+    """Points beside the undefended target, class by class."""
+    first = reference(result.targets)
+    if first is None:
+        return {}
+    cells = []
+    for one in rows:
+        found = None if one.name == first.name else paired(first.worst, one.worst, result.confidence)
+        if found is None or found[0].low is None:
+            cells.append(Text("" if found is None else f"{100 * found[0].value:+.1f}"))
+        else:
+            value, low, high = (100 * end for end in (found[0].value, found[0].low, found[0].high))
+            cells.append(Text(f"{value:+.1f} [{low:.1f}, {high:.1f}]"))
+    return {"In pairs": cells}
 
 
 def _table(heads: list[str]) -> Table:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from seepage.metrics import paired_by_class
+from seepage.report.estimates import saved
 from seepage.report.inversion_result import AttackInfo, Baseline, InversionResult, Reconstructed, TargetResult
 from seepage.report.result import Estimate
 
@@ -85,13 +87,30 @@ def is_given(result: InversionResult) -> bool:
 
 
 def best_baseline(attack: Reconstructed) -> Baseline | None:
-    """The highest of what an image reaches that no attack made."""
+    """The highest of what can be had without asking the target."""
     return max(attack.baselines, key=lambda one: one.accuracy.value or 0.0, default=None)
 
 
 def best_accuracy(attack: Reconstructed) -> Estimate:
     best = best_baseline(attack)
     return UNKNOWN if best is None else best.accuracy
+
+
+def paired(first: Reconstructed, second: Reconstructed, confidence: float) -> tuple[Estimate, float] | None:
+    """How much more often the second target's images are hits than the first's, class by class; and p, two-sided.
+
+    Always the same for the same result. None where the two share no class.
+    """
+    if not set(first.classes) & set(second.classes):
+        return None
+    difference, p_value = paired_by_class(first.classes, second.classes, confidence=confidence, rng=0)
+    return saved(difference), p_value
+
+
+def reference(targets: Sequence[TargetResult]) -> TargetResult | None:
+    """The target that others are compared with: the first undefended one, where there are others."""
+    rows = rivals(targets)
+    return next((one for one in rows if one.role == "undefended"), None) if len(rows) > 1 else None
 
 
 def apart(lower: Estimate, higher: Estimate) -> bool:

@@ -150,7 +150,7 @@ class TLDMI(Defence, OneByOne):
                 f"tl-dmi: {self.pretrained} is not the file that the recipe names: expected SHA-256 {self.sha256}, got "
                 f"{found}"
             )
-        return read_pretrained(pretrained_file(self.pretrained))
+        return read_pretrained(self.pretrained)
 
 
 def transferred(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
+from seepage.data.cache import reading
 from seepage.data.weights import weights
 from seepage.errors import DataFileError, InputError
 from seepage.models.architectures.efficientnet import own_names
@@ -32,17 +34,25 @@ def pretrained_file(source: str | os.PathLike) -> Path:
     return Path(source)
 
 
-def read_pretrained(path: Path) -> dict[str, Tensor]:
-    """The weights in a safetensors or torch file, under our names where the published ones are others.
+def read_pretrained(source: str | os.PathLike) -> dict[str, Tensor]:
+    """The weights of that name or in that file, under our names where the published ones are others.
 
     Raises:
-        DataFileError: the file is damaged or of another kind.
-        UnsafeFileError: it holds more than weights.
+        DataFileError: there is no such file, it is damaged, or of another kind.
+        UnsafeFileError: opening it could run code.
         InputError: what it holds is no state dict.
     """
+    path = pretrained_file(source)
+    if (
+        source in PRETRAINED
+    ):  # in torch's old format, which of unknown files is not opened; the checksum says what it is
+        with reading(path, "torch"):
+            return own_names(torch.load(path, map_location="cpu", weights_only=True))
     kind = file_format(path)
     if kind not in ("safetensors", "torch-zip"):
-        raise DataFileError(f"{path} holds {kind}: expected weights, as safetensors or torch.save(model.state_dict())")
+        raise DataFileError(
+            f"{path} holds no plain weights ({kind}): save them with safetensors.torch.save_file(state, path)"
+        )
     state = read_safetensors(path) if kind == "safetensors" else read_torch(path)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path} holds no weights by name: expected what torch.save(model.state_dict()) writes")

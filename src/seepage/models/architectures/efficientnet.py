@@ -46,10 +46,12 @@ class EfficientNetLite0(Classifier):
 
     Args:
         input_shape: (1 or 3 channels, height, width), any sides; a side of 224 leaves 7, one of 64 leaves 2.
+        side: to which images are resized first, bilinearly; None: as they are. Weights that were learnt on large images
+            make little of 28 pixels, and much more of the same drawing at 64.
         dropout: probability of dropping a feature before the head.
 
     Raises:
-        InputError: the records are no images of 1 or 3 channels.
+        InputError: the records are no images of 1 or 3 channels, or no image could have that side.
 
     Reference: Tan & Le, arXiv 1905.11946, table 1, for the blocks; the "lite" form of
     github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite leaves squeeze-and-excitation out, has ReLU6
@@ -57,11 +59,14 @@ class EfficientNetLite0(Classifier):
     by 0.1 a batch and not 0.01, for trainings of few steps.
     """
 
-    def __init__(self, input_shape: tuple[int, ...], n_classes: int, dropout: float = 0.2):
+    def __init__(self, input_shape: tuple[int, ...], n_classes: int, side: int | None = None, dropout: float = 0.2):
         super().__init__()
         channels, _, _ = image_shape(input_shape, "efficientnet-lite0", 1)
         if channels not in (1, 3):
             raise InputError(f"efficientnet-lite0 expects grey or RGB images, 1 or 3 channels, got {channels}")
+        if side is not None and (isinstance(side, bool) or not isinstance(side, int) or side < 1):
+            raise InputError(f"efficientnet-lite0: side is a number of pixels or None, got {side!r}")
+        self.side = side
         self.stem = SameConv2d(3, STEM_WIDTH, 3, stride=2)
         self.stem_norm = _norm(STEM_WIDTH)
         blocks, width = [], STEM_WIDTH
@@ -78,6 +83,8 @@ class EfficientNetLite0(Classifier):
         initialise(self)
 
     def features(self, x: Tensor) -> Tensor:
+        if self.side is not None:
+            x = F.interpolate(x, (self.side, self.side), mode="bilinear", align_corners=False)
         x = ((x - BYTE_MEAN) / BYTE_SPREAD).expand(-1, 3, -1, -1)
         x = self.blocks(F.relu6(self.stem_norm(self.stem(x))))
         return self.dropout(pooled(F.relu6(self.last_norm(self.last(x)))))

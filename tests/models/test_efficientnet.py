@@ -148,7 +148,7 @@ def test_a_number_of_frozen_layers_counts_blocks():
     freeze(half, 0.5)
     assert not any(parameter.requires_grad for parameter in half.blocks[7].parameters())
     assert all(parameter.requires_grad for parameter in half.blocks[8].parameters())
-    with pytest.raises(InputError, match="how many of the 16"):
+    with pytest.raises(InputError, match=r"how many of the 16 blocks \(an int\)"):
         freeze(half, 17)
 
 

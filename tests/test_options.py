@@ -177,7 +177,7 @@ def test_torchscript_from_a_factory(compiled):
         ("top-k", {"k": 2.5}),
         ("distillation", {"temperature": None}),
         ("bido-hsic", {"layers": "ab"}),
-        ("tl-dmi", {"pretrained": 3}),
+        ("tl-dmi", {"pretrain": 3}),
         ("dp-sgd", {"max_norm": "1"}),
     ],
 )

@@ -119,10 +119,3 @@ def test_a_target_and_a_noise_are_not_given_together():
         find_defence("dp-sgd", max_norm=None)
     plain = find_defence("dp-sgd")
     assert plain.epsilon(400, 40, 3) == replace(plain, noise_multiplier=1.0).epsilon(400, 40, 3)
-
-
-def test_what_is_pretrained_already_is_not_pretrained():
-    with pytest.raises(InputError, match="leave pretraining_epochs= out"):
-        find_defence("tl-dmi", pretrained="model.safetensors", pretraining_epochs=3)
-    with pytest.raises(InputError, match="sha256= is that of the file pretrained="):
-        find_defence("tl-dmi", sha256="0" * 64)

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +11,14 @@ import safetensors.torch
 import torch
 from torch import nn
 
+import seepage.defences.pretraining as pretraining
 import seepage.defences.tl_dmi as tl_dmi
 from seepage import CNN, MLP, SGD, Adam, Pool, Recipe
 from seepage.defences import defend, find_defence
 from seepage.defences.bido import MEASURES, BiDO, gaussian, hidden_layers, linear
 from seepage.defences.bottleneck import Bottleneck, divergence, moments, with_bottleneck
 from seepage.defences.negative_label_smoothing import negative_label_smoothing
+from seepage.defences.one_by_one import seeds_from
 from seepage.defences.penalised import Penalised
 from seepage.defences.tl_dmi import trained_parameters, transferred
 from seepage.errors import DataFileError, InputError
@@ -23,8 +26,10 @@ from seepage.models.architectures import build
 from seepage.models.batches import Records
 from seepage.models.freezing import FrozenBatchNorm
 from seepage.models.held_out import HeldOut
+from seepage.models.images import to_shape
 from seepage.models.recipe import BestValidation, StopAt, cross_entropy
 from seepage.models.train import train_models
+from seepage.models.trial import try_recipe
 from tests.defences import trained as small
 from tests.reference import inversion_defences as naive
 
@@ -149,7 +154,7 @@ def test_nothing_frozen_is_the_plain_training_from_the_pre_trained_weights(tmp_p
     path = tmp_path / "start.safetensors"
     start = RECIPE.build((1, 8, 8), 7, 99)
     safetensors.torch.save_file(start.state_dict(), path)
-    recipe = defend(RECIPE, "tl-dmi", freeze=0, pretrained=str(path))
+    recipe = defend(RECIPE, "tl-dmi", freeze=0, pretrain=str(path))
     assert recipe.uses == frozenset()
     (found,) = trained(recipe, COLUMNS[:1], (1,), held_out=HeldOut())
 
@@ -199,15 +204,15 @@ def test_layers_that_were_not_loaded_are_never_frozen():
 def test_a_file_of_weights_is_the_one_that_was_named(tmp_path):
     path = tmp_path / "start.safetensors"
     safetensors.torch.save_file(RECIPE.build((1, 8, 8), 7, 99).state_dict(), path)
-    recipe = defend(RECIPE, "tl-dmi", pretrained=str(path))
+    recipe = defend(RECIPE, "tl-dmi", pretrain=str(path))
     other = tmp_path / "other.safetensors"
     safetensors.torch.save_file(RECIPE.build((1, 8, 8), 7, 98).state_dict(), other)
-    assert defend(RECIPE, "tl-dmi", pretrained=str(other)).fingerprint != recipe.fingerprint
+    assert defend(RECIPE, "tl-dmi", pretrain=str(other)).fingerprint != recipe.fingerprint
     other.replace(path)
     with pytest.raises(DataFileError, match="not the file that the recipe names"):
         trained(recipe, COLUMNS[:1], (1,))
     with pytest.raises(DataFileError, match="there is no file"):
-        defend(RECIPE, "tl-dmi", pretrained=str(tmp_path / "none"))
+        defend(RECIPE, "tl-dmi", pretrain=str(tmp_path / "none"))
 
 
 def test_it_needs_strangers_of_two_classes():
@@ -217,6 +222,153 @@ def test_it_needs_strangers_of_two_classes():
         trained(recipe, held_out=HeldOut())
     with pytest.raises(InputError, match="all population records are of one"):
         trained(recipe, held_out=HeldOut(population=np.arange(60, 100, 4)))
+
+
+def a_named_set(monkeypatch, tmp_path, n=30):
+    """A data set of colour images of another size, three classes, in place of CIFAR-10; and an empty cache."""
+    images = np.random.default_rng(8).integers(0, 256, (n, 3, 12, 12), dtype=np.uint8)
+    asked = []
+
+    def load(name, **options):
+        asked.append((name, options))
+        return Pool(images, np.arange(n) % 3, name=name, scale=1 / 255)
+
+    monkeypatch.setattr(pretraining, "load", load)
+    monkeypatch.setenv("SEEPAGE_DATA", str(tmp_path / "cache"))
+    return images, asked
+
+
+def test_a_named_data_set_is_brought_to_the_records_shape_and_scale(monkeypatch, tmp_path):
+    images, _ = a_named_set(monkeypatch, tmp_path)
+    found = pretraining.lesson("cifar10", None, RECORDS, np.arange(60))
+    assert (found.inputs.shape, found.inputs.dtype, found.scale) == ((30, 1, 8, 8), torch.uint8, 1 / 255)
+    assert (found.n_classes, found.labels[:4].tolist()) == (3, [0, 1, 2, 0])
+    grey = torch.from_numpy(images).float().mean(1, keepdim=True)
+    naive_mean = float(grey.mean())
+    assert float(found.inputs.float().mean()) == pytest.approx(naive_mean, abs=1.5)
+    floats = replace(RECORDS, inputs=RECORDS.inputs.float() / 255, scale=1.0)
+    other = pretraining.lesson("cifar10", None, floats, np.arange(60))
+    assert (other.inputs.dtype, other.scale) == (torch.float32, 1.0)
+    torch.testing.assert_close(other.batch(torch.arange(30)), found.batch(torch.arange(30)))  # what a model gets
+    few = pretraining.lesson("cifar10", 7, RECORDS, np.arange(60))
+    assert len(few.inputs) == len(few.labels) == 7
+    assert torch.equal(few.inputs, pretraining.lesson("cifar10", 7, RECORDS, np.arange(60)).inputs)
+
+
+def test_settings_that_freeze_more_or_less_share_one_pre_training(monkeypatch, tmp_path):
+    """One training on the named set for all targets, seeds and amounts of freezing, kept for the next study too."""
+    a_named_set(monkeypatch, tmp_path)
+    lessons, plain = [], pretraining.train_models
+    monkeypatch.setattr(pretraining, "train_models", lambda *a, **k: lessons.append(a) or plain(*a, **k))
+    models = {}
+    for upto in (0, 1, 2, 4):
+        recipe = defend(RECIPE, "tl-dmi", freeze=upto, pretrain="cifar10", pretraining_epochs=1)
+        assert recipe.uses == frozenset()
+        models[upto] = trained(recipe, held_out=HeldOut())
+    assert len(lessons) == 1
+    first = [one.state_dict()["body.0.weight"] for upto in (1, 2, 4) for one in models[upto]]
+    assert all(torch.equal(one, first[0]) for one in first)  # whichever members and seed
+    assert not torch.equal(models[0][0].state_dict()["body.0.weight"], first[0])  # nothing frozen: trained further
+    (kept,) = (tmp_path / "cache" / "pretrained").iterdir()
+    assert torch.equal(safetensors.torch.load_file(kept)["body.0.weight"], first[0])
+    other = defend(RECIPE, "tl-dmi", freeze=2, pretrain="cifar10", pretraining_epochs=1, pretraining_seed=1)
+    assert not torch.equal(trained(other)[0].state_dict()["body.0.weight"], first[0])
+    kept.write_bytes(kept.read_bytes()[:100])  # damaged: made again, and the same
+    recipe = defend(RECIPE, "tl-dmi", freeze=2, pretrain="cifar10", pretraining_epochs=1)
+    assert torch.equal(trained(recipe)[0].state_dict()["body.0.weight"], first[0])
+    assert len(lessons) == 3
+
+
+def test_a_repetition_of_a_study_pre_trains_anew_and_its_targets_share_that():
+    named = find_defence("tl-dmi", pretrain="cifar10", pretraining_seed=5)
+    assert [named.repeated(seed).pretraining_seed for seed in (0, 2)] == [5, 7]
+    for other in ({"pretrain": "public"}, {"pretrain": "random"}):
+        assert find_defence("tl-dmi", **other).repeated(2) == find_defence("tl-dmi", **other)
+
+
+def test_a_data_set_that_holds_private_records_is_refused(monkeypatch, tmp_path):
+    """Frozen layers that saw the members would be no defence, and look like one."""
+    images, _ = a_named_set(monkeypatch, tmp_path)
+    recipe = defend(RECIPE, "tl-dmi", pretrain="cifar10", pretraining_epochs=1)
+    inputs = RECORDS.inputs.clone()
+    inputs[55] = torch.from_numpy(to_shape(images[:1], (1, 8, 8)))[0]  # a record that is not even trained on
+    with pytest.raises(InputError, match="1 images of pretrain='cifar10' are records of the pool too"):
+        trained(recipe, records=replace(RECORDS, inputs=inputs))
+    floats = replace(RECORDS, inputs=inputs.float() / 255, scale=1.0)
+    with pytest.raises(InputError, match="1 images"):
+        trained(recipe, records=floats)
+    inputs[55], inputs[70] = RECORDS.inputs[55], inputs[55]  # the attacker's own images may be among them
+    trained(recipe, COLUMNS[:1], (1,), records=replace(RECORDS, inputs=inputs))
+
+
+def test_what_a_named_data_set_cannot_be_brought_to_is_said(monkeypatch, tmp_path):
+    a_named_set(monkeypatch, tmp_path)
+    recipe = defend(RECIPE, "tl-dmi", pretrain="cifar10")
+    with pytest.raises(InputError, match=r"values from -1 to 1.*let the model normalise"):
+        trained(recipe, records=replace(RECORDS, inputs=2 * RECORDS.inputs.float() / 255 - 1, scale=1.0))
+    with pytest.raises(InputError, match="pretraining_records=31, and cifar10 has 30 images"):
+        trained(replace(recipe, procedure=replace(recipe.procedure, pretraining_records=31)))
+    table = Pool(RNG.random((20, 6)), np.arange(20) % 2)
+    rows = Recipe(functools.partial(MLP, hidden=(8,)))
+    with pytest.raises(InputError, match=r"are images, and the records have the shape \(6,\)"):
+        try_recipe(defend(rows, "tl-dmi", pretrain="cifar10"), table, "defend")
+
+
+def test_random_layers_are_frozen_as_they_were_drawn():
+    recipe = defend(RECIPE, "tl-dmi", freeze="body.3", pretrain="random")
+    assert recipe.uses == frozenset()
+    one, other = trained(recipe, held_out=HeldOut())
+    (again,) = trained(recipe, COLUMNS[:1], (1,), held_out=HeldOut())
+    assert difference(one, again) == 0
+    norm = one.state_dict()
+    assert norm["body.2.running_mean"].abs().max() == 0  # no statistics of anything
+    assert not torch.equal(one.body[0].weight, other.body[0].weight)  # each model draws its own
+    drawn = RECIPE.build((1, 8, 8), 3, seeds_from(1, 1)[0]).state_dict()
+    assert torch.equal(one.body[0].weight, drawn["body.0.weight"])
+    assert not torch.equal(one.body[4].weight, drawn["body.4.weight"])
+    assert trained_parameters(recipe, one) == 4 * 6 * 9 + 2 * 6 + 6 * 4 * 3 + 3
+
+
+def test_a_file_may_hold_the_features_alone_and_nothing_of_another_model(tmp_path):
+    state = RECIPE.build((1, 8, 8), 7, 99).state_dict()
+    body = {name: value for name, value in state.items() if not name.startswith("head")}
+    torch.save(body, tmp_path / "features.pt")
+    (model,) = trained(
+        defend(RECIPE, "tl-dmi", freeze="body.3", pretrain=str(tmp_path / "features.pt")), [COLUMNS[0]], (1,)
+    )
+    assert torch.equal(model.body[0].weight, state["body.0.weight"])
+    deeper = functools.partial(CNN, widths=(4, 6, 8))(input_shape=(1, 8, 8), n_classes=7).state_dict()
+    torch.save({**deeper, "head.weight": state["head.weight"]}, tmp_path / "deeper.pt")
+    recipe = defend(RECIPE, "tl-dmi", pretrain=str(tmp_path / "deeper.pt"))
+    pool = Pool(IMAGES[:60], LABELS[:60], scale=1 / 255)
+    says = r"expected its 12 entries and no more than a head, got 'body.10.bias' \(6 such"
+    with pytest.raises(InputError, match=says):
+        try_recipe(recipe, pool, "defend")  # before anything is trained
+    torch.save({"state": body}, tmp_path / "nested.pt")
+    with pytest.raises(InputError, match="take the weights out"):
+        try_recipe(defend(RECIPE, "tl-dmi", pretrain=str(tmp_path / "nested.pt")), pool, "defend")
+    (tmp_path / "code.pkl").write_bytes(pickle.dumps(body["body.0.weight"].numpy()))
+    with pytest.raises(InputError, match="holds no plain weights"):
+        try_recipe(defend(RECIPE, "tl-dmi", pretrain=str(tmp_path / "code.pkl")), pool, "defend")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"pretrain": "cifar11"}, "did you mean 'cifar10'"),
+        ({"pretrain": "adult"}, "rows of a table, expected a data set of images"),
+        ({"pretrain": ""}, "the name of a data set, a file, 'public' or 'random'"),
+        ({"pretrain": "weights.safetensors", "pretraining_epochs": 3}, "takes only sha256: leave pretraining_epochs="),
+        ({"pretraining_records": 100}, "takes only pretraining_epochs: leave pretraining_records="),
+        ({"pretrain": "random", "pretraining_seed": 1}, "takes nothing more: leave pretraining_seed="),
+        ({"pretrain": "cifar10", "sha256": "00"}, "leave sha256="),
+        ({"pretrain": "cifar10", "pretraining_records": 1}, "at least 2, got 1"),
+        ({"pretrain": "cifar10", "pretraining_seed": -1}, "at least 0, got -1"),
+    ],
+)
+def test_sources_of_pre_training_that_cannot_be_are_refused(options, says):
+    with pytest.raises(InputError, match=says):
+        find_defence("tl-dmi", **options)
 
 
 # MID

@@ -1,6 +1,7 @@
 """Fisher information of layers: a worked model, a second implementation, and what it must not be mistaken for."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,23 @@ from torch import nn
 
 from seepage.errors import InputError
 from seepage.inversion import fisher as code
-from seepage.inversion.fisher import LayerInformation, VanishedGradient, curve, fisher, layer_information
+from seepage.inversion.base import Attempt, Budget
+from seepage.inversion.fisher import (
+    LayerInformation,
+    VanishedGradient,
+    curve,
+    fisher,
+    layer_information,
+    path_information,
+    ratio,
+)
+from seepage.inversion.gmi import GMI
+from seepage.inversion.gradient import GradientInversion
+from seepage.inversion.oracle import Oracle
+from seepage.inversion.priors.pixels import Pixels
+from seepage.report.inversion_result import FisherCurve
 from tests.reference import fisher as reference
+from tests.report.test_fisher_plot import made
 
 
 def rng(seed=0):
@@ -162,14 +178,144 @@ def test_layers_that_share_a_weight_are_one():
     assert found.per_sample[0, 0] == pytest.approx(float(gradient.square().mean()), rel=1e-5)
 
 
-def test_another_loss_is_taken_for_inversion_only():
-    images, labels = drawn(10)
-    same = fisher(net(), images, labels, images, labels, target="a", attack="b", rng=rng())
-    assert same.classification == same.inversion
-    margin = fisher(net(), images, labels, images, labels, target="a", attack="b", rng=rng(),
-                    loss=lambda logits, y: -logits.gather(1, y[:, None])[:, 0])  # fmt: skip
-    assert margin.classification == same.classification
-    assert np.abs(np.array(margin.inversion) - same.inversion).max() > 1e-3
+class Painter:
+    """A prior of 6 numbers an image, whose penalty is not the target's business."""
+
+    name, slope, device = "painter", 1.0, torch.device("cpu")
+
+    def __init__(self):
+        torch.manual_seed(5)
+        self.weight = torch.randn(6, 64) / 6
+
+    def draw(self, rngs):
+        return torch.stack([torch.from_numpy(one.standard_normal(6)).float() for one in rngs])
+
+    def images(self, codes, labels):
+        return torch.sigmoid(codes @ self.weight).view(-1, 1, 8, 8)
+
+    def penalty(self, images, labels):
+        return images.square().sum((1, 2, 3))
+
+
+def attempt(model, prior, n=6, steps=30, classes=5):
+    labels = torch.arange(n) % classes
+    rngs = [np.random.default_rng([2, place]) for place in range(n)]
+    return Attempt(Oracle(model, "weights"), prior, labels, rngs, Budget(steps=steps))
+
+
+@pytest.mark.parametrize(("attack", "prior"), [(GMI(), Painter()), (GradientInversion(jitter=0), Pixels((1, 8, 8)))])
+def test_along_a_path_the_attack_s_own_loss_is_taken_image_by_image(attack, prior):
+    model = net().eval()
+    kept = {}
+    told = replace(attempt(model, prior), watch=lambda step, images, codes: kept.update({step: (images, codes)}))
+    attack.run(told)
+    assert sorted(kept) == list(range(30))
+    found, classes = path_information(attack, attempt(model, prior), steps=(0, 3, 20))
+    assert found.names == ("0", "4", "7")
+    assert classes.tolist() == 3 * [0, 1, 2, 3, 4, 0]
+    expected = []
+    for step in (0, 3, 20):
+        for place in range(6):
+            one = attempt(model, prior)
+            one.oracle.module.requires_grad_(True)
+            images, codes = (part[place : place + 1] for part in kept[step])
+            one = replace(one, labels=one.labels[place : place + 1], rngs=one.rngs[place : place + 1])
+            attack.loss(images, codes, one, step).sum().backward()
+            layers = [layer for layer in one.oracle.module if isinstance(layer, nn.Conv2d | nn.Linear)]
+            expected.append([sum(v**2 for v in layer.weight.grad.flatten().tolist()) / layer.weight.numel()
+                             for layer in layers])  # fmt: skip
+    np.testing.assert_allclose(found.per_sample, expected, rtol=2e-4)
+
+
+def test_the_loss_of_the_attack_is_not_the_cross_entropy():
+    """Raw logits as the loss: the gradient by the head's weights is the features, however sure the target is."""
+    attack, prior, model = Raw(), Painter(), net().eval()
+    found, _ = path_information(attack, attempt(model, prior), steps=[0])
+    one = attempt(model, prior)
+    images = prior.images(prior.draw(one.rngs), one.labels)
+    features = model[:-1](images).detach().double()
+    np.testing.assert_allclose(found.per_sample[:, 2], features.square().sum(1) / 60, rtol=1e-4)
+    other = layer_information(model, images, one.labels)
+    assert np.abs(found.per_sample[:, 2] / other.per_sample[:, 2] - 1).min() > 0.05
+
+
+class Raw(GMI):
+    def loss(self, images, codes, attempt, step):
+        return -attempt.oracle.logits(images).gather(1, attempt.labels[:, None])[:, 0]
+
+
+def test_the_path_ends_with_the_budget_and_leaves_the_target_alone():
+    model = net().eval()
+    one = attempt(model, Painter(), steps=4)
+    before = copy.deepcopy(model.state_dict())
+    found, _ = path_information(GMI(), one, steps=(1, 3, 20))
+    assert len(found.per_sample) == 12
+    assert not any(parameter.requires_grad for parameter in one.oracle.module.parameters())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    with pytest.raises(InputError, match=r"no step of \[20\] is within the attack's 4"):
+        path_information(GMI(), attempt(model, Painter(), steps=4), steps=[20])
+
+
+def planted(slope, n_classes=30, each=4, seed=0, spread=0.3):
+    """Information whose inversion share over classification share has ln r = slope * layer, and layers of any size."""
+    source = np.random.default_rng(seed)
+    size = np.array([1e3, 1.0, 1e-2, 5.0])  # of a layer: it is in both curves
+    labels = np.repeat(np.arange(n_classes), each)
+    hard = np.exp(spread * source.standard_normal(n_classes))[labels, None]  # a class moves both
+    noise = np.exp(spread * source.standard_normal((2, len(labels), 4)))
+    common = size * hard
+    return labels, information(common * noise[0]), information(7 * common * np.exp(slope * np.arange(4)) * noise[1])
+
+
+@pytest.mark.parametrize("slope", [-0.17, 0.0, 0.4])
+def test_a_planted_slope_is_found_whatever_the_size_of_layers(slope):
+    labels, classification, inversion = planted(slope)
+    found = ratio(classification, labels, inversion, labels, rng=rng())
+    assert found.slope.low < slope < found.slope.high
+    assert found.slope.high - found.slope.low < 0.12
+    assert found.slope.n == 30
+    by_share = np.exp(np.log(found.value) - np.log(found.value[0]))
+    np.testing.assert_allclose(by_share, np.exp(slope * np.arange(4)), rtol=0.25)
+    assert (found.low <= found.value).all()
+    assert (found.value <= found.high).all()
+    line = np.polynomial.polynomial.polyfit(np.arange(4), np.log(found.value), 1)  # a second least squares
+    assert found.slope.value == pytest.approx(line[1])
+
+
+def test_what_is_alike_has_the_ratio_one_and_no_slope():
+    labels, classification, _ = planted(0.0)
+    found = ratio(classification, labels, classification, labels, rng=rng())
+    np.testing.assert_allclose([found.value, found.low, found.high], 1)
+    assert (found.slope.value, found.slope.low, found.slope.high) == pytest.approx((0, 0, 0))
+
+
+def test_classes_are_drawn_the_same_for_both_curves():
+    """A class that is hard in both moves no ratio: without pairs the interval would be wide."""
+    labels, classification, inversion = planted(-0.2, spread=1.0, each=1)
+    shuffled = rng(3).permutation(30)
+    paired = ratio(classification, labels, inversion, labels, rng=rng())
+    hard = information(classification.per_sample * np.exp(2 * rng(1).standard_normal(30))[:, None])
+    alike = ratio(hard, labels, hard, labels, rng=rng())
+    apart = ratio(hard, labels, information(hard.per_sample[shuffled]), labels, rng=rng())
+    assert alike.slope.high - alike.slope.low < 1e-9
+    assert apart.slope.high - apart.slope.low > 0.05
+    assert paired.slope.low < paired.slope.high
+
+
+def test_curves_that_cannot_be_compared_are_refused():
+    labels, classification, inversion = planted(0.0)
+    other = LayerInformation(("x", "1", "2", "3"), (1,) * 4, inversion.per_sample)
+    with pytest.raises(InputError, match="two curves of the same layers"):
+        ratio(classification, labels, other, labels, rng=rng())
+    dead = inversion.per_sample.copy()
+    dead[:, 2] = 0
+    with pytest.raises(VanishedGradient, match="in every layer"):
+        ratio(classification, labels, information(dead), labels, rng=rng())
+    one_layer = information(np.ones((10, 1)))
+    assert ratio(one_layer, np.arange(10), one_layer, np.arange(10), rng=rng()).slope is None
+    few = ratio(classification, labels % 3, inversion, labels % 3, rng=rng())  # of three classes, images are drawn
+    assert few.slope.n == 120
 
 
 def information(values):
@@ -214,19 +360,33 @@ def test_the_intervals_cover():
 def test_the_record_of_a_target():
     images, labels = drawn(20)
     others, of = drawn(15, seed=2)
-    one = fisher(net(), images, labels, others, of, target="none", attack="gmi", rng=rng())
+    sides = layer_information(net(), images, labels), labels.numpy(), layer_information(net(), others, of), of.numpy()
+    one = fisher(*sides, target="none", attack="gmi", steps=[1, 5], rng=rng())
     assert (one.target, one.attack, one.layers, one.parameters) == ("none", "gmi", ["0", "4", "7"], [36, 108, 60])
-    assert (one.n_classification, one.n_inversion) == (20, 15)
+    assert (one.n_classification, one.n_inversion, one.steps) == (20, 15, [1, 5])
     for name in ("classification", "inversion"):
         share, low, high = (np.array(getattr(one, name + end)) for end in ("", "_low", "_high"))
         assert share.sum() == pytest.approx(1)
         assert (low <= share).all()
         assert (share <= high).all()
-    np.testing.assert_allclose(one.inversion, curve(layer_information(net(), others, of), rng=rng())[0])
-    again = fisher(net(), images, labels, others, of, target="none", attack="gmi", rng=rng())
-    assert again == one
-    few = fisher(net(), images, labels * 0, others, of, target="none", attack="gmi", rng=rng())
+    np.testing.assert_allclose(one.inversion, curve(sides[2], rng=rng())[0])
+    np.testing.assert_allclose(one.ratio, np.array(one.inversion) / one.classification)
+    assert one.slope.low < one.slope.value < one.slope.high
+    assert fisher(*sides, target="none", attack="gmi", steps=[1, 5], rng=rng()) == one
+    few = fisher(sides[0], labels.numpy() * 0, *sides[2:], target="none", attack="gmi", rng=rng())
     assert few.classification_low < few.classification_high  # of one class, images are drawn anew
+    assert FisherCurve.model_validate(one.model_dump()) == one
+
+
+def test_a_result_from_before_has_no_ratio():
+    one = {name: value for name, value in made("a").model_dump().items() if name not in NEW}
+    old = FisherCurve.model_validate(one)
+    assert (old.ratio, old.slope, old.steps) == ([], None, [])
+    with pytest.raises(ValueError, match="ratio"):
+        FisherCurve.model_validate({**one, "ratio": [1.0], "ratio_low": [1.0], "ratio_high": [1.0]})
+
+
+NEW = ("ratio", "ratio_low", "ratio_high", "slope", "steps")
 
 
 def test_what_cannot_be_measured_is_said():

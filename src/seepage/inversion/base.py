@@ -21,6 +21,7 @@ __all__ = ["Attempt", "Budget", "Images", "Inversion", "Report", "Rngs", "normal
 
 Images = Float[Tensor, "images channels height width"]  # values in [0, 1]
 Report = Callable[[float], None]
+Watch = Callable[[int, Images, Tensor], None]
 
 
 def silent(fraction: float) -> None:
@@ -62,6 +63,7 @@ class Attempt:
         budget: what may be spent on each.
         known: what `Inversion.learn` returned.
         report: told the share that is done.
+        watch: told, by attacks that descend, the step, counted from 0, the images and the codes before each update.
     """
 
     oracle: Oracle
@@ -71,6 +73,7 @@ class Attempt:
     budget: Budget
     known: Any = None
     report: Report = silent
+    watch: Watch | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

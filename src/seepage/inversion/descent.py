@@ -76,6 +76,8 @@ class Descent(Inversion):
             variables = [variable.detach().requires_grad_() for variable in variables]
             codes = self.codes(variables, attempt)
             images = attempt.prior.images(codes, attempt.labels)
+            if attempt.watch is not None:
+                attempt.watch(step, images.detach(), codes.detach())
             loss = self.loss(images, codes, attempt, step) + self.penalty(variables, attempt)
             gradients = torch.autograd.grad(loss.sum(), variables)
             with torch.no_grad():

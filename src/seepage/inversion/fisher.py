@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,12 +17,16 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from seepage.errors import InputError
+from seepage.inversion.base import Attempt
+from seepage.inversion.descent import Descent
 from seepage.inversion.objectives import cross_entropy
-from seepage.metrics.intervals import check_confidence, percentile_interval
+from seepage.metrics.intervals import Estimate, check_confidence, percentile_interval
 from seepage.randomness import Seed, generator
+from seepage.report.estimates import saved
 from seepage.report.inversion_result import FisherCurve
 
 REPLICATES = 1000
+STEPS = (1, 5, 20)  # of an attack's path, counted from 0: when it is done its loss is about zero, and so are gradients
 FEWEST_CLASSES = 5  # fewer are too few to draw anew
 LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
 
@@ -100,11 +104,60 @@ def layer_information(
         except RuntimeError:  # an operation that cannot be batched, such as control flow on values; or no memory
             one = torch.stack([squares_by_autograd(*pair) for pair in zip(*part, strict=True)])
         found.append(one.cpu())
-    return LayerInformation(
-        tuple(name.removesuffix(".weight") for name in weights),
-        tuple(weight.numel() for weight in weights.values()),
-        torch.cat(found).numpy(),
-    )
+    return LayerInformation(*_named(weights), torch.cat(found).numpy())
+
+
+def path_information(
+    attack: Descent, attempt: Attempt, *, steps: Sequence[int] = STEPS
+) -> tuple[LayerInformation, Int64[np.ndarray, " images"]]:
+    """The same along an attack's path, by the attack's own loss: images as they are before the update of some steps.
+
+        F_l(x) = 1 / |theta_l| sum_i (d L_attack(x, code, step; theta) / d theta_l,i)^2
+
+    A finished image has about no loss left: what its gradients show is rounding. What does not depend on the target's
+    weights, such as a critic's part of the loss, adds nothing. The loss is as exact as the attack's own, in float32.
+
+    Args:
+        attack: one that descends.
+        attempt: the images to make, with access to the weights. The attack is run as far as the last of `steps`.
+        steps: counted from 0; those beyond the attempt's budget are left out.
+
+    Returns:
+        A row for each image and step, step by step; and the class of each row.
+
+    Raises:
+        InputError: no step is within the budget, or the model has no layer.
+
+    Reference: Ho et al. (2024), section 3: images of the attack's iterations. Which iterations is not told.
+    """
+    kept = [step for step in sorted(set(steps)) if 0 <= step < attempt.budget.steps]
+    if not kept:
+        raise InputError(f"no step of {list(steps)} is within the attack's {attempt.budget.steps}: give others")
+    path: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def watch(step: int, images: Tensor, codes: Tensor) -> None:
+        if step in kept:
+            path[step] = images, codes
+
+    attack.run(replace(attempt, budget=replace(attempt.budget, steps=kept[-1] + 1), watch=watch))
+    net = attempt.oracle.module
+    weights = _weights(net)
+    parameters = dict(net.named_parameters())
+    tracked = [parameters[name].requires_grad_() for name in weights]
+    found = []
+    try:
+        for step, (images, codes) in path.items():
+            for place in range(len(images)):
+                at = slice(place, place + 1)
+                one = replace(attempt, labels=attempt.labels[at], rngs=attempt.rngs[at])
+                with torch.enable_grad():
+                    value = attack.loss(images[at], codes[at], one, step).sum()
+                    gradients = torch.autograd.grad(value, tracked, allow_unused=True, materialize_grads=True)
+                found.append(_mean_squares(gradients).cpu())
+    finally:
+        net.requires_grad_(False)
+    labels = np.tile(attempt.labels.cpu().numpy(), len(path))
+    return LayerInformation(*_named(weights), torch.stack(found).numpy()), labels
 
 
 class VanishedGradient(InputError):
@@ -139,6 +192,143 @@ def curve(
     """
     rng = generator(rng)
     check_confidence(confidence)
+    values = _by_class(information, classes)
+    drawn = rng.multinomial(len(values), np.full(len(values), 1 / len(values)), size=REPLICATES) @ values
+    sums = drawn.sum(1, keepdims=True)
+    low, high = percentile_interval(drawn[sums[:, 0] > 0] / sums[sums[:, 0] > 0], confidence)
+    total = values.sum(0)
+    return total / total.sum(), low, high
+
+
+@dataclass(frozen=True, eq=False)
+class Ratio:
+    """How much more of the inversion's information than of the classification's a layer has, each with an interval.
+
+    Attributes:
+        value, low, high: (layers,) the share for inversion over the share for classification.
+        slope: of its natural logarithm, per layer; None of a single layer.
+    """
+
+    value: Float64[np.ndarray, " layers"]
+    low: Float64[np.ndarray, " layers"]
+    high: Float64[np.ndarray, " layers"]
+    slope: Estimate | None
+
+
+def ratio(
+    classification: LayerInformation,
+    classes: np.ndarray,
+    inversion: LayerInformation,
+    inverted: np.ndarray,
+    *,
+    confidence: float = 0.95,
+    rng: Seed,
+) -> Ratio:
+    """What of two curves does not depend on a layer's size and scale.
+
+        r_l = inversion share_l / classification share_l,     slope: least squares of ln r_l on l = 0, 1, ...
+
+    Whatever a layer multiplies all its squared gradients by, its number of weights or the scale of its inputs, is in
+    both shares and cancels (but for the common factor of the sums, which moves all ln r_l alike and leaves the slope).
+    Below 0 the slope says that inversion hangs on early layers more than classification does.
+
+    Intervals are percentiles of a bootstrap over classes: those that both have, the same drawn for both. With fewer
+    than five such classes images are drawn, for each by itself.
+
+    Args:
+        classes, inverted: the class of each row.
+
+    Raises:
+        VanishedGradient: a layer has no gradient in one of both.
+        InputError: the layers of the two are not the same.
+    """
+    rng = generator(rng)
+    check_confidence(confidence)
+    if classification.names != inversion.names:
+        raise InputError(
+            f"expected two curves of the same layers, got {list(classification.names)} and {list(inversion.names)}"
+        )
+    shared = np.intersect1d(classes, inverted)
+    many = len(shared) >= FEWEST_CLASSES
+    sides = []
+    for one, of in ((classification, classes), (inversion, inverted)):
+        kept = np.isin(of, shared) if many else np.ones(len(of), bool)
+        part = LayerInformation(one.names, one.parameters, one.per_sample[kept])
+        sides.append(_by_class(part, np.asarray(of)[kept] if many else None))
+    draws = [rng.multinomial(len(one), np.full(len(one), 1 / len(one)), size=REPLICATES) for one in sides]
+    if many:
+        draws[1] = draws[0]
+    value = _log_ratio(*(one.sum(0) for one in sides))
+    if not np.isfinite(value).all():
+        raise VanishedGradient("expected a gradient above 0 in every layer, got none in some")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        drawn = _log_ratio(*(draw @ one for draw, one in zip(draws, sides, strict=True)))
+    drawn = drawn[np.isfinite(drawn).all(1)]
+    low, high = percentile_interval(drawn, confidence)
+    slope = None
+    if len(value) > 1:
+        ends = percentile_interval(_slope(drawn)[:, None], confidence)
+        slope = Estimate(float(_slope(value)), *(float(end[0]) for end in ends), len(sides[1]))
+    return Ratio(np.exp(value), np.exp(low), np.exp(high), slope)
+
+
+def fisher(
+    classification: LayerInformation,
+    classes: np.ndarray,
+    inversion: LayerInformation,
+    inverted: np.ndarray,
+    *,
+    target: str,
+    attack: str,
+    steps: Sequence[int] = (),
+    rng: Seed,
+    confidence: float = 0.95,
+) -> FisherCurve:
+    """The two curves of one target and their ratio.
+
+    Args:
+        classification, classes: `layer_information` of private images that the target was not trained on, by the
+            cross-entropy; and their classes.
+        inversion, inverted: `path_information` of an attack on it; and the classes. Or `layer_information` of finished
+            images by the attack's identity loss, which must be named: the cross-entropy is not every attack's.
+        target, attack: their names.
+        steps: of the attack's path; none of finished images.
+        rng: source of the resamples.
+
+    Raises:
+        InputError: see `curve` and `ratio`.
+
+    Whole classes are drawn anew where there are at least five, so that the bands are over identities.
+    """
+    rng = generator(rng)
+    found = {}
+    for name, information, of in (
+        ("classification", classification, np.asarray(classes)),
+        ("inversion", inversion, np.asarray(inverted)),
+    ):
+        many = len(np.unique(of)) >= FEWEST_CLASSES
+        share, low, high = curve(information, confidence=confidence, rng=rng, classes=of if many else None)
+        found |= {name: share.tolist(), f"{name}_low": low.tolist(), f"{name}_high": high.tolist()}
+        found[f"n_{name}"] = len(of)
+    beside = ratio(classification, np.asarray(classes), inversion, np.asarray(inverted), confidence=confidence, rng=rng)
+    return FisherCurve(
+        target=target,
+        attack=attack,
+        layers=list(classification.names),
+        parameters=list(classification.parameters),
+        ratio=beside.value.tolist(),
+        ratio_low=beside.low.tolist(),
+        ratio_high=beside.high.tolist(),
+        slope=None if beside.slope is None else saved(beside.slope),
+        steps=list(steps),
+        **found,
+    )
+
+
+def _by_class(
+    information: LayerInformation, classes: Sequence[int] | np.ndarray | None
+) -> Float64[np.ndarray, "rows layers"]:
+    """What is drawn anew: images, or the sums of whole classes."""
     values = information.per_sample
     if classes is not None:
         _, members = np.unique(np.asarray(classes), return_inverse=True)
@@ -149,66 +339,30 @@ def curve(
     total = values.sum(0)
     if not np.isfinite(total).all() or total.sum() <= 0:
         raise VanishedGradient("expected a gradient for some image in some layer, got none that is finite and above 0")
-    drawn = rng.multinomial(len(values), np.full(len(values), 1 / len(values)), size=REPLICATES) @ values
-    sums = drawn.sum(1, keepdims=True)
-    low, high = percentile_interval(drawn[sums[:, 0] > 0] / sums[sums[:, 0] > 0], confidence)
-    return total / total.sum(), low, high
+    return values
 
 
-def fisher(
-    module: nn.Module,
-    private_images: Tensor,
-    private_labels: Tensor,
-    reconstructed_images: Tensor,
-    reconstructed_labels: Tensor,
-    *,
-    target: str,
-    attack: str,
-    rng: Seed,
-    confidence: float = 0.95,
-    loss: Loss = cross_entropy,
-    batch: int = 16,
-) -> FisherCurve:
-    """The two curves of one target: on private images for classification, on an attack's images for inversion.
+def _log_ratio(classification: np.ndarray, inversion: np.ndarray) -> np.ndarray:
+    """ln of share over share, of sums (..., layers)."""
+    shares = [one / one.sum(-1, keepdims=True) for one in (classification, inversion)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(shares[1]) - np.log(shares[0])
 
-    Args:
-        module: the target, returns logits.
-        private_images, private_labels: (n, channels, height, width), (n,): private images that it was not trained on.
-        reconstructed_images, reconstructed_labels: what the attack made, and of which classes.
-        target, attack: their names.
-        rng: source of the resamples.
-        loss: the attack's identity loss, for its images. Classification takes the cross-entropy.
-        batch: see `layer_information`.
 
-    Raises:
-        InputError: see `layer_information` and `curve`.
-
-    Deviation: the paper speaks of the images along the attack's iterations; here the finished images only, one to a
-        record. Whole classes are drawn anew where there are at least five, so that the band is one over identities.
-    """
-    rng = generator(rng)
-    found = {}
-    for name, images, labels, measure in (
-        ("classification", private_images, private_labels, cross_entropy),
-        ("inversion", reconstructed_images, reconstructed_labels, loss),
-    ):
-        information = layer_information(module, images, labels, loss=measure, batch=batch)
-        classes = labels.cpu().numpy()
-        many = len(np.unique(classes)) >= FEWEST_CLASSES
-        share, low, high = curve(information, confidence=confidence, rng=rng, classes=classes if many else None)
-        found |= {name: share.tolist(), f"{name}_low": low.tolist(), f"{name}_high": high.tolist()}
-        found[f"n_{name}"] = len(images)
-    return FisherCurve(
-        target=target,
-        attack=attack,
-        layers=list(information.names),
-        parameters=list(information.parameters),
-        **found,
-    )
+def _slope(values: Float64[np.ndarray, "... layers"]) -> np.ndarray:
+    """Least squares on 0, 1, ..., of each row."""
+    at = np.arange(values.shape[-1]) - (values.shape[-1] - 1) / 2
+    return values @ at / (at @ at)
 
 
 def _mean_squares(gradients: Iterable[Tensor]) -> Float64[Tensor, " layers"]:
     return torch.stack([gradient.double().square().mean() for gradient in gradients])
+
+
+def _named(weights: dict[str, Tensor]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Names of the layers, and how many weights each has."""
+    names = tuple(name.removesuffix(".weight") for name in weights)
+    return names, tuple(weight.numel() for weight in weights.values())
 
 
 def _weights(net: nn.Module) -> dict[str, Tensor]:

@@ -124,7 +124,7 @@ class Line:
             records, rows = self.world.null(self.device)
         elif spec.role == "shuffled":
             records = self.world.shuffled(np.random.default_rng([seed, 5]), self.device)
-        self._train(self._target_key(seed, target), spec.recipe, records, rows, report)
+        self._train(self._target_key(seed, target), spec.recipe_of(seed), records, rows, report)
 
     def make_judge(self, seed: int, report: Report) -> None:
         if not self._store.has(self._judge_key(seed)):
@@ -309,7 +309,7 @@ class Line:
             return self._key("own", *spec.own)
         # Which public class stands under which private number depends on which of these are attacked.
         order = [list(self.world.attacked)] if spec.role == "null" else []
-        return self._key("target", seed, spec.role, spec.recipe.describe(), *order)
+        return self._key("target", seed, spec.role, spec.recipe_of(seed).describe(), *order)
 
     def _judge_key(self, seed: int) -> str:
         public = self.world.for_judge

@@ -10,19 +10,29 @@ import torch
 from jaxtyping import Bool
 from torch import nn
 
+from seepage.inversion.base import Attempt
 from seepage.inversion.baselines import ABOUT, chance
 from seepage.inversion.ceiling import distance
+from seepage.inversion.descent import Descent
 from seepage.inversion.evaluators import evaluator_checks
 from seepage.inversion.evidence import Evidence, looked_at
-from seepage.inversion.fisher import VanishedGradient, fisher
+from seepage.inversion.fisher import (
+    STEPS,
+    LayerInformation,
+    VanishedGradient,
+    fisher,
+    layer_information,
+    path_information,
+)
 from seepage.inversion.judging import Seen, beyond, judged, see
 from seepage.inversion.line import Line
+from seepage.inversion.lomma import LOMMA
+from seepage.inversion.oracle import Oracle
 from seepage.inversion.selection import Selection
 from seepage.inversion.targets import TargetSpec
 from seepage.metrics import holm
 from seepage.metrics.intervals import Estimate, clopper_pearson
 from seepage.metrics.reconstruction import advantage, class_accuracy
-from seepage.models.access import Access
 from seepage.models.target import TargetModel
 from seepage.models.wrapper import Wrapped
 from seepage.report import inversion_result as report
@@ -168,24 +178,44 @@ def _accuracy(hits: Sequence[Bool[np.ndarray, " images"]], confidence: float) ->
 def fisher_curves(
     line: Line, rows: Sequence[report.TargetResult], seed: int, confidence: float, rng: np.random.Generator
 ) -> list[report.FisherCurve]:
-    """The curves of every target that is no control, on the images of its best attack with gradients.
+    """The curves of every target that is no control, along the path of one attack, by its own loss.
 
-    Where the target is so sure of them that no gradient of its loss is left, on those of the next.
+    It is the attack that descends and gets furthest on the first target, for all targets, so that they can be compared.
+    LOMMA comes last: its students would have to be trained again. Where no gradient of its loss is left, the next.
     """
-    white = {name for name, one in line.attacks.items() if one.access is Access.WEIGHTS}
+    known = [row for row in rows if row.role not in ("null", "shuffled") and row.attacks]
+    if not known:
+        return []
+    rate = {one.attack: one.accuracy.value or 0.0 for one in known[0].attacks}
+    paths = [name for name, one in line.attacks.items() if isinstance(one, Descent)]
+    paths.sort(key=lambda name: (isinstance(line.attacks[name], LOMMA), -rate[name]))
     images, labels = line.world.of(line.world.held_out)
-    kept = rng.permutation(np.flatnonzero(np.isin(labels, line.world.attacked)))[:FISHER_RECORDS]
+    each = max(1, FISHER_RECORDS // len(line.world.attacked))
+    kept = np.concatenate([rng.permutation(np.flatnonzero(labels == label))[:each] for label in line.world.attacked])
     private = images[kept], torch.from_numpy(labels[kept])
     curves = []
-    for row in rows:
-        known = [one for one in row.attacks if one.attack in white and row.role not in ("null", "shuffled")]
-        for attack in sorted(known, key=lambda one: -(one.accuracy.value or 0.0)):
-            made, of, _ = line.images(seed, row.name, attack.attack)
-            names = {"target": row.name, "attack": attack.attack}
-            module, reconstructed = _inside(line.target(seed, row.name)), (made, torch.from_numpy(of))
+    for row in known:
+        classification = layer_information(_inside(line.target(seed, row.name)), *private)
+        for attack in paths:
+            inversion, inverted = _along_path(line, row.name, attack, seed)
+            steps = [step for step in STEPS if step < line.budgets[attack].steps]
+            names = {"target": row.name, "attack": attack, "steps": steps}
+            sides = classification, labels[kept], inversion, inverted
             try:
-                curves.append(fisher(module, *private, *reconstructed, **names, rng=rng, confidence=confidence))
+                curves.append(fisher(*sides, **names, rng=rng, confidence=confidence))
             except VanishedGradient:
                 continue
             break
     return curves
+
+
+def _along_path(line: Line, target: str, attack: str, seed: int) -> tuple[LayerInformation, np.ndarray]:
+    """What layers hold along an attack's path, in as many tries as the study has images of a class."""
+    inversion, world = line.attacks[attack], line.world
+    oracle = Oracle(line.target(seed, target), inversion.access, line.device)
+    prior = line.prior(seed, target, inversion.prior)
+    known = inversion.learn(oracle, prior, torch.from_numpy(world.images).to(line.device), seed=seed)
+    labels = torch.tensor(world.attacked, device=line.device).repeat_interleave(line.per_class)
+    rngs = [np.random.default_rng([seed, 9, place]) for place in range(len(labels))]
+    attempt = Attempt(oracle, prior, labels, rngs, line.budgets[attack], known)
+    return path_information(inversion, attempt)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from torch import nn
@@ -64,6 +64,12 @@ class TargetSpec:
     def own(self) -> list[str]:
         """What a model of the user's depends on: its class, and the names and values of its weights."""
         return [type(self.module).__qualname__, Module(self.module, "logits").fingerprint()]
+
+    def recipe_of(self, seed: int) -> Recipe | None:
+        """The recipe in the repetition of that seed: what is made once for several targets is made once for each."""
+        if self.recipe is None or self.recipe.procedure is None:
+            return self.recipe
+        return replace(self.recipe, procedure=self.recipe.procedure.repeated(seed))
 
     def n_trained(self, module: nn.Module) -> int:
         """Parameters that saw private records: |theta_C| where the first layers are frozen, none of a null target."""

@@ -240,6 +240,22 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path, device="cpu")
 
 
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The weights in a file, safetensors or a torch state dict, without an architecture to put them in.
+
+    Raises:
+        UnsafeFileError: opening the file could run code.
+        DataFileError: it is missing, damaged, or of no known format.
+        InputError: it holds no state dict.
+    """
+    kind = file_format(path)
+    if kind == "safetensors":
+        return read_safetensors(path)
+    if kind == "torch-zip":
+        return _read_state_dict(path, trust_code=False)
+    raise InputError(f"{path} holds no plain weights ({kind}): save them with safetensors.torch.save_file(state, path)")
+
+
 def _read_state_dict(path: Path, *, trust_code: bool) -> dict[str, Tensor] | nn.Module:
     try:
         state = read_torch(path)

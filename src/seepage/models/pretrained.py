@@ -10,9 +10,9 @@ from torch import Tensor
 
 from seepage.data.cache import reading
 from seepage.data.weights import weights
-from seepage.errors import DataFileError, InputError
+from seepage.errors import DataFileError
 from seepage.models.architectures.efficientnet import own_names
-from seepage.models.files import file_format, read_safetensors, read_torch
+from seepage.models.files import read_state
 
 # Of `seepage.data.weights.WEIGHTS` those that an architecture of ours has, by the same name.
 PRETRAINED = ("efficientnet-lite0",)
@@ -48,12 +48,4 @@ def read_pretrained(source: str | os.PathLike) -> dict[str, Tensor]:
     ):  # in torch's old format, which of unknown files is not opened; the checksum says what it is
         with reading(path, "torch"):
             return own_names(torch.load(path, map_location="cpu", weights_only=True))
-    kind = file_format(path)
-    if kind not in ("safetensors", "torch-zip"):
-        raise DataFileError(
-            f"{path} holds no plain weights ({kind}): save them with safetensors.torch.save_file(state, path)"
-        )
-    state = read_safetensors(path) if kind == "safetensors" else read_torch(path)
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"{path} holds no weights by name: expected what torch.save(model.state_dict()) writes")
-    return own_names(state)
+    return own_names(read_state(path))

@@ -29,6 +29,12 @@ class Procedure(ABC):
     uses: ClassVar[frozenset[str]] = frozenset()
     chunk: ClassVar[int] = 1
 
+    def repeated(self, seed: int) -> Procedure:
+        """The procedure as the repetition of a study with that seed uses it: for those that make something once for
+        several models, so that another repetition makes it anew."""
+        del seed
+        return self
+
     def try_on(self, recipe: Recipe, records: Records) -> None:
         """Raise where such models cannot be trained so; called with two records before a run begins.
 

@@ -16,6 +16,7 @@ from seepage.report.trust_result import Finding
 SCHEMA = "seepage.inversion/1"
 
 KINDS = ("classification", "inversion")  # of the curves of a Fisher analysis
+ENDS = ("", "_low", "_high")
 Role = Literal["undefended", "defended", "null", "shuffled"]
 
 
@@ -178,10 +179,18 @@ class FisherCurve(Part):
     inversion_high: list[float]
     n_classification: int
     n_inversion: int
+    # Results before these have images that an attack had finished, and the cross-entropy for every attack.
+    steps: list[int] = Field([], description="of the attack's path, by its own loss; none: finished images")
+    ratio: list[float] = Field([], description="share for inversion over share for classification, layer by layer")
+    ratio_low: list[float] = Field([])
+    ratio_high: list[float] = Field([])
+    slope: Estimate | None = Field(None, description="of the natural logarithm of the ratio, per layer, over classes")
 
     @model_validator(mode="after")
     def _has_layers(self) -> Self:
-        names = ("layers", "parameters", *(f"{of}{end}" for of in KINDS for end in ("", "_low", "_high")))
+        if self.ratio:
+            equally_long(layers=self.layers, **{f"ratio{end}": getattr(self, f"ratio{end}") for end in ENDS})
+        names = ("layers", "parameters", *(f"{of}{end}" for of in KINDS for end in ENDS))
         equally_long(**{name: getattr(self, name) for name in names})
         if len(self.layers) > MOST_ROWS:
             raise ValueError(f"expected at most {MOST_ROWS} layers")

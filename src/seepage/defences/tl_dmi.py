@@ -47,8 +47,8 @@ class TLDMI(Defence, OneByOne):
         pretrain: what E learns from. The name of a data set of images (`seepage.data.DATASETS`), brought to the
             records' shape and scale, see `pretraining.lesson`; models of an audit share that training. A file with the
             state of the recipe's architecture, with a head for any number of classes or none, or the name of weights
-            that are published for it ("efficientnet-lite0"); then nothing is pre-trained. "public": the population records, each model by itself. "random": nothing, E stays as it was
-            drawn; a control.
+            that are published for it ("efficientnet-lite0"); then nothing is pre-trained. "public": the population
+            records, each model by itself. "random": nothing, E stays as it was drawn; a control.
         pretraining_records: how many images of a named data set, drawn at random; None: all.
         pretraining_epochs: passes over them, or over the population records; None: the recipe's.
         pretraining_seed: of the training on a named data set.

@@ -1,17 +1,24 @@
 """EfficientNet-Lite0: the published shapes, TensorFlow's padding, the published weights and what they answer."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from seepage.data import Pool
 from seepage.data.weights import WEIGHTS
+from seepage.defences import find_defence
 from seepage.defences.tl_dmi import transferred
 from seepage.errors import DataFileError, InputError, UnsafeFileError
 from seepage.models.architectures import EfficientNetLite0, build
 from seepage.models.architectures.efficientnet import SameConv2d, own_names
+from seepage.models.batches import Records
 from seepage.models.freezing import freeze, layers, n_trained
 from seepage.models.pretrained import PRETRAINED, pretrained_file, read_pretrained
+from seepage.models.recipe import Recipe
+from seepage.models.train import train_models
 
 torch.set_num_threads(1)
 
@@ -208,6 +215,29 @@ def test_named_weights_have_a_checksum_and_an_architecture():
     for name in PRETRAINED:
         assert WEIGHTS[name].file.checksum.startswith("sha256:")
         on_paper((3, 64, 64), 10)
+
+
+def test_published_weights_are_a_source_of_pre_training_that_needs_no_population():
+    assert find_defence("tl-dmi", freeze=3, pretrain="efficientnet-lite0").uses == frozenset()
+    with pytest.raises(InputError, match="did you mean 'efficientnet-lite0'"):
+        find_defence("tl-dmi", pretrain="efficientnet_lite0")
+    with pytest.raises(InputError, match="leave pretraining_epochs= out"):
+        find_defence("tl-dmi", pretrain="efficientnet-lite0", pretraining_epochs=2)
+
+
+@pytest.mark.slow
+def test_frozen_blocks_are_the_published_ones_after_training():
+    rng = np.random.default_rng(0)
+    pool = Pool(rng.integers(0, 256, (12, 1, 16, 16), dtype=np.uint8), np.arange(12) % 3, scale=1 / 255)
+    plain = Recipe(model=functools.partial(EfficientNetLite0, side=32), epochs=1, batch_size=4)
+    recipe = find_defence("tl-dmi", freeze=11, pretrain="efficientnet-lite0").apply(plain)
+    (trained,) = train_models(recipe, Records.of(pool), [np.arange(12)], [0])
+    published, found = read_pretrained("efficientnet-lite0"), trained.state_dict()
+    same = {name for name in published if name in found and torch.equal(published[name], found[name])}
+    frozen = {name for name in found if name.startswith(("stem", *(f"blocks.{place}." for place in range(11))))}
+    assert frozen <= same
+    assert not any(name.endswith(".weight") for name in same - frozen)
+    assert found["head.weight"].shape == (3, 1280)
 
 
 @pytest.mark.slow

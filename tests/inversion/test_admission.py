@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from seepage.data import Pool
+from seepage.defences import find_defence
 from seepage.errors import InputError, StorageError
 from seepage.inversion import find_inversion
 from seepage.inversion.admission import (
@@ -19,6 +20,7 @@ from seepage.inversion.admission import (
     plain,
     targets_of,
     usable,
+    with_selections,
 )
 from seepage.inversion.evaluators import Trained
 from seepage.inversion.priors import PriorOptions
@@ -125,14 +127,39 @@ def test_judges_that_cannot_judge_are_refused(world):
     check_judge(Trained(Small(6)), model, world)
 
 
+def test_a_judge_of_public_classes_too_has_images_that_no_attack_has(world):
+    judge, theirs = Small(8), torch.from_numpy(world.for_judge.inputs.astype(np.float32) / 255)
+    with pytest.raises(InputError, match=r"no attack may have the images .*Trained\(\.\.\., public=images\)"):
+        check_judge(Trained(judge), None, world)
+    check_judge(Trained(judge, public=theirs), None, world)
+    attackers = torch.from_numpy(world.images[:3].astype(np.float32) / 255)
+    with pytest.raises(InputError, match="trained on 3 of the public images that attacks select from"):
+        check_judge(Trained(judge, public=torch.cat([theirs, attackers])), None, world)
+    with pytest.raises(InputError, match=r"public images have the shape \(1, 4, 4\)"):
+        check_judge(Trained(judge, public=theirs[:, :, :4, :4]), None, world)
+
+
+def test_a_judge_is_not_pretrained_on_what_attacks_select_from(world):
+    pretrained = find_defence("tl-dmi", freeze=0.5).apply(RECIPE)
+    with pytest.raises(InputError, match="the judge would be trained on the attacker's public images"):
+        check_judge(pretrained, None, world)
+
+
+def test_selections_stand_beside_the_attacks(world):
+    gmi = find_inversion("gmi")
+    assert list(with_selections({"gmi": gmi}, 20, world)) == ["gmi", "best-code", "best-public"]
+    with pytest.raises(InputError, match="'best-code' is the name of a selection"):
+        with_selections({"best-code": gmi}, 20, world)
+
+
 def test_priors_that_cannot_be_made_are_refused(world):
     gmi, pixels, ked = ({name: find_inversion(name)} for name in ("gmi", "mi-face", "ked-mi"))
     large = PriorOptions(batch_size=73)
-    with pytest.raises(InputError, match="there are 72"):
+    with pytest.raises(InputError, match="there are 36"):
         check_priors(gmi, world, large, None)
     check_priors(pixels, world, large, None)
     check_priors(gmi, world, large, Grey())
-    with pytest.raises(InputError, match="there are 72"):
+    with pytest.raises(InputError, match="there are 36"):
         check_priors(ked, world, large, Grey())
     wide = Grey()
     wide.image_shape = (1, 16, 16)

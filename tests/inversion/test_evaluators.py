@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ import seepage
 from seepage.data.cache import cache_folder
 from seepage.errors import DataFileError, InputError, MissingExtraError
 from seepage.inversion.evaluators import Embedder, Trained, evaluator_checks
-from seepage.inversion.evidence import top
+from seepage.inversion.evidence import Evidence, top
 from seepage.models.architectures import CNN, MLP
 from seepage.models.wrapper import Wrapped
 
@@ -124,6 +125,30 @@ def test_an_image_is_enlarged_bilinearly():
     Embedder(session, "graph").embed(picture)
     expected = F.interpolate(picture, (112, 112), mode="bilinear", align_corners=False)[0, 0].numpy() * 255
     np.testing.assert_allclose(session.seen[0][0, 0], expected, atol=1e-3)
+
+
+def test_an_embedder_takes_a_face_for_somebody_only_if_it_is_near_enough():
+    """Two private people, top and bottom, and a public one, grey all over; the makers' threshold, then the real one."""
+    grey = torch.full((2, 1, 8, 8), 0.5)
+    pictures, labels = torch.cat([halves([True, True, False, False]), grey]), np.array([0, 0, 1, 1, 2, 2])
+    judge = Embedder(Session(), "graph").fit(pictures, labels, 3)
+    assert (judge.threshold, judge.rejects) == (0.363, True)
+    real = halves([True, False, True, False]), np.array([0, 1, 0, 1])
+    seen = Evidence.between(judge, real, real, n_private=2)
+    assert seen.threshold == pytest.approx(1, abs=1e-3)  # real ones are all alike, and other people must be so too
+    public = torch.full((1, 1, 8, 8), 0.3)
+    answers, features = judge.look(torch.cat([halves([False]), public, 0.5 * halves([True]) + 0.2]))
+    assert seen.named(answers).tolist()[0] == 1
+    assert seen.accepted(answers, features).tolist() == [
+        1,
+        -1,
+        -1,
+    ]  # the last is paler: nearest to top, not near enough
+    assert answers[2].argmax() == 0
+    np.testing.assert_allclose(judge.nearness(answers, features), features @ judge.centroids.T)
+    strict = Evidence.between(replace(judge, threshold=2.0), real, real, n_private=2)
+    assert strict.threshold == 2
+    assert strict.accepted(answers, features).tolist() == [-1, -1, -1]
 
 
 def test_a_black_embedding_has_no_direction_and_no_nan():

@@ -4,7 +4,8 @@ import pytest
 
 from seepage.inversion.base import Budget
 from seepage.inversion.findings import Evidence, conclusions, headline, limits, verdict
-from tests.report.inversion_made import ATTACKS, SEEDS, TARGETS, attacked, estimate, evaluator, info, target
+from seepage.report.inversion_result import Taken
+from tests.report.inversion_made import ATTACKS, SEEDS, TARGETS, attacked, ceiling, estimate, evaluator, info, target
 
 ROWS = {row[0]: row for row in TARGETS}
 
@@ -58,7 +59,7 @@ def test_a_judge_that_is_fooled_by_a_control_makes_all_invalid(name):
 
 
 def test_a_judge_no_better_than_chance_makes_all_invalid():
-    guessing = evaluator().model_copy(update={"accuracy": estimate(0.06, 0.035)})  # chance: 1 of 40, 2.5 %
+    guessing = evaluator(0.06).model_copy(update={"accuracy": estimate(0.06, 0.035)})  # chance: 1 of 40, 2.5 %
     assert verdict(evidence([plain(0.001)], judge=guessing)) == "INVALID"
     assert "not clearly above chance (2.5 %)" in headline(evidence([plain(0.001)], judge=guessing))
     assert verdict(evidence([plain(0.001)], judge=guessing, private=41)) == "LEAK SHOWN"  # 0.025 > 1 of 41
@@ -89,7 +90,7 @@ def test_an_attack_needs_room_beyond_what_no_attack_made():
     one = plain()
     only = one.model_copy(update={"attacks": [one.attack("plg-mi")]})  # best of random: 16 %, the judge's low end: 16 %
     crowded = evidence([only], judge=evaluator(0.18))
-    assert "(16.0 % [13.5, 18.5]) than real ones (18.0 % [16.0, 20.0])" in headline(crowded)
+    assert "(16.0 % [13.5, 18.5]) than real images (18.0 % [16.0, 20.0])" in headline(crowded)
     assert "no room" not in headline(evidence([only], judge=evaluator(0.19)))
     # Another attack on it starts from less.
     assert "no room" not in headline(evidence([one], judge=evaluator(0.18)))
@@ -100,9 +101,83 @@ def test_a_model_that_was_given_is_one_model():
     assert "Seeds" not in {one.about for one in limits(evidence(is_given=True))}
 
 
-def test_a_leak_that_was_shown_stays_one_though_the_study_is_weak():
-    assert verdict(evidence([plain(0.001)], attacked=4)) == "LEAK SHOWN"
+def test_a_leak_that_was_shown_stays_one_though_the_judge_is_weak():
     assert verdict(evidence([plain(0.001)], judge=evaluator(0.4))) == "LEAK SHOWN"
+
+
+def of_runs(one, *accuracies):
+    """The target as so many runs of each attack have it."""
+    return one.model_copy(update={"attacks": [a.model_copy(update={"seeds": list(accuracies)}) for a in one.attacks]})
+
+
+def test_a_leak_needs_twenty_classes_or_a_second_run_that_shows_it_too():
+    assert verdict(evidence([of_runs(plain(0.001), 0.6)], attacked=20)) == "LEAK SHOWN"
+    once = evidence([of_runs(plain(0.001), 0.6)], attacked=19)
+    assert verdict(once) == "INCONCLUSIVE"
+    assert "recognised beyond the baselines (63.0 % [59.0, 67.0] against 16.0 % [13.5, 18.5])" in headline(once)
+    assert "it is one run on 19 classes: a leak needs 20 classes, or a second run from another seed" in headline(once)
+    assert verdict(evidence([of_runs(plain(0.001), 0.6, 0.17)], attacked=19)) == "LEAK SHOWN"
+    apart = evidence([of_runs(plain(0.001), 0.9, 0.03)], attacked=19)
+    assert verdict(apart) == "INCONCLUSIVE"
+    assert "they reach 90.0 %, 3.0 %" in headline(apart)
+
+
+def test_no_verdict_rests_on_a_judge_that_knows_private_classes_alone():
+    closed = evaluator().model_copy(update={"rule": "", "taken": []})
+    shown = evidence([plain(0.001)], judge=closed)
+    assert verdict(shown) == "INCONCLUSIVE"
+    assert "no verdict may rest on it" in headline(shown)
+    nothing = evidence([plain()], judge=closed)
+    assert verdict(nothing) == "INCONCLUSIVE"
+    assert "names one for any image" in headline(nothing)
+
+
+def test_no_verdict_rests_on_textures():
+    def with_textures(share):
+        taken = [Taken(name="texture", title="Textures", share=estimate(share, 0.05, n=100))]
+        return evidence([plain(0.001)], judge=evaluator(0.8).model_copy(update={"taken": taken}))
+
+    assert verdict(with_textures(0.4)) == "LEAK SHOWN"  # half of the real images, and no more
+    assert verdict(with_textures(0.41)) == "INCONCLUSIVE"
+    assert "takes 41.0 % [36.0, 46.0] of textures, which show nothing" in headline(with_textures(0.41))
+
+
+def test_where_the_prior_cannot_show_the_classes_nothing_is_shown():
+    low = ceiling("gan", 0.1)  # 5 [-1, 11] points beyond its best baseline
+    assert not low.is_high
+    one = plain(0.001)
+    gmi = one.model_copy(update={"attacks": [one.attack("gmi")]})
+    shown = evidence([gmi], ceilings=[low])
+    assert verdict(shown) == "INCONCLUSIVE"
+    assert "the prior 'gan' cannot show these classes" in headline(shown)
+    assert conclusions(shown)[0].about == "Ceiling of the prior 'gan'"  # before anything else
+    assert "no attack that searches in this prior can show anything" in conclusions(shown)[0].sentence
+    assert verdict(evidence([gmi], ceilings=[ceiling("gan", 0.12)])) == "LEAK SHOWN"
+    quiet = plain()
+    quiet = quiet.model_copy(update={"attacks": [quiet.attack("gmi")]})
+    assert verdict(evidence([quiet], ceilings=[low])) == "INCONCLUSIVE"
+    assert verdict(evidence([quiet], ceilings=[ceiling()])) == "NO EVIDENCE"
+    # Of several priors the others still count.
+    several = evidence([one], ceilings=[low])
+    assert verdict(several) == "LEAK SHOWN"
+    assert "'Pseudo-label guided (PLG-MI)'" in headline(several)
+    assert "nothing can be shown with the prior 'gan'" in headline(several)
+
+
+def test_a_closed_figure_above_that_of_real_images_is_no_likeness():
+    assert "Named is not alike" not in {one.about for one in conclusions(evidence())}
+    one = plain(0.001)
+    attacks = [a.model_copy(update={"named": estimate(0.98 if a.attack == "gmi" else 0.5)}) for a in one.attacks]
+    told = sentence(conclusions(evidence([one.model_copy(update={"attacks": attacks})])), "Named is not alike")
+    assert "'Generative model inversion (GMI)' 98.0 % [94.0, 100]" in told
+    assert "than for real images (96.5 % [94.5, 98.5])" in told
+    assert "does not measure likeness" in told
+
+
+def test_what_a_search_has_beyond_a_selection_stands_beside():
+    told = sentence(conclusions(evidence()), "Search against selection")
+    assert told.startswith("'Pseudo-label guided (PLG-MI)' is 53.0 [48.0, 58.0] points beyond the best selection")
+    assert "('Generative model inversion (GMI)', 21.0 % [17.0, 25.0])" in told
 
 
 def test_ten_classes_and_half_the_real_images_are_enough():
@@ -114,8 +189,8 @@ def test_ten_classes_and_half_the_real_images_are_enough():
 
 def test_headlines_name_the_attack_that_leads_with_its_figures():
     told = headline(evidence())
-    assert "63.0 % [59.0, 67.0] of the images that 'Pseudo-label guided (PLG-MI)' makes" in told
-    assert "at most 16.0 % [13.5, 18.5] of images that no attack made" in told
+    assert "63.0 % [59.0, 67.0] of the images of 'Pseudo-label guided (PLG-MI)'" in told
+    assert "at most 16.0 % [13.5, 18.5] of what asks no target" in told
     assert "the undefended model" in told
     assert "from the model:" in headline(evidence([plain(0.001)]))
     # the most accurate attack is not beyond its baseline: another one shows the leak
@@ -130,10 +205,10 @@ def test_conclusions_on_the_attacks():
     found = conclusions(evidence())
     best = sentence(found, "Best attack")
     assert "Of 600 images" in best
-    assert "47.0 [42.0, 52.0] points beyond its best baseline ('Best of 2,000 random images')" in best
+    assert "47.0 [42.0, 52.0] points beyond its best baseline ('The null target')" in best
     assert "Holm's p < 0.0001" in best
     assert "94.5 % [92.5, 96.5]" in best
-    prior = sentence(found, "Prior alone")
+    prior = sentence(found, "Without the target")
     assert "at most 16.0 % [13.5, 18.5]" in prior
     assert "5 of 6 attacks are recognised beyond every baseline" in prior
     assert "MI-Face" not in prior

@@ -1,5 +1,7 @@
 """Keys of the pieces of a study: all that a piece depends on is in its key, so that no stale one is taken up."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,13 +17,12 @@ from seepage.models.wrapper import Wrapped
 from tests.inversion.drawn import JUDGE, PRIORS, RECIPE, bars
 
 
-def line(tmp_path, *, specs=None, given=None, budget=None, random=8, per_class=1, priors=PRIORS, **world):
+def line(tmp_path, *, specs=None, given=None, budget=None, judge=JUDGE, per_class=1, priors=PRIORS, **world):
     made = make_world(bars(), **{"private": 6, "attacked": 4, "rng": np.random.default_rng(3), **world})
     specs = specs or targets(["undefended", "null", "shuffled"], RECIPE)
     attacks = {"gmi": find_inversion("gmi")}
     return Line(
-        made, specs, attacks, {"gmi": budget or Budget(8, 1, 40)}, JUDGE, priors, given, per_class, random, tmp_path,
-        "cpu",
+        made, specs, attacks, {"gmi": budget or Budget(8, 1, 40)}, judge, priors, given, per_class, tmp_path, "cpu",
     )  # fmt: skip
 
 
@@ -49,7 +50,8 @@ def test_a_generator_of_the_same_name_may_be_another(tmp_path, other):
     for key in (
         lambda one: one._prior_key(0, None, "gan"),
         lambda one: one._images_key(0, "undefended", "gmi", 2),
-        lambda one: one._baselines_key(0, "undefended", "gan"),
+        lambda one: one._baselines_key(0),
+        lambda one: one._ceiling_key(0, None, "gan"),
     ):
         assert key(first) == key(again)
         assert key(first) != key(second)
@@ -82,7 +84,30 @@ def test_images_depend_on_the_seed_the_budget_and_how_many_are_made(tmp_path):
     ):
         keys.add(line(tmp_path, **options)._images_key(0, "undefended", "gmi", 0))
     assert len(keys) == 2 * 3 * 2 + 4
-    assert plain._baselines_key(0, "null", "gan") != line(tmp_path, random=9)._baselines_key(0, "null", "gan")
+    assert plain._baselines_key(0) != line(tmp_path, per_class=2)._baselines_key(0)
+
+
+def test_images_do_not_depend_on_the_judge(tmp_path):
+    """So a study that is told to judge otherwise attacks nothing again."""
+    first, second = line(tmp_path), line(tmp_path, judge=replace(JUDGE, epochs=3))
+    assert first._judge_key(0) != second._judge_key(0)
+    for key in (
+        lambda one: one._target_key(0, "undefended"),
+        lambda one: one._images_key(0, "undefended", "gmi", 2),
+        lambda one: one._baselines_key(0),
+        lambda one: one._ceiling_key(0, None, "gan"),
+    ):
+        assert key(first) == key(second)
+
+
+def test_ceilings_are_of_priors_that_make_images_and_come_before_the_attacks(tmp_path):
+    waves = line(tmp_path).waves([4, 5])
+    assert [sorted({unit["make"] for unit in wave}) for wave in waves] == [
+        ["judge", "prior", "target"], [], ["baselines", "ceiling"], ["images"],
+    ]  # fmt: skip
+    assert [unit for unit in waves[2] if unit["make"] == "ceiling"] == [
+        {"make": "ceiling", "seed": 4, "target": None, "kind": "gan"}
+    ]
 
 
 def test_accuracy_counts_an_image_once_for_its_interval():

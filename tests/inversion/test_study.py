@@ -39,7 +39,7 @@ def test_a_study_says_what_it_measured(made):
     result, out = made
     assert result.verdict in ("LEAK SHOWN", "NO EVIDENCE", "INCONCLUSIVE", "INVALID")
     assert [target.name for target in result.targets] == ["undefended", "null", "shuffled"]
-    assert (result.n_private_classes, result.n_attacked_classes, result.n_public_images) == (6, 6, 72)
+    assert (result.n_private_classes, result.n_attacked_classes, result.n_public_images) == (6, 6, 36)
     assert result.targets[0].test_accuracy.value > 0.9 > result.targets[1].test_accuracy.value
     assert result.targets[2].test_accuracy.value < 0.6
     assert result.evaluator.accuracy.value > 0.9
@@ -54,11 +54,24 @@ def test_a_study_says_what_it_measured(made):
             assert np.mean(list(attack.classes.values())) == pytest.approx(attack.accuracy.value)
             assert np.mean(attack.seeds) == pytest.approx(attack.accuracy.value)
             names = [one.name for one in attack.baselines]
-            assert names == ["chance", "random-code", "best-of-random", "wrong-class", "public-nearest"]
-            assert attack.baseline("chance").accuracy.value == pytest.approx(1 / 6)
+            null = [] if target.role == "null" else ["null-target"]
+            assert names == ["chance", "random-code", "random-public", "wrong-class", *null]
+            assert attack.baseline("chance").accuracy.value == pytest.approx(1 / 12)
+            assert attack.named.value >= attack.accuracy.value
             assert attack.p_value_holm >= attack.p_value
     assert result.targets[0].attack("gmi").queries == 8 + 1
     assert result.targets[0].attack("brep-mi").queries <= 40 + 1
+    for name, queries in (("best-code", 8), ("best-public", 36 / 12)):
+        assert result.attack(name).is_selection
+        assert result.attack(name).access == "probabilities"
+        assert result.targets[0].attack(name).queries == queries
+        assert result.targets[0].attack(name).beyond_selection is None
+    assert result.targets[0].attack("gmi").selection in ("best-code", "best-public")
+    (ceiling,) = result.ceilings
+    assert (ceiling.prior, ceiling.target, ceiling.n_images) == ("gan", "", 12)
+    assert 0 < ceiling.distance < 0.5
+    assert result.evaluator.rule == "the class attacked is the likeliest of 6 private and 6 public classes"
+    assert [one.name for one in result.evaluator.taken] == ["public", "texture", "noise"]
     assert not result.pictures
     saved = InversionResult.load(out)
     assert saved == load_result(out)
@@ -262,8 +275,8 @@ def test_a_generator_of_the_users_takes_the_place_of_a_gan(tmp_path):
     )  # fmt: skip
     assert result.priors == {"gan": "mine"}
     assert result.provenance.settings["private"] == [0, 1, 2, 3, 4, 5]
-    assert result.n_public_images == 72 + 10
-    assert len(result.pictures) == 6
+    assert result.n_public_images == 36 + 10
+    assert len(result.pictures) == 3 * 6
     assert len(result.pictures[0].private) == 2
     assert "data:image/png;base64" in (tmp_path / "report.html").read_text()
 

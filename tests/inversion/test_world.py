@@ -34,8 +34,9 @@ def world(pool=None, **options):
 
 def test_half_of_the_classes_are_private_and_the_others_the_attackers():
     pool = drawn()
-    made = world(pool)
-    assert made.n_classes == 3
+    made = world(pool, for_judge=0)
+    assert made.n_classes == made.n_judged == 3
+    assert made.for_judge is None
     assert made.attacked == (0, 1, 2)
     private = {image.tobytes() for image in made.pool.inputs[np.concatenate([made.train, made.held_out])]}
     public = {image.tobytes() for image in made.images}
@@ -66,13 +67,58 @@ def test_private_classes_are_taken_by_name_or_label(private):
 
 
 def test_other_peoples_images_are_public_in_the_shape_of_the_private_ones():
-    made = world(public=drawn(2, 5, side=16, seed=3), samples=7, given=Grey())
+    made = world(public=drawn(2, 5, side=16, seed=3), samples=7, given=Grey(), for_judge=0)
     assert made.n_classes == 6
     assert len(made.public) == 10
     assert made.images.shape == (17, 1, 8, 8)
     assert "7 samples of grey" in made.about
     unlabelled = Pool(drawn(2, 5, seed=3).inputs, name="more", scale=1 / 255)
     assert not len(world(public=unlabelled).public)
+
+
+def test_the_judge_has_a_share_of_each_public_class_that_no_attack_has():
+    pool = drawn()
+    made = world(pool, for_judge=0.3)
+    theirs = {image.tobytes() for image in made.for_judge.inputs}
+    assert len(theirs) == 3 * 3
+    assert not theirs & {image.tobytes() for image in made.images}
+    assert theirs | {image.tobytes() for image in made.images} <= {image.tobytes() for image in pool.inputs}
+    assert np.bincount(made.for_judge.labels).tolist() == [0, 0, 0, 3, 3, 3]
+    assert made.n_judged == 6
+    images, labels = made.judged()
+    records, rows = made.judge_records()
+    assert len(images) == len(labels) == len(rows) == 3 * 7 + 9
+    assert records.n_classes == 6
+    np.testing.assert_array_equal(records.batch(torch.from_numpy(rows)).numpy(), images.numpy())
+    np.testing.assert_array_equal(records.labels.numpy(), labels)
+    assert "70% of their images (the judge has the others)" in made.about
+    # What is private and held out does not depend on the share.
+    np.testing.assert_array_equal(made.held_out, world(pool, for_judge=0.6).held_out)
+
+
+def test_of_one_public_image_the_judge_has_none_and_copies_stay_with_the_attacker():
+    inputs = drawn(2, 4, seed=3).inputs
+    lone = Pool(np.concatenate([inputs, inputs[:1]]), [0] * 4 + [1] * 4 + [2], name="lone", scale=1 / 255)
+    made = world(public=lone)
+    assert not {image.tobytes() for image in made.for_judge.inputs} & {image.tobytes() for image in made.images}
+    assert set(made.for_judge.labels) <= {6, 7}
+    unlabelled = Pool(inputs, name="more", scale=1 / 255)
+    assert world(public=unlabelled).for_judge is None
+
+
+def test_public_classes_are_others_than_the_private_ones():
+    with pytest.raises(InputError, match="both have b, f: leave them out"):
+        world(drawn(classes=tuple("abcdef")), public=drawn(3, seed=4, classes=("f", "x", "b")))
+    named = drawn(classes=tuple("abcdef"))
+    assert world(named, public=drawn(3, seed=4)).n_judged == 9  # nobody knows what 0, 1 and 2 are there
+    only = world(named, private=["a", "c"], public=drawn(3, seed=4, classes=("f", "x", "b")))
+    assert only.n_classes == 2
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, 2])
+def test_the_judges_share_is_one(share):
+    with pytest.raises(InputError, match="for_judge is a share"):
+        world(for_judge=share)
 
 
 def test_records_know_the_private_classes_alone():
@@ -110,7 +156,7 @@ def test_members_of_a_model_that_is_there_are_what_is_declared():
 def test_a_models_outputs_are_the_labels_of_the_data():
     pool = drawn(5)
     members = np.arange(50) % 2 == 0
-    made = world(pool, members=members, n_outputs=3)
+    made = world(pool, members=members, n_outputs=3, for_judge=0)
     assert made.n_classes == 3
     for label in range(3):
         of_label = {image.tobytes() for image in pool.inputs[pool.labels == label]}

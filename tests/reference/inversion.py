@@ -129,3 +129,19 @@ def convolved(image, weight, bias):
     for o, i, j in np.ndindex(out, height, width):
         made[o, i, j] = (image[:, i : i + side, j : j + side] * weight[o]).sum() + bias[o]
     return made
+
+
+def hit(answers, label, n_private, limit=None):
+    """Whether no other class, private or public, is as likely as the label, and the label is likely enough."""
+    for other, answer in enumerate(answers):
+        if answer > answers[label] or (answer == answers[label] and other < label):
+            return False
+    return label < n_private and (limit is None or answers[label] >= limit)
+
+
+def threshold(answers, labels, makers, share=0.05):
+    """The larger of the makers' and the share's quantile of real images' own answers, between order statistics."""
+    own = sorted(float(row[label]) for row, label in zip(answers, labels, strict=True))
+    place = share * (len(own) - 1)
+    low = int(place)
+    return max(makers, own[low] + (place - low) * (own[min(low + 1, len(own) - 1)] - own[low]))

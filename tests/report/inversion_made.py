@@ -60,15 +60,16 @@ def attacked(row, factor: float, sign: str, **changes) -> schema.Reconstructed:
     baselines = [
         ("chance", "Chance", "one class of all", 0.025, 0.0),
         ("random-code", "A random image of the prior", "drawn without a look at the target", 0.03, 0.012),
-        ("best-of-random", "Best of 2,000 random images", "by the target's own word", random, 0.025),
+        ("random-public", "A random public image", "any one", round(0.6 * random, 4), 0.02),
         ("wrong-class", "Images of another class", "of the same attack", 0.02, 0.011),
-        ("public-nearest", "The nearest public images", "by the target's own word", round(0.6 * random, 4), 0.02),
+        ("null-target", "The null target", "the same attack", random, 0.025),
     ]
     values = {
         "attack": name,
         "n_images": N,
         "n_classes": CLASSES,
         "accuracy": estimate(accuracy),
+        "named": estimate(min(1.0, 1.2 * accuracy)),
         "accuracy_top_5": estimate(min(1.0, 1.6 * accuracy), 0.05),
         "target_accuracy": estimate(own if sign else 0.9, 0.02),
         "baselines": [
@@ -89,6 +90,8 @@ def attacked(row, factor: float, sign: str, **changes) -> schema.Reconstructed:
         "classes": {f"person {at:02d}": float(np.clip(rng.normal(accuracy, 0.15), 0, 1)) for at in range(CLASSES)},
         "queries": 2000.0 if name == "brep-mi" else 400.0,
         "seconds": 0.8,
+        "selection": "" if name == "gmi" else "gmi",
+        "beyond_selection": None if name == "gmi" else estimate(accuracy - 0.1, 0.05, least=-1.0),
     }
     return schema.Reconstructed(**{**values, **changes})
 
@@ -114,7 +117,7 @@ def info(row) -> schema.AttackInfo:
     return schema.AttackInfo(
         name=name, title=title, access=access, prior=prior, source="Doe and Roe 2024, section 3",
         notes=["Trains its prior against the target."] if prior == "conditional-gan" else [],
-        options={"lr": 0.02, "loss": "margin"}, steps=400, restarts=3, queries=2000,
+        options={"lr": 0.02, "loss": "margin"}, steps=400, restarts=3, queries=2000, is_selection=name == "best-code",
     )  # fmt: skip
 
 
@@ -125,7 +128,22 @@ def evaluator(accuracy=0.945) -> schema.EvaluatorInfo:
         accuracy=estimate(accuracy, 0.02, n=400),
         accuracy_top_5=estimate(min(1.0, accuracy + 0.05), 0.01, n=400),
         checks=["No attack was given its weights or its answers."],
+        rule="the class attacked is the likeliest of 40 private and 20 public classes",
+        n_public_classes=20,
+        named=estimate(min(1.0, accuracy + 0.02), 0.02, n=400),
+        taken=[
+            schema.Taken(name="public", title="Public images", share=estimate(0.04, 0.02, n=100)),
+            schema.Taken(name="texture", title="Textures", share=estimate(0.1 * accuracy, 0.03, n=100)),
+        ],
     )
+
+
+def ceiling(prior="gan", accuracy=0.7) -> schema.Ceiling:
+    return schema.Ceiling(
+        prior=prior, target="undefended" if prior == "conditional-gan" else "", n_images=60,
+        accuracy=estimate(accuracy), named=estimate(accuracy), real=estimate(0.93), baseline="A random code",
+        advantage=estimate(accuracy - 0.05, 0.06, least=-1.0), distance=0.11,
+    )  # fmt: skip
 
 
 def curve(of: str) -> schema.FisherCurve:
@@ -171,7 +189,8 @@ def inversion(targets=None, *, judge=None, shown=False, **changes) -> InversionR
     judge = judge or evaluator()
     infos = [info(row) for row in ATTACKS]
     attacked_classes = changes.get("n_attacked_classes", CLASSES)
-    found = Evidence(made, infos, judge, 40, attacked_classes, SEEDS)
+    ceilings = [ceiling(), ceiling("conditional-gan", 0.8)]
+    found = Evidence(made, infos, judge, 40, attacked_classes, SEEDS, ceilings=ceilings)
     values = {
         "verdict": verdict(found),
         "headline": headline(found),
@@ -192,6 +211,7 @@ def inversion(targets=None, *, judge=None, shown=False, **changes) -> InversionR
         "priors": {"pixels": "the image itself", "gan": "WGAN-GP on public images, 20,000 steps"},
         "attacks": infos,
         "targets": made,
+        "ceilings": ceilings,
         "fisher": [curve("undefended"), curve("tl-dmi frozen 3")],
         "pictures": pictures() if shown else [],
         "recipe": {"architecture": "cnn", "epochs": 40},

@@ -16,12 +16,22 @@ from seepage.report.inversion_content import lead
 from seepage.report.inversion_plots import attacks_figure, figure_alone, frontier_figure
 from seepage.report.inversion_result import SCHEMA, InversionResult
 from seepage.report.inversion_terminal import summary
-from seepage.report.inversion_view import sweeps, titles
+from seepage.report.inversion_view import paired, reference, sweeps, titles
 from seepage.report.numbers import interval_of, percent
 from seepage.report.reading import load_result
 from seepage.report.render import html, markdown
 from seepage.report.schema import schema as published
-from tests.report.inversion_made import ATTACKS, TARGETS, attacked, estimate, inversion, pictures, png, target
+from tests.report.inversion_made import (
+    ATTACKS,
+    TARGETS,
+    attacked,
+    ceiling,
+    estimate,
+    inversion,
+    pictures,
+    png,
+    target,
+)
 from tests.report.test_render import Page
 
 HOSTILE = "<script>alert(1)</script>\x1b[2J\u202e{{ 7*7 }} $x^2$\n| **bold** [a](http://e.org)"
@@ -68,6 +78,65 @@ def test_it_is_kept_and_read_again(result, tmp_path):
         load_result(tmp_path / "odd.json")
 
 
+def test_a_result_of_a_closed_judge_is_read_on_and_says_what_it_is(result, tmp_path):
+    """As they were written before a hit was judged in the open: without the new fields, selections as baselines."""
+    values = json.loads(result.to_json())
+    del values["ceilings"]
+    for field in ("rule", "n_public_classes", "named", "taken"):
+        del values["evaluator"][field]
+    for info in values["attacks"]:
+        del info["is_selection"]
+    for one in values["targets"]:
+        for attack in one["attacks"]:
+            for field in ("named", "selection", "beyond_selection"):
+                del attack[field]
+            for baseline, old in zip(attack["baselines"], ("chance", "random-code", "public-nearest", "wrong-class",
+                                                           "best-of-random"), strict=True):  # fmt: skip
+                baseline["name"] = old
+    (tmp_path / "result.json").write_text(json.dumps(values))
+    old = load_result(tmp_path)
+    page = Page(html(old))
+    assert "This result is of a closed judge" in page.text
+    assert "This result is of a closed judge" not in Page(html(result)).text
+    ids = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
+    assert "ceiling" not in ids
+    assert "Named among the private" not in page.text
+    assert "points by class" in page.text  # classes were there already
+    assert summary(old)
+
+
+def test_what_limits_every_attack_stands_first(result, page):
+    text = page.text[page.text.rindex("Can anything be shown here?") : page.text.rindex("What the numbers say")]
+    for one in result.ceilings:
+        assert shown(one.accuracy) in text
+        assert shown(one.real) in text
+        assert one.baseline in text
+    assert "against No defence" in text
+    assert result.evaluator.rule in text
+    for one in result.evaluator.taken:
+        assert one.title in text
+        assert shown(one.share) in text
+    low = result.model_copy(update={"ceilings": [ceiling("gan", 0.08)]})
+    assert "yes" not in markdown(low).split("Can anything be shown here?")[-1].split("Taken for")[0]
+
+
+def test_targets_stand_beside_the_undefended_in_pairs(result, page):
+    first = result.target("undefended")
+    for one in result.targets[1:6]:
+        for before, after in zip([first.worst, *first.attacks], [one.worst, *one.attacks], strict=True):
+            gaps = [after.classes[name] - before.classes[name] for name in before.classes]
+            difference, p_value = paired(before, after, 0.95)
+            assert difference.value == pytest.approx(np.mean(gaps))
+            assert (
+                f"{100 * difference.value:.1f} [{100 * difference.low:.1f}, {100 * difference.high:.1f}]" in page.text
+            )
+            assert difference.low <= difference.value <= difference.high
+            assert 0 < p_value <= 1
+    assert paired(first.worst, first.worst.model_copy(update={"classes": {}}), 0.95) is None
+    assert reference(result.targets[1:]) is None
+    assert reference(result.targets[:1]) is None
+
+
 def test_the_published_schema_is_the_one_of_the_code():
     file = Path(__file__).parents[2] / "docs" / "inversion.schema.json"
     assert file.read_text() == published(InversionResult), (
@@ -97,8 +166,8 @@ def test_the_same_result_gives_the_same_bytes(alone):
 
 def test_sections_stand_in_order(page):
     order = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
-    assert order == ["verdict", "conclusions", "attacks", "frontier", "controls", "likeness", "fisher", "classes",
-                     "targets", "method", "provenance"]  # fmt: skip
+    assert order == ["verdict", "ceiling", "conclusions", "attacks", "frontier", "controls", "likeness", "fisher",
+                     "classes", "targets", "method", "provenance"]  # fmt: skip
 
 
 def test_the_lead_says_how_often_each_target_was_trained(result):
@@ -260,7 +329,7 @@ def test_the_figure_alone_can_be_written(result, alone, tmp_path):
     assert "</svg>" in text
     assert path.read_bytes() == result.report(tmp_path / "again.svg").read_bytes()
     assert figure_alone(result).axes[0].get_xlabel().startswith("natural accuracy")
-    assert figure_alone(alone).axes[0].get_xlabel().startswith("share taken")
+    assert figure_alone(alone).axes[0].get_xlabel().startswith("share of hits")
 
 
 def test_pictures_are_shown_only_where_the_result_holds_them(alone, source):

@@ -102,12 +102,13 @@ def _ceilings(found: Evidence) -> str:
 
 def _search(found: Evidence, target: TargetResult) -> Finding | None:
     """What the search itself is worth, beside asking the target which image to take."""
-    known = [one for one in target.attacks if one.beyond_selection is not None]
+    there = {one.attack: one for one in target.attacks}
+    known = [one for one in target.attacks if one.beyond_selection is not None and one.selection in there]
     if not known:
         return None
     best = max(known, key=lambda one: one.beyond_selection.value or 0.0)
     above = [found.called(one) for one in known if (one.beyond_selection.low or 0.0) > 0]
-    picked = next(one for one in target.attacks if one.attack == best.selection)
+    picked = there[best.selection]
     return Finding(
         about="Search against selection",
         sentence=f"{found.called(best)} is {_points(best.beyond_selection)} beyond the best selection from the same "

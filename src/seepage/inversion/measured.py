@@ -15,7 +15,7 @@ from seepage.inversion.baselines import ABOUT, chance
 from seepage.inversion.ceiling import distance
 from seepage.inversion.descent import Descent
 from seepage.inversion.evaluators import evaluator_checks
-from seepage.inversion.evidence import Evidence, looked_at
+from seepage.inversion.evidence import Evidence, Hits, looked_at
 from seepage.inversion.fisher import (
     STEPS,
     LayerInformation,
@@ -68,11 +68,15 @@ def target_result(
     }
     first = _inside(next(iter(modules.values())))
     n_parameters = sum(parameter.numel() for parameter in first.parameters())
-    seen, cost = {}, {}
-    for name in line.attacks:
-        parts = [
-            _seen(line, spec, name, seed, modules[seed], one, next(iter(evidence))) for seed, one in evidence.items()
-        ]
+    free = {
+        (seed, kind): _without_target(line, kind, seed, one) for seed, one in evidence.items() for kind in line.kinds
+    }
+    seen, cost, first_seed = {}, {}, next(iter(evidence))
+    for name, attack in line.attacks.items():
+        parts = []
+        for seed, one in evidence.items():
+            others = free[seed, attack.prior] | _on_null(line, spec, name, first_seed, one)
+            parts.append(_seen(line, spec.name, name, seed, modules[seed], one, others))
         seen[name], cost[name] = [part for part, _ in parts], [spent for _, spent in parts]
     found = {name: judged(parts, confidence=confidence, rng=rng) for name, parts in seen.items()}
     corrected = holm([one.p_value for one in found.values()])
@@ -97,21 +101,37 @@ def target_result(
     )
 
 
-def _seen(
-    line: Line, spec: TargetSpec, attack: str, seed: int, module: nn.Module, evidence: Evidence, first: int
-) -> tuple[Seen, dict[str, float]]:
-    """An attack's images of one seed before the judge, beside what asks no target; and what one of them cost.
+def _without_target(line: Line, kind: str, seed: int, evidence: Evidence) -> dict[str, Hits]:
+    """What the judge says of images for which no target was asked."""
+    labels = np.repeat(line.world.attacked, line.per_class)
+    return {name: evidence.recognised(images, labels) for name, images in line.baselines(seed, kind).items()}
+
+
+def _on_null(line: Line, spec: TargetSpec, attack: str, seed: int, evidence: Evidence) -> dict[str, Hits]:
+    """What the judge says of the same attack on the null target, where there is one that is not this one.
 
     Args:
-        first: the seed that controls are made with.
+        seed: that controls are made with.
     """
-    images, labels, cost = line.images(seed, spec.name, attack)
-    others = line.baselines(seed, line.attacks[attack].prior)
     null = next((name for name, one in line.targets.items() if one.role == "null"), None)
-    if null is not None and spec.role != "null":
-        others["null-target"] = line.images(first, null, attack)[0]
-    hits = {name: evidence.recognised(made, labels) for name, made in others.items()}
-    return see(images, labels, _hits(module, images, labels), evidence, hits), cost
+    if null is None or spec.role == "null":
+        return {}
+    images, labels, _ = line.images(seed, null, attack)
+    return {"null-target": evidence.recognised(images, labels)}
+
+
+def _seen(
+    line: Line,
+    target: str,
+    attack: str,
+    seed: int,
+    module: nn.Module,
+    evidence: Evidence,
+    others: Mapping[str, Hits],
+) -> tuple[Seen, dict[str, float]]:
+    """An attack's images of one seed before the judge, and what one of them cost."""
+    images, labels, cost = line.images(seed, target, attack)
+    return see(images, labels, _hits(module, images, labels), evidence, others), cost
 
 
 def _beside_selection(
@@ -137,9 +157,7 @@ def ceiling(
     answers, features = looked_at(evidence.evaluator, made)
     hits, level = evidence.accepted(answers, features) == labels, {"confidence": confidence, "rng": rng}
     others = {"chance": chance(labels, evidence.n_judged)}
-    every = np.repeat(line.world.attacked, line.per_class)
-    for name, images in line.baselines(place["seed"], place["kind"]).items():
-        others[name] = evidence.recognised(images, every)
+    others |= _without_target(line, place["kind"], place["seed"], evidence)
     rates = {name: class_accuracy(*other, **level) for name, other in others.items()}
     best = max(rates, key=lambda name: rates[name].value)
     return report.Ceiling(

@@ -179,11 +179,12 @@ def invert(
     )
     ceilings = [ceiling(line, place, evidence[place["seed"]], confidence, draws) for place in line.ceilings(seeds)]
     rows = [target_result(line, spec, evidence, confidence, draws) for spec in specs.values()]
+    searched = sorted({one.prior for one in chosen.values() if not isinstance(one, Selection)})
     infos = [_info(name, one, line.budgets[name]) for name, one in chosen.items()]
     found = findings.Evidence(
         targets=rows, attacks=infos, evaluator=about_judge, n_private_classes=world.n_classes,
         n_attacked_classes=len(world.attacked), seeds=seeds, alpha=alpha, own={n: one.own for n, one in chosen.items()},
-        is_given=model is not None, ceilings=ceilings,
+        is_given=model is not None, ceilings=ceilings, confidence=confidence,
     )  # fmt: skip
     result = report.InversionResult(
         verdict=findings.verdict(found),
@@ -202,7 +203,7 @@ def invert(
         alpha=alpha,
         confidence=confidence,
         evaluator=about_judge,
-        priors={kind: line.prior(seeds[0], next(iter(specs)), kind).name for kind in line.kinds},
+        priors={kind: line.prior(seeds[0], next(iter(specs)), kind).name for kind in searched},
         attacks=infos,
         targets=rows,
         ceilings=ceilings,

@@ -46,6 +46,7 @@ class Evidence:
     alpha: float = 0.05
     own: Mapping[str, Budget] = field(default_factory=dict)
     is_given: bool = False
+    confidence: float = 0.95
     ceilings: Sequence[Ceiling] = ()
 
     @property

@@ -197,7 +197,6 @@ def make_world(
         if given is None:
             raise InputError("samples are drawn from a generator that is given: name one, or leave samples out")
         parts.append(_sampled(given, samples, shape, rng))
-        about += f" and {samples:,} samples of {given.name}"
     rows, numbers = np.flatnonzero(np.isin(labels, chosen)), np.searchsorted(chosen, labels)
     if members is None:
         train, rest = split(numbers[rows], held_out, rng)
@@ -211,7 +210,8 @@ def make_world(
     aside = set_aside(known[0], parts[0], for_judge, rng) if known else np.zeros(len(parts[0]), bool)
     judges = (parts[0][aside], known[0][aside]) if aside.any() else None
     parts[0], known = parts[0][~aside], [labels[~aside] for labels in known]
-    about += f", {1 - aside.mean():.0%} of them" if judges else ""
+    about += f", {1 - aside.mean():.0%} of their images (the judge has the others)" if judges else ""
+    about += f", and {samples:,} samples of {given.name}" if samples else ""
     labelled = parts[0] if known else parts[0][:0]
     stranger_classes, strangers = np.unique(known[0] if known else np.empty(0, dtype=np.int64), return_inverse=True)
     names = [str(pool.classes[label]) if pool.classes else str(label) for label in chosen]

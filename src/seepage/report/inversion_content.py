@@ -55,10 +55,10 @@ def lead(result: InversionResult) -> list[str]:
         trained += "; a control is made once"
     return [
         MEANS[result.verdict],
-        *_old(result),
         f"Each attack made {count(result.images_per_class)} {_plural('image', result.images_per_class)} of each of "
         f"{count(result.n_attacked_classes)} classes{trained}. A judge that no attack saw names the class of each "
         "image. The attacked model's own word does not count, for it is what an attack sets out to convince.",
+        *_old(result),
     ]
 
 

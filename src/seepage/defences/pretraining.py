@@ -19,6 +19,7 @@ from seepage.errors import DataFileError, InputError, unknown_name
 from seepage.models.batches import Records
 from seepage.models.files import read_safetensors
 from seepage.models.images import as_images, to_shape
+from seepage.models.pretrained import PRETRAINED
 from seepage.models.recipe import Recipe
 from seepage.models.train import train_models
 from seepage.writing import make_folder, whole_file
@@ -29,7 +30,8 @@ BYTE = 1 / 255
 
 
 def check_source(pretrain: str) -> None:
-    """Raise InputError for what is neither a data set of images, nor "public", nor "random", nor could be a file."""
+    """Raise InputError for what is neither a data set of images, nor "public", nor "random", nor the name of published
+    weights, nor could be a file."""
     if not isinstance(pretrain, str) or not pretrain:
         raise InputError(f"tl-dmi: pretrain is the name of a data set, a file, 'public' or 'random', got {pretrain!r}")
     images = [name for name, source in DATASETS.items() if source.images]
@@ -40,8 +42,9 @@ def check_source(pretrain: str) -> None:
         )
     path = Path(pretrain)
     like_a_file = path.suffix or path.name != pretrain or path.exists()
-    if pretrain not in (*images, PUBLIC, RANDOM) and not like_a_file:
-        raise unknown_name("tl-dmi source of pre-training (nor a file)", pretrain, [*images, PUBLIC, RANDOM])
+    names = [*images, PUBLIC, RANDOM, *PRETRAINED]
+    if pretrain not in names and not like_a_file:
+        raise unknown_name("tl-dmi source of pre-training (nor a file)", pretrain, names)
 
 
 def check_images(input_shape: tuple[int, ...], pretrain: str) -> None:

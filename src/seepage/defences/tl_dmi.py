@@ -7,7 +7,6 @@ import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,9 +19,9 @@ from seepage.defences.one_by_one import OneByOne, Report, seeds_from, share
 from seepage.defences.pretraining import PUBLIC, RANDOM, check_images, check_source, lesson, shared_state
 from seepage.errors import DataFileError, InputError
 from seepage.models.batches import Records
-from seepage.models.files import read_state
 from seepage.models.freezing import freeze, layers, n_trained
 from seepage.models.held_out import HeldOut
+from seepage.models.pretrained import pretrained_file, read_pretrained
 from seepage.models.recipe import Factory, Recipe, StopAt, cross_entropy
 from seepage.models.train import train_models
 from seepage.models.wrapper import Wrapped
@@ -42,13 +41,14 @@ class TLDMI(Defence, OneByOne):
 
     Options:
         freeze: E: everything up to and including a layer ("body.26"), so many layers with parameters (an int) or that
-            share of them (a float, rounded down); 0 freezes nothing, which is transfer learning and no defence.
+            share of them (a float, rounded down); 0 freezes nothing, which is transfer learning and no defence. A
+            number counts the blocks of efficientnet-lite0.
             `trained_parameters` counts what is left, |theta_C|.
         pretrain: what E learns from. The name of a data set of images (`seepage.data.DATASETS`), brought to the
             records' shape and scale, see `pretraining.lesson`; models of an audit share that training. A file with the
-            state of the recipe's architecture, with a head for any number of classes or none; then nothing is
-            pre-trained. "public": the population records, each model by itself. "random": nothing, E stays as it was
-            drawn; a control.
+            state of the recipe's architecture, with a head for any number of classes or none, or the name of weights
+            that are published for it ("efficientnet-lite0"); then nothing is pre-trained. "public": the population
+            records, each model by itself. "random": nothing, E stays as it was drawn; a control.
         pretraining_records: how many images of a named data set, drawn at random; None: all.
         pretraining_epochs: passes over them, or over the population records; None: the recipe's.
         pretraining_seed: of the training on a named data set.
@@ -208,7 +208,7 @@ class TLDMI(Defence, OneByOne):
                 f"tl-dmi: {self.pretrain} is not the file that the recipe names: expected SHA-256 {self.sha256}, got "
                 f"{found}"
             )
-        return read_state(Path(self.pretrain))
+        return read_pretrained(self.pretrain)
 
 
 def transferred(
@@ -273,7 +273,5 @@ def _sizes(records: Records) -> tuple[tuple[int, ...], int]:
 
 
 def _sha256(path: str) -> str:
-    if not Path(path).is_file():
-        raise DataFileError(f"tl-dmi: there is no file {path} of pre-trained weights")
-    with open(path, "rb") as file:
+    with open(pretrained_file(path), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

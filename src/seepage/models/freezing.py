@@ -9,14 +9,20 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from seepage.errors import InputError, unknown_name
+from seepage.models.architectures.classifier import Classifier
 
 
 def layers(module: nn.Module) -> list[str]:
-    """Names of the layers that hold parameters of their own, in order of definition: convolutions, norms, linear ones.
+    """Names of what a number of frozen layers counts, in order of definition.
+
+    These are the layers that hold parameters of their own: convolutions, norms, linear ones. An architecture that
+    consists of blocks may name those instead (`Classifier.freezing_units`).
 
     >>> layers(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.BatchNorm1d(3)))
     ['0', '2']
     """
+    if _has_units(module):
+        return list(module.freezing_units)
     return [name for name, layer in module.named_modules() if _own(layer)]
 
 
@@ -31,7 +37,7 @@ def freeze(module: nn.Module, upto: str | int | float) -> list[str]:
         module: any; what matters is the order in which its layers are *defined*, which need not be that in which they
             are called.
         upto: the name of a layer or of a block of layers, "body.26"; or how many of `layers`, an int; or which share of
-            them, a float, rounded down.
+            them, a float, rounded down. What is defined before the first of them is frozen with it.
 
     Returns:
         Names of all submodules that were frozen, those without parameters too.
@@ -50,7 +56,7 @@ def freeze(module: nn.Module, upto: str | int | float) -> list[str]:
         last = upto
     else:
         held = layers(module)
-        n = _count(upto, len(held))
+        n = _count(upto, len(held), "blocks" if _has_units(module) else "layers with parameters")
         if n == 0:
             return []
         last = held[n - 1]
@@ -99,13 +105,17 @@ def _own(layer: nn.Module) -> list[nn.Parameter]:
     return list(layer.parameters(recurse=False))
 
 
-def _count(upto: int | float, n_layers: int) -> int:
-    """How many layers, of so many, a number or a share of them is."""
+def _has_units(module: nn.Module) -> bool:
+    return isinstance(module, Classifier) and bool(module.freezing_units)
+
+
+def _count(upto: int | float, n_layers: int, kind: str) -> int:
+    """How many layers, of so many of this kind, a number or a share of them is."""
     if isinstance(upto, float) and 0 <= upto <= 1:
         return math.floor(upto * n_layers + 1e-9)  # 0.29 of 100 are 29
     if isinstance(upto, int) and not isinstance(upto, bool) and 0 <= upto <= n_layers:
         return upto
     raise InputError(
-        f"freeze: expected the name of a layer, how many of the {n_layers} layers with parameters (an int), or which "
+        f"freeze: expected the name of a layer, how many of the {n_layers} {kind} (an int), or which "
         f"share of them (a float from 0 to 1), got {upto!r}"
     )

@@ -11,6 +11,7 @@ from seepage.errors import InputError, unknown_name
 from seepage.models.architectures.classifier import Classifier
 from seepage.models.architectures.cnn import CNN
 from seepage.models.architectures.densenet import DenseNetBC
+from seepage.models.architectures.efficientnet import EfficientNetLite0
 from seepage.models.architectures.ir import IR152, FaceNet64
 from seepage.models.architectures.mlp import MLP
 from seepage.models.architectures.resnet import ResNet18, WideResNet
@@ -25,6 +26,7 @@ ARCHITECTURES: dict[str, type[Classifier]] = {
     "vgg16-bn": VGG16BN,
     "facenet64": FaceNet64,
     "ir152": IR152,
+    "efficientnet-lite0": EfficientNetLite0,
 }
 
 
@@ -57,6 +59,7 @@ __all__ = [
     "VGG16BN",
     "Classifier",
     "DenseNetBC",
+    "EfficientNetLite0",
     "FaceNet64",
     "ResNet18",
     "WideResNet",

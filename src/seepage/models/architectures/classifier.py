@@ -11,9 +11,14 @@ from seepage.errors import InputError
 
 
 class Classifier(nn.Module, ABC):
-    """logits = head(features(x)). Subclasses are final: they set `head` and define `features`."""
+    """logits = head(features(x)). Subclasses are final: they set `head` and define `features`.
+
+    Attributes:
+        freezing_units: names of the blocks that a number of frozen layers counts; none: all layers with parameters.
+    """
 
     head: nn.Linear
+    freezing_units: tuple[str, ...] = ()
 
     @abstractmethod
     def features(self, x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """HAMP's comparison on Purchase100 and Texas100, on made files of the true shape: does it run, and what does it take?
 
-    python3 benchmarks/published_shapes.py                      both: nine minutes on one core, 1 GiB of files
+    python3 benchmarks/published_shapes.py                      both: about twenty minutes on one core
     python3 benchmarks/published_shapes.py texas100 --rows hamp,dmp
 
 The archives are written in the format of the originals, with as many records, features and classes. Then each row of

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from seepage.trust.measures import Judged, complement, mean, precision, predictive_value, threat_result
+from seepage.trust.attackers import Answers, Evidence
+from seepage.trust.measures import Terms, complement, mean, precision, predictive_value, threat_result
 from seepage.trust.threats import Threat, max_score
 
 
@@ -15,13 +16,21 @@ def answers(*largest):
 def test_one_attack_by_hand():
     above = Threat("max-score", "Largest score", "", max_score, float(np.log(0.7 / 0.3)))  # member above 0.7
     shadow, members = answers(0.9, 0.8, 0.6, 0.75), np.array([True, True, False, False])
-    judged = Judged(
-        answers(0.99, 0.9, 0.8, 0.6),
-        {"same": answers(0.95, 0.65, 0.55, 0.5), "far": answers(0.51, 0.52)},
-        shadow,
-        members,
-    )
-    found = threat_result(above, judged, prior=0.1, confidence=0.95, rng=np.random.default_rng(0))
+    groups = {
+        "members": answers(0.99, 0.9, 0.8, 0.6),
+        "same": answers(0.95, 0.65, 0.55, 0.5),
+        "far": answers(0.51, 0.52),
+        "shadow": shadow,
+    }
+    every = {name: Answers(log_p, log_p, log_p.argmax(axis=1)) for name, log_p in groups.items()}
+    own = every.pop("shadow")
+    evidence = Evidence(every, own, members, every["far"], (own, own), (own, own))
+    found = threat_result(above, evidence, Terms(0.1, 0.95, 0.5), rng=np.random.default_rng(0))
+    # the shadow's own non-members are at 0.75 and 0.6: above 0.6 lies half of them
+    assert found.strict_threshold == pytest.approx(np.log(0.6 / 0.4))
+    assert found.strict_recall.value == pytest.approx(3 / 4)
+    assert found.on("same").strict_false_positive_rate.value == pytest.approx(2 / 4)
+    assert found.on("far").strict_false_positive_rate.value == 0
     assert found.recall.value == 0.75
     assert found.shadow_accuracy.value == 0.75
     assert (found.precision.value, found.precision.n) == (0.75, 4)

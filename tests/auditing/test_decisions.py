@@ -136,8 +136,8 @@ def test_lists_that_are_swapped_altogether_are_doubted_here_too():
 
 
 def test_known_records_of_a_target_that_tells_nothing_are_seldom_doubted():
-    # twice one in a hundred, for the two scalars: more than three of forty in one of a hundred runs
-    assert sum(decided(told(leak=0.0, seed=seed)).flag is not None for seed in range(40)) <= 3
+    # at most one in a hundred, both scalars together: more than two of forty in one of a hundred runs
+    assert sum(decided(told(leak=0.0, seed=seed)).flag is not None for seed in range(40)) <= 2
 
 
 def test_the_page_and_the_terminal_say_what_is_decided():
@@ -193,5 +193,5 @@ def test_several_targets_give_means_over_them():
     row = found.rows[0]
     rates = [said[members, at].mean() for at, members in enumerate(scored.members.T)]
     assert row.tpr.value == pytest.approx(np.mean(rates))
-    assert row.tpr.n == 2
+    assert row.tpr.n == scored.members.sum(axis=0).min()
     assert 0.6 < row.balanced_accuracy.value < row.best_balanced_accuracy

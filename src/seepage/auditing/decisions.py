@@ -15,7 +15,6 @@ from seepage.attacks.few_shot import FewShot
 from seepage.attacks.few_shot.support import best_thresholds
 from seepage.auditing.evidence import Evidence
 from seepage.auditing.findings import Scored, estimate
-from seepage.auditing.tables import mean_over_targets
 from seepage.models.access import Access
 from seepage.report import result as report
 
@@ -48,8 +47,7 @@ def decisions(
     """Few-shot attacks beside fixed scalars whose threshold comes from the same records; None where none is known.
 
     A few-shot attack says member where its score is above 0. The thresholds are fixed before any audited record is
-    judged, so the intervals of TPR and FPR are Clopper-Pearson's. With several targets they are means, with Student's
-    interval.
+    judged, so the intervals are those of decisions and not of chosen thresholds; see `metrics.decision_rates`.
     """
     known = np.flatnonzero(evidence.membership.known)
     bits = evidence.membership.targets[known][:, : len(evidence.target_models)]
@@ -94,10 +92,13 @@ def _bars(values: Float64[np.ndarray, "known targets"], bits: Bool[np.ndarray, "
 
 
 def _reversed_area(values: np.ndarray, bits: np.ndarray) -> float | None:
-    """AUC on the known, where it is below 0.5 more surely than chance explains; of the first target where it is."""
+    """AUC on the known, where it is below 0.5 more surely than chance explains; of the first target where it is.
+
+    Every scalar is tried on every target (Bonferroni).
+    """
     for column, is_in in zip(values.T, bits.T, strict=True):
         test = mannwhitneyu(column[is_in], column[~is_in], alternative="less")
-        if test.pvalue <= CONTRADICTION / values.shape[1]:
+        if test.pvalue <= CONTRADICTION / (len(BASELINES) * values.shape[1]):
             return metrics.auc(column, is_in)
     return None
 
@@ -115,16 +116,7 @@ def _row(
     members, settings = scored.members, scored.settings
     said = scores > 0
     level = {"confidence": settings.confidence}
-    n_in, n_out = members.sum(axis=0), (~members).sum(axis=0)
-    hits, alarms = (said & members).sum(axis=0), (said & ~members).sum(axis=0)
-    tpr, fpr = hits / n_in, alarms / n_out
-    if len(tpr) > 1:
-        tpr, fpr, accuracy = (
-            mean_over_targets(each, settings.confidence, most=1.0) for each in (tpr, fpr, (tpr + 1 - fpr) / 2)
-        )
-    else:
-        tpr, fpr = (estimate(metrics.proportion(said[side, 0], **level)) for side in (members[:, 0], ~members[:, 0]))
-        accuracy = _balanced(tpr, fpr, len(members))
+    accuracy, tpr, fpr = (estimate(found) for found in metrics.decision_rates(said, members, rng=rng, **level))
     return report.Decision(
         name=name,
         title=title,
@@ -137,14 +129,6 @@ def _row(
         auc=estimate(metrics.roc_auc(scores, members, rng=rng, **level)),
         seconds=seconds,
     )
-
-
-def _balanced(tpr: report.Estimate, fpr: report.Estimate, n: int) -> report.Estimate:
-    """(TPR + 1 - FPR) / 2, its interval combined as in `metrics.balanced_accuracy`."""
-    value = (tpr.value + 1 - fpr.value) / 2
-    low = value - np.hypot(tpr.value - tpr.low, fpr.high - fpr.value) / 2
-    high = value + np.hypot(tpr.high - tpr.value, fpr.value - fpr.low) / 2
-    return report.Estimate(value=value, low=float(low), high=float(high), n=n)
 
 
 def _best(scores: np.ndarray, members: np.ndarray) -> float:

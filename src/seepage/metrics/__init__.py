@@ -14,7 +14,7 @@ from seepage.metrics.operating_points import positive_predictive_value, roc_band
 from seepage.metrics.pooled import pooled_tpr_at_fpr
 from seepage.metrics.reconstruction import paired_by_class
 from seepage.metrics.roc import Roc, auc, roc
-from seepage.metrics.separation import advantage, balanced_accuracy, roc_auc
+from seepage.metrics.separation import advantage, balanced_accuracy, decision_rates, roc_auc
 from seepage.metrics.significance import N_TESTS, holm, leak_p_value, smallest_detectable_auc, smallest_detectable_tpr
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "balanced_accuracy",
     "benjamini_hochberg",
     "clopper_pearson",
+    "decision_rates",
     "epsilon_empirical",
     "epsilon_lower_clopper_pearson",
     "epsilon_lower_from_scores",

@@ -134,28 +134,60 @@ def balanced_accuracy(
     Reference: Zou and Donner (2008), Statistics in Medicine 27(10), for the combination of intervals.
     """
     rng = generator(rng)
-    check_confidence(confidence)
     scores, members = check_columns(scores, members)
-    n_samples, n_targets = scores.shape
     correct = np.column_stack([_judged(s, m, rng) for s, m in zip(scores.T, members.T, strict=True)])
+    return decision_rates(correct == members, members, confidence=confidence, rng=rng)[0]
+
+
+def decision_rates(
+    said: Bool[np.ndarray, "samples *targets"],
+    members: Bool[np.ndarray, "samples *targets"],
+    *,
+    confidence: float = 0.95,
+    rng: Seed,
+) -> tuple[Estimate, Estimate, Estimate]:
+    """Balanced accuracy, TPR and FPR of decisions that were fixed without these records (means over targets).
+
+    Interval of the rates: one target, Clopper-Pearson; several, two-way bootstrap, because the targets judge the same
+    records: a record that looks like a member does so under all of them. Where nothing varies between the resamples it
+    is Clopper-Pearson's for the records of one target. Interval of the balanced accuracy: see `balanced_accuracy`.
+
+    Args:
+        said: whom the attacker takes for a member.
+        members: True = member; some of each side for every target.
+        confidence: two-sided.
+        rng: draws the resamples, where there are several targets.
+
+    Returns:
+        The three, with n = records, members and non-members, of the target that has fewest.
+    """
+    check_confidence(confidence)
+    said, members = (values[:, None] if values.ndim == 1 else values for values in (said, members))
+    n_samples, n_targets = said.shape
     n_in, n_out = members.sum(axis=0), (~members).sum(axis=0)
-    hits_in, hits_out = (correct & members).sum(axis=0), (correct & ~members).sum(axis=0)
-    value = float(np.mean(hits_in / n_in + hits_out / n_out) / 2)
+    hits, alarms = (said & members).sum(axis=0), (said & ~members).sum(axis=0)
+    tpr, fpr = float(np.mean(hits / n_in)), float(np.mean(alarms / n_out))
+    value = float(np.mean(hits / n_in + (n_out - alarms) / n_out) / 2)
 
     if n_targets == 1:
-        tpr, tnr = hits_in[0] / n_in[0], hits_out[0] / n_out[0]
-        tpr_low, tpr_high = clopper_pearson(hits_in[0], n_in[0], confidence)
-        tnr_low, tnr_high = clopper_pearson(hits_out[0], n_out[0], confidence)
-        low = value - np.hypot(tpr - tpr_low, tnr - tnr_low) / 2
-        high = value + np.hypot(tpr_high - tpr, tnr_high - tnr) / 2
+        tpr_low, tpr_high = clopper_pearson(hits[0], n_in[0], confidence)
+        fpr_low, fpr_high = clopper_pearson(alarms[0], n_out[0], confidence)
+        low = value - np.hypot(tpr - tpr_low, fpr_high - fpr) / 2
+        high = value + np.hypot(tpr_high - tpr, fpr - fpr_low) / 2
+        lows, highs = (low, tpr_low, fpr_low), (high, tpr_high, fpr_high)
     else:
 
         def statistic(target, weights):
-            c, m = correct[:, target].astype(float), members[:, target]
-            return (weighted_mean(c, weights, m) + weighted_mean(c, weights, ~m)) / 2
+            c, m = said[:, target].astype(float), members[:, target]
+            inside, outside = (weighted_mean(c, weights, side) for side in (m, ~m))
+            return np.concatenate([(inside + 1 - outside) / 2, inside, outside], axis=1)
 
-        (low,), (high,) = two_way(statistic, n_samples, n_targets, confidence=confidence, rng=rng)
-    return _estimate(value, low, high, n_samples, int(np.minimum(n_in, n_out).min()), confidence)
+        lows, highs = two_way(statistic, n_samples, n_targets, confidence=confidence, rng=rng)
+    trials = int(np.minimum(n_in, n_out).min()), int(n_in.min()), int(n_out.min())
+    counts = n_samples, *trials[1:]
+    rows = zip((value, tpr, fpr), lows, highs, counts, trials, strict=True)
+    balanced, inside, outside = (_estimate(*row, confidence) for row in rows)
+    return balanced, inside, outside
 
 
 def _judged(

@@ -258,6 +258,12 @@ def test_without_labels_the_gradient_is_that_of_the_predicted_one():
     )
 
 
+def test_who_is_like_all_known_records_is_no_member_however_their_mean_is_rounded():
+    for value in np.random.default_rng(5).normal(size=100):
+        known = np.full((1, 37), value)
+        assert not value > best_thresholds(known, known)[0]
+
+
 def test_what_each_form_needs():
     assert (SignalShot().access, SignalShot().needs, SignalShot().least_known) == (
         Access.PROBABILITIES, {"known", "labels"}, 1

@@ -167,6 +167,10 @@ def paired_by_class(
     what they share cancels in d_c. Interval: as in `class_mean`, over the d_c. P-value, two-sided: twice the smaller of
     the sign-flip p-values of d and of -d (`sign_flip_p_value`), at most 1.
 
+    Nothing is corrected for the number of pairs that are looked at. With 20 or 60 classes of 3 images a 95 % interval
+    held the truth in 0.93 to 0.97 of 600 runs, but in 0.88 and 0.92 where one class in twenty makes all the difference:
+    classes that were not drawn cannot be seen.
+
     Args:
         first, second: class -> share of its images that are hits, over seeds and images: `Reconstructed.classes`.
         confidence: two-sided.

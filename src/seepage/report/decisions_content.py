@@ -13,9 +13,10 @@ def blocks(result: AuditResult) -> list:
     text = (
         f"{known(found)} They train no reference model. A few-shot attack learns from the known records; the fixed "
         "scalars beside it take nothing but their threshold from them, the one of best balanced accuracy. What known "
-        "records buy is that threshold: compare it with the best one, which nobody knows (chosen on the audited records "
-        "themselves, so a little too high where they are few), and the AUC with that of the scalars. A threshold from few records is rough, and other known records would give another. Guessing has "
-        "a balanced accuracy of 0.5. A random ranking of the audited records has Log-MIA "
+        "records buy is that threshold: compare it with the best one, which nobody knows (it is chosen on the audited "
+        "records themselves, and so a little too good where they are few), and the AUC with that of the scalars. A "
+        "threshold from few records is rough, and other known records would give another. Guessing has a balanced "
+        "accuracy of 0.5. A random ranking of the audited records has Log-MIA "
         f"{decimal(found.log_mia_chance_a)} in regime A and {decimal(found.log_mia_chance_b)} in regime B."
     )
     table = Table("Decisions on the audited records", [

@@ -267,6 +267,8 @@ def best_thresholds(
     low, high = (np.take_along_axis(values, middle, axis=1)[:, 0] for values in (low, high))
     half = low / 2 + high / 2
     between_means = outside.mean(axis=1) / 2 + inside.mean(axis=1) / 2
+    # the mean of equal scores may lie beside them by rounding, and all that are equal to them would be above it
+    between_means = np.clip(between_means, scores[:, 0], scores[:, -1])
     return np.where(most[:, 0] <= 0, between_means, np.where(half < high, half, low))
 
 

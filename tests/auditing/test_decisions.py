@@ -11,6 +11,7 @@ from seepage.auditing.decisions import decisions
 from seepage.auditing.findings import score
 from seepage.auditing.outputs import evidence_from_outputs
 from seepage.auditing.settings import Settings
+from seepage.errors import InputError
 from seepage.metrics import auc, clopper_pearson
 from seepage.report.render import markdown
 from seepage.report.result import AuditResult
@@ -195,3 +196,15 @@ def test_several_targets_give_means_over_them():
     assert row.tpr.value == pytest.approx(np.mean(rates))
     assert row.tpr.n == scored.members.sum(axis=0).min()
     assert 0.6 < row.balanced_accuracy.value < row.best_balanced_accuracy
+
+
+def test_known_records_of_one_side_alone_are_refused():
+    """No attack can learn from them: the audit would leave the few-shot attacks and the section out without a word."""
+    arrays = told()
+    arrays["known"] &= arrays["membership"][:, 0]
+    with pytest.raises(InputError, match="must be members and non-members, got 25, all of them members"):
+        audit(arrays)
+    arrays = told()
+    arrays["known"] &= ~arrays["membership"][:, 0]
+    with pytest.raises(InputError, match="got 25, all of them non-members"):
+        audit(arrays)

@@ -649,3 +649,25 @@ def test_a_model_that_writes_into_its_inputs_changes_nobody_elses():
     target = TargetModel.wrap(model, outputs="logits")
     np.testing.assert_array_equal(target.logits(inputs), target.logits(inputs))
     np.testing.assert_array_equal(inputs, before)
+
+
+def test_modules_without_gradients_are_refused_where_gradients_are_asked_for():
+    class Cut(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(4, 3)
+
+        def forward(self, x):
+            with torch.no_grad():
+                return self.inner(x)
+
+    class Bare(nn.Module):
+        def forward(self, x):
+            return 5 * x[:, :3]
+
+    inputs, labels = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32), np.array([0, 1, 2, 0, 1, 2])
+    for module, complaint in ((Cut(), "cuts the gradient off"), (Bare(), "has no parameters")):
+        target = TargetModel.wrap(module, access="gradients", outputs="logits")
+        for ask in (target.gradient_norm, target.layer_gradient_norms):
+            with pytest.raises(InputError, match=complaint):
+                ask(inputs, labels)

@@ -184,6 +184,7 @@ def audit(
         given = {"every_model": every_model or None, "queries": None if queries == "none" else queries}
         refuse("outputs", **given, model_outputs=model_outputs)
         evidence = evidence_from_outputs(outputs, origin=origin, access=access)
+        _check_known(evidence.membership)
         check_labels(evidence.labelled, None, evidence.access, asked)
     else:
         by_position = True
@@ -222,6 +223,7 @@ def audit(
             raise InputError("audit: every_model= does not go with this membership: draw it by Membership.every_model")
         elif known and members is None:
             raise InputError("audit: known= does not go with a membership: give it the known records")
+        _check_known(membership)  # before models are trained
         evidence = evidence_from_pool(model, pool, membership, run, access, model_outputs, asked, layer, by_position)
     chosen = asked or resolve_attacks(
         default_attacks(evidence.available, evidence.access, evidence.n_references, evidence.n_known)
@@ -295,6 +297,17 @@ def _writable(folder: Path) -> Path:
         raise StorageError(
             f"cannot write to the folder {folder}: {error.strerror}; choose another one (out=, --out)"
         ) from None
+
+
+def _check_known(membership: Membership) -> None:
+    """That the known records, if there are any, are of both sides: no attack learns anything from one side alone."""
+    bits = membership.targets[membership.known]
+    if len(bits) and (bits.all(axis=0) | ~bits.any(axis=0)).any():
+        side = "members" if bits.all(axis=0).any() else "non-members"
+        raise InputError(
+            f"audit: the records whose membership the attacker knows must be members and non-members, got {len(bits)}, "
+            f"all of them {side}: let it know more (known=, --known; 20 are seldom of one side), or none"
+        )
 
 
 def _check_sides(members: np.ndarray, n_twins: int, n_repeats: int) -> None:

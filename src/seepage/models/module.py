@@ -108,10 +108,20 @@ class Module(Adapter):
 
     def _norms(self, batch: np.ndarray, labels: np.ndarray, squares: Callable[[dict[str, Tensor]], Tensor]):
         parameters = {name: value.detach() for name, value in self.module.named_parameters()}
+        if not parameters:
+            raise InputError(f"{self.name} has no parameters, so there are no gradients: leave out what needs them")
         n_bytes = sum(value.numel() * value.element_size() for value in parameters.values())
         most = GRADIENT_RECORDS.get(self._device.type, GRADIENT_RECORDS["cpu"])
         step = int(np.clip(GRADIENT_BYTES // max(1, n_bytes), 1, most))
         inputs, targets = self._inputs(batch), torch.as_tensor(labels, device=self._device)
+        leaves = {name: value.requires_grad_() for name, value in parameters.items() if value.is_floating_point()}
+        with torch.enable_grad():  # without this check every norm would be 0, and the attacks at chance
+            if not self._loss(parameters | leaves, inputs[0], targets[0]).requires_grad:
+                raise InputError(
+                    f"{self.name} cuts the gradient off (torch.no_grad or detach in its forward?): wrap a module that "
+                    "keeps it, or leave out what needs gradients"
+                )
+        parameters = {name: value.detach() for name, value in parameters.items()}
 
         def batched(x: Tensor, y: Tensor) -> Tensor:
             return squares(grad(self._loss)(parameters, x, y))

@@ -1,12 +1,12 @@
 """What attackers who know a few records decide: counts by hand, what is shown beside, and what is doubted."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 import seepage
-from seepage.attacks import resolve_attacks, titles
+from seepage.attacks import Attack, resolve_attacks, titles
 from seepage.auditing.decisions import decisions
 from seepage.auditing.findings import score
 from seepage.auditing.outputs import evidence_from_outputs
@@ -208,3 +208,20 @@ def test_known_records_of_one_side_alone_are_refused():
     arrays["known"] &= ~arrays["membership"][:, 0]
     with pytest.raises(InputError, match="got 25, all of them non-members"):
         audit(arrays)
+
+
+@dataclass(frozen=True)
+class Dice(Attack):
+    title = source = "dice"
+
+    def _score(self, view, *, rng):
+        return rng.normal(size=view.n_samples)
+
+
+def test_nothing_found_is_no_evidence_only_where_the_scalars_beside_find_nothing_either():
+    found = audit(told(), attacks=[Dice()])
+    assert found.verdict == "INCONCLUSIVE"
+    assert "audit with 'loss' too" in " ".join(found.reasons)
+    nothing = audit(told(leak=0.0), attacks=[Dice()])
+    assert all(row.balanced_accuracy.low < 0.5 for row in rows_of(nothing).values())
+    assert nothing.verdict == "NO EVIDENCE"

@@ -153,8 +153,8 @@ def audit(
     settings = settings or Settings()
     root_seed = seed_from(rng)
     seeds = np.random.SeedSequence(root_seed)
-    split_rng, score_rng, measure_rng, gate_rng, control_rng, ensemble_rng, target_rng = map(
-        np.random.default_rng, seeds.spawn(7)
+    split_rng, score_rng, measure_rng, gate_rng, control_rng, ensemble_rng, target_rng, known_rng = map(
+        np.random.default_rng, seeds.spawn(8)
     )
     asked = resolve_attacks(attacks)
     _check_access(asked, access)
@@ -240,7 +240,8 @@ def audit(
     )  # fmt: skip
     title_of = titles(chosen)
     claim = claim_of(evidence.membership.origin, checks)
-    verdict, headline, reasons = decide(scored, checks, claim, settings, labelled=evidence.labelled)
+    decided = decisions(scored, evidence, chosen, title_of, known_rng)
+    verdict, headline, reasons = decide(scored, checks, claim, settings, labelled=evidence.labelled, decisions=decided)
     result = report.AuditResult(
         labelled=evidence.labelled,
         verdict=verdict,
@@ -255,7 +256,7 @@ def audit(
             for name in scored.order
         ],
         ensemble=ensemble(scored, ensemble_rng),
-        decisions=decisions(scored, evidence, chosen, title_of, measure_rng),
+        decisions=decided,
         controls=tables.control_rows(control, settings, measure_rng),
         records=tables.exposed(scored, evidence, settings),
         classes=tables.class_slices(scored, evidence, measure_rng),

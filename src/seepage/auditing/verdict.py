@@ -9,7 +9,7 @@ from seepage.auditing.findings import Scored
 from seepage.auditing.gates import Check
 from seepage.auditing.gates.check import GIVE_LABELS
 from seepage.auditing.settings import Settings
-from seepage.report.result import LowerBound, SmallestLeak
+from seepage.report.result import Decisions, LowerBound, SmallestLeak
 
 WITHOUT_LABELS = (
     "The records have no labels: only attacks that need none were made; an audit of the records with their labels is "
@@ -57,14 +57,25 @@ def claim_of(origin: str, checks: Sequence[Check]) -> str:
 
 
 def decide(
-    scored: Scored, checks: Sequence[Check], claim: str, settings: Settings, *, labelled: bool = True
+    scored: Scored,
+    checks: Sequence[Check],
+    claim: str,
+    settings: Settings,
+    *,
+    labelled: bool = True,
+    decisions: Decisions | None = None,
 ) -> tuple[str, str, list[str]]:
     """The verdict, its headline, and the reasons.
+
+    A fixed scalar that decides better than guessing on the audited records takes the evidence of absence away, though
+    it is none of the attacks that were chosen.
 
     Without labels nothing shows that the model knows these records at all (its weights, their order, their scale), so
     that finding nothing is never evidence that there is nothing.
     """
     verdict, headline, reasons = _decided(scored, checks, claim, settings)
+    if verdict == "NO EVIDENCE" and (against := _left_out(scored, decisions)):
+        verdict, headline, reasons = "INCONCLUSIVE", TOO_WEAK, [*against, *reasons]
     if labelled:
         return verdict, headline, reasons
     if verdict == "NO EVIDENCE":
@@ -72,6 +83,22 @@ def decide(
         why = "without labels no check can tell whether the model knows these records (its weights, their scale)"
         reasons = [f"{why}: {GIVE_LABELS}", *reasons]
     return verdict, f"{headline} {WITHOUT_LABELS}", reasons
+
+
+def _left_out(scored: Scored, decisions: Decisions | None) -> list[str]:
+    """What the page itself shows against "nothing was found": scalars beside the chosen attacks that tell members."""
+    surer = [
+        row
+        for row in (decisions.rows if decisions else [])
+        if row.is_baseline and row.name not in scored.scores and row.balanced_accuracy.low > 0.5
+    ]
+    return [
+        f"{row.title.lower()}, with a threshold from the known records, tells members better than guessing "
+        f"(balanced accuracy {row.balanced_accuracy.value:.3f} [{row.balanced_accuracy.low:.3f}, "
+        f"{row.balanced_accuracy.high:.3f}]) and is none of these attacks: audit with '{row.name}' too (attacks=, "
+        "--attacks)"
+        for row in surer
+    ]
 
 
 def _decided(scored: Scored, checks: Sequence[Check], claim: str, settings: Settings) -> tuple[str, str, list[str]]:

@@ -69,6 +69,11 @@ class AuditConfig(Task):
         if self.recipe is None and (needing := [name for name in NEED_RECIPE if getattr(self, name) is not None]):
             if needing[0] == "replay":
                 raise InputError("replay: goes with the whole command of that audit ('command' in its result.json)")
+            if self.no_labels:
+                raise InputError(
+                    f"{needing[0]}: models are trained with labels, and no_labels: (--no-labels) says that there are "
+                    f"none: leave --{needing[0].replace('_', '-')} out, or give the labels"
+                )
             raise InputError(
                 f"{needing[0]}: models are trained with recipe:, a key of the YAML file ('seepage init' writes one), "
                 f"and there is none: give it, or leave --{needing[0].replace('_', '-')} out"

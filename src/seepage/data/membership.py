@@ -100,6 +100,8 @@ class Membership:
             raise InputError(
                 f"expected members and non-members among the audit records of every target, got {members[t]} members "
                 f"of {self.audit.sum()} in target {t}"
+                + f"; {self.known.sum()} records are known and not audited: let fewer be known"
+                * bool(self.known.any())
             )
         if self.turns and not np.array_equal(self.references, self.targets):
             raise InputError("expected targets and references to be the same columns where every model takes its turn")

@@ -1,5 +1,7 @@
 """The verdict on inversion and its sentences: made-up figures whose reading is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -145,6 +147,41 @@ def test_no_verdict_rests_on_textures():
     assert verdict(with_textures(0.4)) == "LEAK SHOWN"  # half of the real images, and no more
     assert verdict(with_textures(0.41)) == "INCONCLUSIVE"
     assert "takes 41.0 % [36.0, 46.0] of textures, which show nothing" in headline(with_textures(0.41))
+
+
+def noisy_judge(share):
+    """Right on 80 % of real images, and taking this share of noise for a private class."""
+    taken = [Taken(name="noise", title="Noise", share=estimate(share, 0.05, n=100))]
+    return evaluator(0.8).model_copy(update={"taken": taken})
+
+
+def test_a_judge_that_takes_noise_for_a_class_bars_attacks_in_pixels():
+    found = evidence([with_p(plain(), 0.001, "mi-face")], judge=noisy_judge(0.41))
+    assert verdict(found) == "INCONCLUSIVE"
+    assert "takes 41.0 % [36.0, 46.0] of noise, which shows nothing, for a private class" in headline(found)
+    told = sentence(conclusions(found), "Noise")
+    assert told.endswith("show no leak here: 'Plain gradient descent on pixels (MI-Face)'.")
+    # Half of the real images, and no more; or a result of before noise was asked about.
+    for share in (noisy_judge(0.4), evaluator(0.8), noisy_judge(0.4).model_copy(update={"taken": []})):
+        fine = evidence([with_p(plain(), 0.001, "mi-face")], judge=share)
+        assert verdict(fine) == "LEAK SHOWN"
+        assert "Noise" not in {one.about for one in conclusions(fine)}
+
+
+def test_noise_bars_no_attack_with_a_prior_and_no_study_that_found_nothing():
+    judge = noisy_judge(0.76)
+    assert verdict(evidence([with_p(plain(), 0.001, "gmi")], judge=judge)) == "LEAK SHOWN"
+    both = evidence([with_p(plain(), 0.001, "gmi", "mi-face")], judge=judge)
+    assert verdict(both) == "LEAK SHOWN"
+    assert "'Generative model inversion (GMI)'" in headline(both)
+    assert verdict(evidence([plain()], judge=judge)) == "NO EVIDENCE"
+    one = plain(0.001)
+    only = evidence([one.model_copy(update={"attacks": [one.attack("gmi")]})], judge=judge)
+    assert "Noise" not in {each.about for each in conclusions(only)}
+    # A public image that was selected has no prior and is no noise.
+    selection = info(ATTACKS[0]).model_copy(update={"is_selection": True})
+    found = evidence([with_p(plain(), 0.001, "mi-face")], judge=judge)
+    assert verdict(replace(found, attacks=[selection, *found.attacks[1:]])) == "LEAK SHOWN"
 
 
 def test_where_the_prior_cannot_show_the_classes_nothing_is_shown():

@@ -13,6 +13,8 @@ from seepage.inversion.verdict import (
     faults,
     rate_of,
     recognised_of,
+    taken_too_often,
+    takes_empty,
     verdict,
     weaknesses,
 )
@@ -69,9 +71,13 @@ def headline(found: Evidence) -> str:
 
 
 def conclusions(found: Evidence) -> list[Finding]:
-    """Plain sentences, each made from the numbers that it names. Clear means that intervals do not overlap."""
+    """Plain sentences, each made from the numbers that it names.
+
+    Clear means that the interval of a difference by classes in pairs does not hold 0; of two natural accuracies, which
+    are not kept by class, that their intervals do not overlap.
+    """
     about = subjects(found.targets)
-    told = [_ceiling(one) for one in found.ceilings]
+    told = [*(_ceiling(one) for one in found.ceilings), _noise(found)]
     if about:
         target = _most_exposed(found, about)
         lead = leading(target, found.level)
@@ -92,6 +98,19 @@ def _ceiling(one: Ceiling) -> Finding:
     )
     means = "" if one.is_high else " So no verdict rests on an attack that searches in this prior."
     return Finding(about=f"Ceiling of the prior '{one.prior}'", sentence=figures + means)
+
+
+def _noise(found: Evidence) -> Finding | None:
+    """Where the judge takes noise for a private class: what that means for attacks whose images look like it."""
+    made = dict.fromkeys(
+        found.called(one) for target in rivals(found.targets) for one in target.attacks if found.is_in_pixels(one)
+    )
+    share = taken_too_often(found, "noise")
+    if share is None or not made:
+        return None
+    told = takes_empty(found, share, "noise, which shows nothing")
+    means = f"So attacks that search in pixels show no leak here: {listed(list(made))}."
+    return Finding(about="Noise", sentence=f"{told[0].upper()}{told[1:]}. {means}")
 
 
 def _ceilings(found: Evidence) -> str:

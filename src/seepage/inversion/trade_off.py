@@ -128,7 +128,7 @@ def _least(found: Evidence, group: Sequence[TargetResult]) -> Finding:
     more = [_difference(found, first, one) for one in others]
     rest = [f"'{found.titles[one.name]}' {_points(d)} more" for one, d in zip(others, more, strict=True)]
     clear = all(one is not None and one.low is not None and one.low > 0 for one in more)
-    sure = "" if clear else "; where an interval holds 0 the order is not settled"
+    sure = "" if clear else "; where an interval holds 0, or there is none, the order is not settled"
     return Finding(
         about="At equal accuracy",
         sentence=f"At a natural accuracy of {' to '.join(dict.fromkeys(ends))} the best attack gets least from "
@@ -156,15 +156,18 @@ def _searches(found: Evidence, before: TargetResult, after: TargetResult) -> str
 
 def _change(found: Evidence, before: TargetResult, after: TargetResult) -> str:
     rates = [one.worst.accuracy for one in (before, after)]
-    change = _difference(found, before, after)
-    if change is None or None in (change.value, rates[0].value, rates[1].value):
+    if None in (rates[0].value, rates[1].value):
         return "is undefined here"
+    ends = f"from {percent(rates[0].value)} to {percent(rates[1].value)}"
+    change = _difference(found, before, after)
+    if change is None:
+        return f"goes {ends}, and no class is in both results to be compared in pairs"
     verb, unsure = "goes", ", which holds 0"
-    if None not in (change.low, change.high) and not change.low <= 0 <= change.high:
+    if None in (change.low, change.high):
+        unsure = ", which has no interval"
+    elif not change.low <= 0 <= change.high:
         verb, unsure = "clearly falls" if change.high < 0 else "clearly rises", ""
-    return (
-        f"{verb} from {percent(rates[0].value)} to {percent(rates[1].value)}, class by class {_points(change)}{unsure}"
-    )
+    return f"{verb} {ends}, class by class {_points(change)}{unsure}"
 
 
 def _cost(before: Estimate, after: Estimate) -> str:

@@ -23,7 +23,8 @@ from seepage.report.result import Estimate, VerdictName
 FEWEST_CLASSES = 5  # of fewer, a test over classes cannot tell a leak from luck
 ENOUGH_CLASSES = 20  # from which one run shows a leak; images of one class are near copies, so n is the classes
 WEAK_JUDGE = 0.5
-MOST_TEXTURES = 0.5  # taken for a private class, as a share of the real images that are
+PIXELS = "pixels"  # the prior of an attack that has none
+MOST_EMPTY = 0.5  # textures or noise taken for a private class, as a share of the real images that are
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,14 @@ class Evidence:
     def is_selection(self, attack: Reconstructed) -> bool:
         return any(one.is_selection for one in self.attacks if one.name == attack.attack)
 
+    def is_in_pixels(self, attack: Reconstructed) -> bool:
+        """Whether it searches among all images, without a prior: what it makes looks like noise.
+
+        A selection makes nothing, though a public image has no prior either.
+        """
+        infos = [one for one in self.attacks if one.name == attack.attack]
+        return any(one.prior == PIXELS and not one.is_selection for one in infos)
+
     def called(self, attack: Reconstructed) -> str:
         return f"'{title_of(self.attacks, attack.attack)}'"
 
@@ -102,6 +111,11 @@ def doubts(found: Evidence, attack: Reconstructed) -> list[str]:
     told, ceiling = barred(found), found.ceiling_of(attack)
     if ceiling is not None and not ceiling.is_high:
         told.insert(0, low_ceiling(ceiling))
+    if found.is_in_pixels(attack) and (noise := taken_too_often(found, "noise")) is not None:
+        told.append(
+            f"{takes_empty(found, noise, 'noise, which shows nothing')}: no verdict may rest on images that were "
+            "searched for in pixels, which look like it"
+        )
     few = found.n_attacked_classes < ENOUGH_CLASSES and len(attack.seeds) > 1
     if few and min(attack.seeds) <= (best_accuracy(attack).value or 0.0):
         told.append(
@@ -119,18 +133,27 @@ def barred(found: Evidence) -> list[str]:
             "the judge knows private classes alone and rejects nothing, so that it names one for any image: no verdict "
             "may rest on it"
         )
-    texture = judge.taken_of("texture")
-    if texture is not None and (texture.value or 0.0) > MOST_TEXTURES * (judge.accuracy.value or 0.0):
-        told.append(
-            f"the judge takes {rate_of(texture)} of textures, which show nothing, for a private class, and "
-            f"{rate_of(judge.accuracy)} of real images for theirs: no verdict may rest on textures"
-        )
+    if (texture := taken_too_often(found, "texture")) is not None:
+        told.append(f"{takes_empty(found, texture, 'textures, which show nothing')}: no verdict may rest on textures")
     if found.n_attacked_classes < ENOUGH_CLASSES and len(found.seeds) < 2:
         told.append(
             f"it is one run on {found.n_attacked_classes} classes: a leak needs {ENOUGH_CLASSES} classes, or a second "
             "run from another seed"
         )
     return told
+
+
+def taken_too_often(found: Evidence, name: str) -> Estimate | None:
+    """The share of such images, which show nothing, that the judge takes for a private class; None where it is low."""
+    share, real = found.evaluator.taken_of(name), found.evaluator.accuracy
+    return share if share is not None and (share.value or 0.0) > MOST_EMPTY * (real.value or 0.0) else None
+
+
+def takes_empty(found: Evidence, share: Estimate, of: str) -> str:
+    return (
+        f"the judge takes {rate_of(share)} of {of}, for a private class, and {rate_of(found.evaluator.accuracy)} of "
+        "real images for theirs"
+    )
 
 
 def low_ceiling(one: Ceiling) -> str:

@@ -52,7 +52,7 @@ def links(rows, release, attributes, one, other, k):
 
 
 def guesses(rows, release, attributes, secret, tolerance):
-    """Whether the nearest record's secret is right, and how often a released record drawn at random has it right."""
+    """Whether the nearest record's secret is right, and how often a guess by the released secrets alone is."""
     known = [at for at in range(len(attributes)) if at != secret]
     reach = tolerance * attributes[secret].deviation if attributes[secret].is_number else 0.0
     right, chances = [], []
@@ -60,7 +60,19 @@ def guesses(rows, release, attributes, secret, tolerance):
         (found,) = nearest(row, release, attributes, known, 1)
         right.append(abs(release[found][secret] - row[secret]) <= reach)
         chances.append(sum(abs(record[secret] - row[secret]) <= reach for record in release) / len(release))
-    return right, sum(chances) / len(chances)
+    always = commonest([record[secret] for record in release], reach)
+    constant = sum(abs(always - row[secret]) <= reach for row in rows) / len(rows)
+    return right, max(sum(chances) / len(chances), constant)
+
+
+def commonest(values, reach):
+    """Every middle of two released values that are near enough, tried on all of them."""
+    middles = [(a + b) / 2 for a in values for b in values if abs(a - b) <= 2 * reach]
+    counts = {guess: sum(abs(value - guess) <= reach * (1 + 1e-12) for value in values) for guess in middles}
+    # Of windows that hold the same values only the middle of their outermost ones is ours.
+    best = [guess for guess, count in counts.items() if count == max(counts.values())]
+    held = [[value for value in values if abs(value - guess) <= reach * (1 + 1e-12)] for guess in best]
+    return min((min(part) + max(part)) / 2 for part in held)
 
 
 def holds(predicates, place, record):

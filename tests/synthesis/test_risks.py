@@ -10,9 +10,10 @@ import seepage
 from seepage.data import Pool
 from seepage.errors import InputError
 from seepage.synthesis import Attacker, audit_released
-from seepage.synthesis.risks import chance_of_a_link, wp29_risks, wrong_links
+from seepage.synthesis.risks import chance_of_a_guess, chance_of_a_link, commonest, wp29_risks, wrong_links
+from seepage.synthesis.shown import table
 from seepage.synthesis.singling_out import at_random, judged, of_one_column, of_several_columns
-from seepage.synthesis.typed import Typed
+from seepage.synthesis.typed import Attribute, Typed
 from tests.reference import risks as naive
 
 COLUMNS = (("age", None), ("town", "Bonn"), ("town", "Ulm"), ("town", "Kiel"), ("pay", None), ("size", None))
@@ -174,6 +175,25 @@ def test_inferred_secrets_agree_with_loops(secret):
     assert found.guessing == pytest.approx(chance)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_the_commonest_value_is_that_of_a_loop_over_all_pairs(seed):
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 12, 40).astype(float) if seed % 2 else rng.normal(size=40)
+    for reach in (0.0, 0.35, 1.2):
+        assert commonest(values, reach) == pytest.approx(naive.commonest(values.tolist(), reach))
+
+
+def test_guesses_about_known_secrets_are_right_as_often_as_one_counts():
+    sick = Attribute("sick", is_number=False, scale=1.0, deviation=0.3)
+    mostly, truth = np.repeat([0.0, 1.0], [9, 1]), np.repeat([0.0, 1.0], [8, 2])
+    assert chance_of_a_guess(mostly, truth, sick, 0.1) == pytest.approx(0.8)  # a random record: 0.9 * 0.8 + 0.1 * 0.2
+    # A release that is mostly wrong: the commonest value is right in 0.2, a random record in 0.9 * 0.2 + 0.1 * 0.8.
+    assert chance_of_a_guess(mostly, 1 - truth, sick, 0.1) == pytest.approx(0.26)
+    years = Attribute("years", is_number=True, scale=50.0, deviation=10.0)
+    released = np.array([0.0, 0.0, 30.0, 31.0, 32.0, 50.0])  # 31 is right about three of them
+    assert chance_of_a_guess(released, np.array([30.0, 31.0, 32.0, 32.5]), years, 0.1) == pytest.approx(0.75)
+
+
 # --- known answers
 
 
@@ -239,6 +259,43 @@ def test_an_attack_no_better_than_guessing_says_so():
     found = measured(dataclasses.replace(release, inputs=scrambled), members, holdout)
     assert "did not work" in found["linkability"].remark
     assert "did not work" in found["inference of size"].remark
+
+
+def test_an_attack_that_the_commonest_value_beats_does_not_work():
+    """A secret that most people share: the nearest record is right more often than a random one, and less than it."""
+
+    def with_secret(rng):
+        place, other = rng.integers(0, 4, 1500), rng.integers(0, 6, 1500)
+        secret = rng.random(1500) < np.array([0.99, 0.97, 0.9, 0.6])[place]
+        return Pool(np.column_stack([np.eye(4)[place], np.eye(6)[other], secret]).astype(float), columns=columns)
+
+    columns = tuple([("place", str(at)) for at in range(4)] + [("other", str(at)) for at in range(6)])
+    columns += (("secret", None),)
+    rng = np.random.default_rng(0)
+    release, members, holdout = (with_secret(rng) for _ in range(3))
+    attacker = Attacker(n_targets=1500, secrets=["secret"])
+    risk = measured(release, members, holdout, attacker)["inference of secret"]
+    share = members.inputs[:, -1].mean()
+    assert risk.guessing == pytest.approx(share)
+    assert share**2 + (1 - share) ** 2 < risk.attack.low < share
+    assert not risk.works
+    assert "did not work" in risk.remark
+
+
+def test_what_counts_as_shown_is_at_the_level_of_the_intervals():
+    _, members, holdout = sides(10)
+    risk = measured(members, members, holdout)["inference of size"]
+    faint = dataclasses.replace(risk, p_value_holm=0.07)
+    for confidence, shown in ((0.9, True), (0.95, False), (0.99, False)):
+        one = dataclasses.replace(faint, confidence=confidence)
+        assert one.is_significant == shown
+        assert (one.remark == "members are attacked better than others") == shown
+    found = audit_released(members, members, holdout, confidence=0.9, rng=0)
+    assert {one.confidence for one in found.risks.values()} == {0.9}
+    weak = dataclasses.replace(faint, name="linkability", guessing=1.0)
+    for confidence, shown in ((0.9, False), (0.95, True)):
+        alone = {"linkability": dataclasses.replace(weak, confidence=confidence)}
+        assert ("did not work" in table({"x": dataclasses.replace(found, risks=alone)})) == shown
 
 
 def test_constant_columns_are_left_out_and_constant_releases_measure_nothing():

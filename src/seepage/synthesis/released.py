@@ -167,7 +167,7 @@ def audit_released(
             at typical distances of codes.
         attacker: what the attacker of the three risks knows and tries; None leaves them out.
         rates: false-positive rates at which attacks are read.
-        confidence: of every interval, two-sided.
+        confidence: of every interval, two-sided; 1 - confidence is the level at which a risk counts as shown.
 
     Raises:
         InputError: records of different shapes, columns or units, fewer than 20 in a list; a hold-out that has more

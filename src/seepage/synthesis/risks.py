@@ -71,13 +71,14 @@ class Risk:
     Attributes:
         name: "singling-out, one column", "singling-out, N columns", "linkability" or "inference of NAME".
         attack, control: success on members, and on records that were not in the training data (Wilson).
-        guessing: success on members of somebody who guesses: predicates drawn at random, the secret of a released
-            record drawn at random; of linkability the larger of the chance of a common record among random ones and
-            of the rate at which two different targets are linked.
+        guessing: success on members of somebody who guesses: predicates drawn at random; of linkability the larger of
+            the chance of a common record among random ones and of the rate at which two different targets are linked;
+            of inference the larger of two guesses by the release alone, see `chance_of_a_guess`.
         risk: (attack - control) / (1 - control), see `metrics.excess.excess_risk`.
         p_value: one-sided, of membership drawn at random.
         p_value_holm: corrected for all tests of the audit.
         known: what the attacker knows, in words.
+        confidence: of the intervals; a difference is shown where `p_value_holm` is at most 1 - confidence.
     """
 
     name: str
@@ -88,6 +89,12 @@ class Risk:
     p_value: float
     p_value_holm: float
     known: str
+    confidence: float = 0.95
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether members are attacked better than others, at the level of the intervals."""
+        return self.p_value_holm <= 1 - self.confidence
 
     @property
     def works(self) -> bool:
@@ -97,7 +104,7 @@ class Risk:
     @property
     def remark(self) -> str:
         """What to make of it, in words."""
-        if self.p_value_holm <= 0.05:
+        if self.is_significant:
             return "members are attacked better than others"
         if not self.works:
             return "the attack did not work (no better than guessing): this says nothing"
@@ -125,7 +132,7 @@ def wp29_risks(
     Args:
         typed: release, members and hold-out in the same columns.
         attacker: what is known and tried.
-        confidence: of every interval, two-sided.
+        confidence: of every interval, two-sided; 1 - confidence is the level at which a difference counts as shown.
         rng: draws targets, predicates, columns and lots.
 
     Returns:
@@ -138,8 +145,9 @@ def wp29_risks(
     Reference: Article 29 Working Party, Opinion 05/2014 on anonymisation techniques; Giomi, Boenisch, Wehmeyer and
         Tasnádi (2023), A unified framework for quantifying privacy risk in synthetic data, PoPETs 2023(2). Deviations:
         ranges for numbers that occur once; control and members of one length instead of a fitted correction; ties are
-        drawn lots for; exact or counted chances of guessing; tolerance in standard deviations, theirs is 5 % of the
-        guess; p-values; intervals as in `metrics.excess`; predicates' effective number.
+        drawn lots for; exact or counted chances of guessing, of inference at least that of the commonest released
+        value; tolerance in standard deviations, theirs is 5 % of the guess; p-values; intervals as in `metrics.excess`;
+        predicates' effective number.
     """
     rng = generator(rng)
     _check(typed, attacker)
@@ -188,7 +196,8 @@ def _singled_out(typed: Typed, attacker: Attacker, conditions: int, confidence: 
     guesses: Predicates = at_random(typed, release, n, conditions, rng)
     guessing = float((guesses.matches(members).sum(axis=1) == 1).mean())
     known = f"{len(predicates)} predicates, as sure as {effective:.0f} independent ones, on {size} originals a side"
-    return Risk("", attack, other, guessing, excess_risk(attack, other), found.p_value, found.p_value, known)
+    risk = excess_risk(attack, other)
+    return Risk("", attack, other, guessing, risk, found.p_value, found.p_value, known, confidence)
 
 
 def _witnessed(flags: Bool[np.ndarray, " predicates"], effective: float, confidence: float) -> Estimate:
@@ -228,7 +237,7 @@ def _compared(name, attack, control, guessing: float, known: str, confidence: fl
     hits, others = int(attack.sum()), int(control.sum())
     p = float(hypergeom.sf(hits - 1, len(attack) + len(control), hits + others, len(attack)))
     ours, theirs = rate(hits, len(attack), confidence), rate(others, len(control), confidence)
-    return Risk(name, ours, theirs, guessing, excess_risk(ours, theirs), p, p, known)
+    return Risk(name, ours, theirs, guessing, excess_risk(ours, theirs), p, p, known, confidence)
 
 
 def chance_of_a_link(n: int, k: int) -> float:
@@ -258,11 +267,31 @@ def wrong_links(one: Int[np.ndarray, "targets k"], other: Int[np.ndarray, "targe
 
 def chance_of_a_guess(values: Float64[np.ndarray, " released"], truth: Float64[np.ndarray, " targets"], attribute,
                       tolerance: float) -> float:  # fmt: skip
-    """Mean over targets of the share of released records whose secret would be right: a record drawn at random."""
+    """How often somebody is right who knows the released secrets and nothing about the target; the larger of two.
+
+    One guesses the secret of a released record drawn at random, anew for each target; the other `commonest` for all.
+    Each is chosen by the release alone, and the targets say only how often it is right.
+    """
     reach = tolerance * attribute.deviation if attribute.is_number else 0.0
     ordered = np.sort(values)
     inside = np.searchsorted(ordered, truth + reach, "right") - np.searchsorted(ordered, truth - reach, "left")
-    return float(inside.mean() / len(values))
+    always = same(np.full_like(truth, commonest(values, reach)), truth, attribute, tolerance)
+    return max(float(inside.mean() / len(values)), float(always.mean()))
+
+
+def commonest(values: Float64[np.ndarray, " released"], reach: float) -> float:
+    """The guess that is right about most released records, and of several such guesses the lowest.
+
+    Of a category (reach 0) that is the most frequent value. Of a number it is the middle of the values in the window of
+    width 2 reach that holds most of them.
+
+    >>> commonest(np.array([0.0, 0.0, 5.0, 6.0, 7.0, 20.0]), reach=1)
+    6.0
+    """
+    ordered = np.sort(values)
+    last = np.searchsorted(ordered, ordered + 2 * reach, "right") - 1
+    first = int(np.argmax(last - np.arange(len(ordered))))
+    return float((ordered[first] + ordered[last[first]]) / 2)
 
 
 def _sides(typed: Typed, attacker: Attacker) -> tuple[list[int], list[int]]:

@@ -80,7 +80,7 @@ def _of_attacks(attacks: Mapping[str, ReleaseAttack]) -> str:
 
 
 def _of_risk(risk: Risk) -> str:
-    return told(risk.risk) if risk.works or risk.p_value_holm <= 0.05 else f"did not work ({told(risk.risk)})"
+    return told(risk.risk) if risk.works or risk.is_significant else f"did not work ({told(risk.risk)})"
 
 
 def _warnings(result: ReleasedResult) -> list[str]:

@@ -145,7 +145,7 @@ def test_the_page_and_the_terminal_say_what_is_decided():
     result = audit(told())
     page, text = markdown(result), str(result)
     for shown in (
-        "What attackers decide who know a few records",
+        "What attackers who know a few records decide",
         "FeS-MIA SimpleShot on signals",
         "Maximum probability",
     ):
@@ -153,6 +153,17 @@ def test_the_page_and_the_terminal_say_what_is_decided():
         assert shown in text
     assert f"{result.decisions.log_mia_chance_b:.3f} in regime B" in page
     assert "The attackers know 25 members and 25 non-members" in page
+
+
+def test_the_page_says_what_to_do_where_a_leak_is_shown_and_nothing_elsewhere():
+    result = audit(told())
+    best = max(result.decisions.rows, key=lambda row: row.balanced_accuracy.value)
+    page = markdown(result)
+    assert f"decides with a balanced accuracy of {best.balanced_accuracy.value:.3f} [" in page
+    assert f"({best.title}, the best row). What to do:" in page
+    silent = audit(told(leak=0.0, seed=3))
+    assert f"The verdict is {silent.verdict}: these decisions support no claim" in markdown(silent)
+    assert "What to do: do not rely" not in markdown(silent)
 
 
 def test_without_known_records_there_is_no_section():

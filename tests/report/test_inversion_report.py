@@ -432,3 +432,9 @@ def test_the_command_prints_the_summary(alone, tmp_path):
     ran = CliRunner().invoke(main, ["report", str(tmp_path), "--out", str(page)], catch_exceptions=False)
     assert ran.output == f"Report: {page}\n"
     assert page.read_text().startswith("<!doctype html>")
+
+
+def test_the_audit_of_a_release_has_no_page_and_is_told_apart(tmp_path):
+    (tmp_path / "one.audit.json").write_text(json.dumps({"epsilon 20": {"schema": "seepage.release-audit/1"}}))
+    with pytest.raises(DataFileError, match="audit of a release, which has no page"):
+        load_result(tmp_path / "one.audit.json")

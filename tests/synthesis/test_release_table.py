@@ -13,7 +13,7 @@ import seepage
 from seepage import Pool
 from seepage.cli import main
 from seepage.errors import InputError
-from seepage.metrics import auc
+from seepage.metrics import Estimate, auc
 from seepage.synthesis import audit_released, synthesise
 from seepage.synthesis.distances import code_distances
 from seepage.synthesis.networks import network_scores
@@ -149,12 +149,24 @@ def test_one_table_has_attacks_risks_utility_and_promise(made):
     )
     assert "risk: linkability" in lines
     assert "risk: inference, most exposed secret" in lines
-    assert lines["p that release and networks leak nothing (Holm)"].endswith(f"{found.p_value:.2g}")
-    assert lines["p that the release leaks nothing (Holm)"].endswith(f"{found.p_value_alone:.2g}")
+    assert lines["p-value if release and networks leak nothing (Holm)"].endswith(f"{found.p_value:.2g}")
+    assert lines["p-value if the release leaks nothing (Holm)"].endswith(f"{found.p_value_alone:.2g}")
     known = dataclasses.replace(found.attacks["networks-code"], p_value_holm=1e-9)
     sure = dataclasses.replace(found, attacks={**found.attacks, "networks-code": known})
     assert (sure.p_value, sure.p_value_alone) == (1e-9, found.p_value_alone)
     assert found.usefulness.model == "a random forest"
+
+
+def test_a_p_value_is_not_the_chance_of_safety_and_a_useless_release_is_called_so(made):
+    found = audit_released(made.pool, MEMBERS, HOLDOUT, pipeline=made, rng=0)
+    shown = text({"epsilon 30": found})
+    assert f"p = {found.p_value:.2g} if nothing leaks" in shown
+    assert ("Nothing was found. That is no proof of safety" in shown) == (found.p_value > 0.05)
+    same = dataclasses.replace(found.usefulness, released=found.usefulness.majority)
+    better = dataclasses.replace(found.usefulness, released=Estimate(0.99, 0.98, 1.0, 100))
+    remark = "not surely better than naming the most frequent class"
+    assert remark in text({"": dataclasses.replace(found, usefulness=same)})
+    assert remark not in text({"": dataclasses.replace(found, usefulness=better)})
 
 
 def test_settings_stand_side_by_side_and_what_one_lacks_is_a_dash(made):

@@ -1,4 +1,4 @@
-"""What attackers decide who know some records: a threshold from those, judged on the audited ones."""
+"""What attackers who know some records decide: a threshold from those, judged on the audited ones."""
 
 import time
 from collections.abc import Mapping

@@ -11,7 +11,11 @@ from seepage.cli.group import main, say
 
 @main.command()
 @click.argument("result", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help=".html or .md; otherwise a summary is printed.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help=".html or .md (also .svg of a comparison or inversion); otherwise a summary is printed.",
+)
 def report(result: Path, out: Path | None) -> None:
     """Render a saved RESULT (a result.json or its folder) again."""
     from seepage.report.inversion_result import InversionResult

@@ -109,7 +109,7 @@ def audit(config: Path | None, **flags) -> None:
 @click.option("--seeds", type=click.IntRange(1), help="As many studies, from --seed on, and their means.  [default: 1]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for run, result and report.  [default: trust]")
 def trust(config: Path | None, **flags) -> None:
-    """Count who is wrongly called a member: calibrated models, far, generated and spoilt non-members.
+    """Count who is wrongly called a member: calibrated models, near, far and corrupted non-members.
 
     \b
     seepage trust --data cifar10 --out DIR

@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from seepage.report import plots
 from seepage.report.comparison_result import ComparisonResult
-from seepage.report.numbers import decimal, rate
+from seepage.report.numbers import rate
 from seepage.report.plots import INK, LEAD, NORMAL, PALETTE, PAPER, SMALL, SOFT, WIDTH
 from seepage.report.result import Estimate
 
@@ -99,7 +99,7 @@ def _scales(ax: Axes, points: list[_Point], chance: float, leak: Leak) -> None:
         margin = 0.1 * (max(up) - min(up)) or 0.05
         ax.set_ylim(min(up) - margin, max(up) + margin)
         ax.yaxis.set_major_locator(plots._few_ticks())
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda at, _: decimal(at, 2)))
+        ax.yaxis.set_major_formatter(FuncFormatter(plots._tick))
         return
     knee = max(chance, LOWEST_KNEE)
     ax.set_yscale("symlog", linthresh=knee, linscale=0.5)  # zero is a rate that happens

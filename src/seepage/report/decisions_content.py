@@ -1,10 +1,10 @@
-"""What a report says of attackers who know some records, and decide by them."""
+"""What a report says of the decisions of attackers who know some records."""
 
 from seepage.report.blocks import Paragraph, Table, estimates, numbers, words
-from seepage.report.numbers import count, decimal, duration
+from seepage.report.numbers import count, decimal, duration, interval_of, value_of
 from seepage.report.result import AuditResult, Decisions
 
-TITLE = "What attackers decide who know a few records"
+TITLE = "What attackers who know a few records decide"
 
 
 def blocks(result: AuditResult) -> list:
@@ -27,11 +27,32 @@ def blocks(result: AuditResult) -> list:
         estimates("TPR", [row.tpr for row in rows], as_rate=True),
         estimates("FPR", [row.fpr for row in rows], as_rate=True),
         estimates("AUC", [row.auc for row in rows]),
-        numbers("References", [count(0) for _ in rows]),
         numbers("Scoring", [duration(row.seconds) for row in rows]),
     ])  # fmt: skip
     warning = [Paragraph(f"Mind: {found.flag}.")] if found.flag else []
-    return [*warning, Paragraph(text), table]
+    return [*warning, Paragraph(conclusion(result)), Paragraph(text), table]
+
+
+def conclusion(result: AuditResult) -> str:
+    """What the decisions mean, and what to do; nothing beyond the verdict, which corrects for all attacks."""
+    if result.verdict != "LEAK SHOWN":
+        return (
+            f"The verdict is {result.verdict}: these decisions support no claim of their own, whichever way they fall. "
+            "The gates say what could make the audit stronger."
+        )
+    best = max(result.decisions.rows, key=lambda row: row.balanced_accuracy.value or 0)
+    shown = f"{value_of(best.balanced_accuracy)} {interval_of(best.balanced_accuracy)}".rstrip()
+    if (best.balanced_accuracy.low or 0) <= 0.5:
+        return (
+            f"The model leaks, but these known records do not yet make a decision that is surely better than guessing: "
+            f"balanced accuracy {shown} at most ({best.title}). More known records, or others, may do better."
+        )
+    return (
+        f"An attacker who knows these records and trains no reference model decides with a balanced accuracy of "
+        f"{shown} ({best.title}, the best row). What to do: do not rely on keeping known records from attackers. They "
+        "need them for the threshold alone, not for the order of the records. Compare defences (seepage compare), then "
+        "audit the defended model in the same way."
+    )
 
 
 def known(found: Decisions) -> str:

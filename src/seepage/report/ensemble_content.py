@@ -18,11 +18,11 @@ _CHOSEN = (
 def blocks(result: AuditResult) -> list:
     ensemble, union = result.ensemble, result.ensemble.union
     titles = {attack.name: attack.title for attack in result.attacks}
-    what = "records" if ensemble.n_targets == 1 else f"pairs of record and target ({count(ensemble.n_targets)} targets)"
+    pairs = "" if ensemble.n_targets == 1 else f", pairs of record and target ({count(ensemble.n_targets)} targets)"
     read_with_care = f" Mind: {ensemble.flag}." if ensemble.flag else ""
     found = [
         Paragraph(
-            f"Each attack at FPR {rate(ensemble.fpr)}, {what}.{read_with_care} All attacks together name "
+            f"Each attack names records at FPR {rate(ensemble.fpr)}{pairs}.{read_with_care} All attacks together name "
             f"{count(union.n_members)} of {count(ensemble.n_members)} members, and wrongly {count(union.n_nonmembers)} "
             f"of {count(ensemble.n_nonmembers)} non-members. The union's false alarms add up, so it is judged beside "
             "the best single attack at the same number of them."

@@ -147,7 +147,7 @@ def _intervals(rows, ax: Axes | None, xlabel: str) -> Axes:
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.xaxis.set_major_locator(_few_ticks())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: decimal(value, 2)))
+    ax.xaxis.set_major_formatter(FuncFormatter(_tick))
     ax.set_xlabel(xlabel, fontsize=NORMAL, color=SOFT)
     return ax
 
@@ -171,6 +171,15 @@ def _title(ax: Axes, text: str, pad: float = 7) -> None:
 def _short(name: str, most: int = 40) -> str:
     name = printable(name)
     return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def _tick(value: float, _: int | None = None) -> str:
+    """Two decimals, or as many as the tick has: 0.475 is not written as 0.47 or 0.48.
+
+    >>> _tick(0.5), _tick(0.475), _tick(0.9925)
+    ('0.50', '0.475', '0.9925')
+    """
+    return decimal(value, next((digits for digits in range(2, 6) if abs(value - round(value, digits)) < 1e-9), 6))
 
 
 def _few_ticks() -> MaxNLocator:

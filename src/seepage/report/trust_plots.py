@@ -7,7 +7,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from seepage.report.numbers import count, decimal, rate
-from seepage.report.plots import INK, LEAD, NORMAL, PALETTE, PAPER, SERIES, SMALL, SOFT, WIDTH, _axes, _short, _title
+from seepage.report.plots import (
+    INK,
+    LEAD,
+    NORMAL,
+    PALETTE,
+    PAPER,
+    SERIES,
+    SMALL,
+    SOFT,
+    WIDTH,
+    _axes,
+    _short,
+    _tick,
+    _title,
+)
 from seepage.report.result import Estimate
 from seepage.report.trust_result import LARGEST_SCORE, SHOWN, TrustResult, VariantResult
 
@@ -51,8 +65,8 @@ def _trade_off(result: TrustResult, value, title: str, ax: Axes | None, chance: 
     ticks = [tick for tick in ax.get_xticks() if ax.get_xlim()[0] <= tick <= ax.get_xlim()[1]]
     _name_points(ax, points)
     ax.set_xticks(ticks)
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda at, _: decimal(at, 2)))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda at, _: decimal(at, 2)))
+    ax.xaxis.set_major_formatter(FuncFormatter(_tick))
+    ax.yaxis.set_major_formatter(FuncFormatter(_tick))
     ax.set_xlabel("expected calibration error (left: better calibrated)", fontsize=NORMAL, color=SOFT)
     _title(ax, title)
     return ax

@@ -10,6 +10,7 @@ from seepage.synthesis.released import ReleaseAttack, ReleasedResult
 from seepage.synthesis.risks import Risk
 
 GAP = "   "
+LEVEL = 0.05  # of the least p-value, below which something was found
 
 
 def text(results: Mapping[str, ReleasedResult]) -> str:
@@ -68,9 +69,9 @@ def _cells(result: ReleasedResult) -> dict[str, str]:
             if distance is not None:
                 odds = odds_text(distances.log_odds(distance))
                 cells[f"promise: odds at most, {name}"] = f"{odds} (d = {distance:.3g})"
-    cells["p that the release leaks nothing (Holm)"] = f"{result.p_value_alone:.2g}"
+    cells["p-value if the release leaks nothing (Holm)"] = f"{result.p_value_alone:.2g}"
     if known:
-        cells["p that release and networks leak nothing (Holm)"] = f"{result.p_value:.2g}"
+        cells["p-value if release and networks leak nothing (Holm)"] = f"{result.p_value:.2g}"
     return cells
 
 
@@ -91,12 +92,32 @@ def _heading(result: ReleasedResult) -> list[str]:
     return [
         *_warnings(result),
         f"Release of {result.n_released:,} records: {result.n_members:,} members against {result.n_holdout:,} others; "
-        f"p = {result.p_value:.2g} that nothing leaks. Reference: {result.reference}.",
+        f"p = {result.p_value:.2g} if nothing leaks (Holm). Reference: {result.reference}.",
+        *_conclusions(result),
     ]
+
+
+def _conclusions(result: ReleasedResult) -> list[str]:
+    """What the least p-value and the utility do not mean."""
+    said = []
+    if result.p_value > LEVEL:
+        said.append("Nothing was found. That is no proof of safety: more records find smaller leaks.")
+    use = result.usefulness
+    if (
+        use is not None
+        and None not in (use.released.low, use.majority.value)
+        and use.released.low <= use.majority.value
+    ):
+        said.append(
+            "A model trained on the release is not surely better than naming the most frequent class: that the attacks "
+            "find little may only mean that little is in it."
+        )
+    return said
 
 
 def _details(result: ReleasedResult) -> list[str]:
     lines = ["Membership of the originals, all attacks"]
+    widest = max(map(len, result.risks), default=0)
     for name, attack in result.attacks.items():
         lines.append(f"  {name:24} AUC {told(attack.auc)}, p = {attack.p_value_holm:.2g} (Holm)")
     copies = result.closeness.copied_members
@@ -109,7 +130,7 @@ def _details(result: ReleasedResult) -> list[str]:
         ]
     for name, risk in result.risks.items():
         lines.append(
-            f"  {name:26} {told(risk.attack)}, {told(risk.control)}, {risk.guessing:.3f}; {told(risk.risk)}, "
+            f"  {name:{widest}} {told(risk.attack)}, {told(risk.control)}, {risk.guessing:.3f}; {told(risk.risk)}, "
             f"p = {risk.p_value_holm:.2g} (Holm): {risk.remark}"
         )
     lines += [f"  {name}: not measured: {reason}" for name, reason in result.left_out.items()]

@@ -161,6 +161,7 @@ def decision_rates(
     Returns:
         The three, with n = records, members and non-members, of the target that has fewest.
     """
+    rng = generator(rng)
     check_confidence(confidence)
     said, members = (values[:, None] if values.ndim == 1 else values for values in (said, members))
     n_samples, n_targets = said.shape

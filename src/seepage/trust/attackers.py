@@ -44,7 +44,7 @@ LEARNED = frozenset(
     for name in ATTACKS
     if name.endswith("-per-class") or name in ("shokri", "shokri-global", "salem-top-3", "nasr", "rank-only")
 )
-AT_HAND = frozenset({"in-references", "out-references", "population", "known"})
+AT_HAND = frozenset({"labels", "in-references", "out-references", "population", "known"})
 MEMBERS = "members"  # of the target, among the sets that are judged
 
 

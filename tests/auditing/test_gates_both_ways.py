@@ -462,3 +462,35 @@ def test_models_behind_their_own_columns_pass(together):
     for leak in (0.0, 3.0):
         evidence = evidence_from_outputs(outputs(leak=leak, together=together), origin="declared", access=None)
         assert not gates.own_columns(evidence, np.flatnonzero(evidence.membership.audit), rng()).failed
+
+
+# One class
+
+
+def check_of_one_class(predicted, labels):
+    """The gate on members and non-members whose answers name the class `predicted`."""
+    n, n_classes = len(predicted), 5
+    logits = np.zeros((2 * n, 1, n_classes))
+    logits[np.arange(2 * n), 0, np.tile(predicted, 2)] = 3.0
+    arrays = {"logits": logits, "labels": np.tile(labels, 2), "membership": half_and_half(2 * n)[:, None]}
+    evidence = evidence_from_outputs(arrays, origin="declared", access=None)
+    return gates.knows_the_task(evidence, np.arange(2 * n), rng())
+
+
+def test_a_placeholder_instead_of_labels_is_noticed():
+    check = check_of_one_class(rng().integers(0, 5, 200), np.zeros(200, dtype=int))
+    assert check.failed
+    assert check.guards == "doubt"
+    assert "all of one class" in check.gate.detail
+
+
+@pytest.mark.parametrize(
+    ("predicted", "what"),
+    [
+        (np.repeat([0, 1, 2, 3, 4], [160, 10, 10, 10, 10]), "a class that is found"),
+        (np.repeat([0, 1, 2, 3, 4], [80, 40, 30, 30, 20]), "a hard class"),
+        (np.repeat([0, 1], [20, 180]), "a rare class that the model hardly ever names"),
+    ],
+)
+def test_an_audit_of_one_class_alone_passes(predicted, what):
+    assert not check_of_one_class(predicted, np.zeros(200, dtype=int)).failed, what

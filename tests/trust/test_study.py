@@ -24,6 +24,7 @@ from seepage.report.trust_result import SCHEMA, TrustResult
 from seepage.report.trust_terminal import summary
 from seepage.trust import study
 from seepage.trust.attackers import STUDIED
+from seepage.trust.findings import conclusions
 from seepage.trust.seeds import combined
 from seepage.trust.signs import comparisons
 from seepage.trust.variants import VARIANTS, recipes
@@ -139,15 +140,21 @@ def test_the_published_signs_are_read_off_the_numbers(result):
     standard = result.variant("standard")
     lead = standard.attack("max-score")
 
-    def with_rate(value):
+    def with_rate(value, auc=0.6):
         rate = lead.on("same").false_positive_rate.model_copy(update={"value": value, "low": value, "high": value})
         sets = [a.model_copy(update={"false_positive_rate": rate}) if a.set == "same" else a for a in lead.sets]
-        attacks = [lead.model_copy(update={"sets": sets}), *standard.attacks[1:]]
+        area = lead.auc.model_copy(update={"value": auc, "low": auc - 0.05, "high": auc + 0.05})
+        attacks = [lead.model_copy(update={"sets": sets, "auc": area}), *standard.attacks[1:]]
         changed = [standard.model_copy(update={"attacks": attacks}), *result.variants[1:]]
-        return comparisons(changed, result.sets, result.rays)[0].holds
+        said = conclusions(changed, result.sets, result.rays, 0.5, 0.01)
+        found = comparisons(changed, result.sets, result.rays)[0]
+        assert (said[0].about == "The target") == (found.holds == "undecided") == ("says nothing" in found.ours)
+        return found.holds
 
     assert with_rate(0.45) == "yes"
     assert with_rate(0.02) == "no"
+    assert with_rate(0.45, auc=0.52) == "undecided"  # a target that leaks nothing accuses nobody in particular
+    assert with_rate(1.0) == "undecided"  # a threshold that everybody passes
     assert comparisons(result.variants, result.sets, [])[-1].holds == "not run"
 
 

@@ -318,7 +318,7 @@ def _over_seeds(result: TrustResult) -> list:
 def _comparisons(result: TrustResult) -> list:
     rows = result.comparisons
     over = f", means over {count(len(result.seeds))} seeds" if result.seeds else ""
-    tones = {"yes": "pass", "no": "not-run", "in some": "not-run", "not run": "not-run"}
+    tones = {"yes": "pass"} | dict.fromkeys(("no", "in some", "undecided", "not run"), "not-run")
     columns = [
         words("Finding of the source", [row.claim for row in rows]),
         words("Its figures", [row.theirs for row in rows]),

@@ -149,7 +149,7 @@ class Comparison(Part):
     claim: str
     theirs: str
     ours: str
-    holds: Literal["yes", "no", "in some", "not run"]
+    holds: Literal["yes", "no", "in some", "undecided", "not run"]
 
 
 class SeedFigure(Part):

@@ -8,7 +8,7 @@ from seepage.report.numbers import count, decimal, percent, rate
 from seepage.report.trust_result import LARGEST_SCORE as LEAD
 from seepage.report.trust_result import Finding, NonmemberSet, Ray, ThreatResult, VariantResult
 from seepage.trust.attackers import LEARNED
-from seepage.trust.signs import rate_of, unsure
+from seepage.trust.signs import blind, rate_of, unsure
 
 BY_SCORES = (LEAD, "top-3", "entropy")  # the source's attacks, which see no label
 
@@ -39,13 +39,24 @@ def conclusions(
 ) -> list[Finding]:
     """Plain sentences, each made from the numbers that it names."""
     standard = variants[0]
-    told = [_on_same(standard.attack(LEAD), prior)]
+    told = [_blind(standard, why)] if (why := blind(standard)) else []
+    told += [_on_same(standard.attack(LEAD), prior)]
     told += [_on_set(standard.attack(LEAD), one) for one in sets if one.kind != "same"]
     told += [_every_attack(standard, sets, strict_rate)] if len(standard.attacks) > len(BY_SCORES) else []
     told += [_against_standard(standard, variant) for variant in variants[1:]]
     told += [_trade_off(variants)] if len(variants) > 1 else []
     told += [_along_ray(ray, variants) for ray in rays if ray.variant in ("standard", "laplace")]
     return told
+
+
+def _blind(standard: VariantResult, why: str) -> Finding:
+    return Finding(
+        about="The target",
+        sentence=f"{why[0].upper()}{why[1:]}; the target is right on {rate_of(standard.train_accuracy)} of its own "
+        f"records and {rate_of(standard.test_accuracy)} of others. The rates below say how often 'member' is said, to "
+        "everybody alike, and no published sign can be read off them: train the target for longer (epochs), or on "
+        "fewer records (limit).",
+    )
 
 
 def limits(*, n_models: int, evaluated: int, sets: Sequence[NonmemberSet], n_copies: int) -> list[Finding]:

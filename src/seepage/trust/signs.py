@@ -154,15 +154,32 @@ SIGNS = (
 )  # fmt: skip
 
 
+def blind(standard: VariantResult) -> str | None:
+    """Why the leading attack's rates say nothing about accusing: it does not tell the target's members from others."""
+    lead = standard.attack(LEAD)
+    own = lead.on("same").false_positive_rate
+    if lead.auc.low <= HALF:
+        return (
+            f"the leading attack does not surely tell members from others (AUC {decimal(lead.auc.value)}"
+            f" {interval_of(lead.auc)})"
+        )
+    if own.low >= ALL_BUT:
+        return f"the leading attack's threshold calls almost everybody a member ({rate_of(own)} of the own non-members)"
+    return None
+
+
 def comparisons(
     variants: Sequence[VariantResult], sets: Sequence[NonmemberSet], rays: Sequence[Ray]
 ) -> list[Comparison]:
     """The signs in one study."""
     numbers = Numbers({variant.name: variant for variant in variants}, sets, rays)
+    why = blind(variants[0])
     told = []
     for sign in SIGNS:
         reading = sign.read(numbers)
         ours, holds = ("not run", "not run") if reading is None else (reading.text, "yes" if reading.holds else "no")
+        if why and reading is not None:
+            ours, holds = f"{ours}; says nothing: {why}", "undecided"
         told.append(Comparison(claim=sign.claim, theirs=sign.theirs, ours=ours, holds=holds))
     return told
 
@@ -177,6 +194,8 @@ def comparisons_over(results: Sequence[TrustResult], confidence: float) -> list[
             continue
         n = sum(reading.holds for reading in readings)
         holds = "yes" if n == len(results) else "in some" if n else "no"
+        n_blind = sum(blind(result.variant("standard")) is not None for result in results)
+        holds = "undecided" if n_blind else holds
         means = []
         for title in readings[0].figures:
             is_change = title.endswith("change")
@@ -184,6 +203,7 @@ def comparisons_over(results: Sequence[TrustResult], confidence: float) -> list[
             value = f"{mean.value:+.3f} [{mean.low:+.3f}, {mean.high:+.3f}]" if is_change else rate_of(mean)
             means.append(f"{title} {value}")
         ours = f"{'; '.join(means)}; holds in {n} of {len(results)} seeds"
+        ours += f"; in {n_blind} the attack does not tell members from others, so it says nothing" if n_blind else ""
         told.append(Comparison(claim=sign.claim, theirs=sign.theirs, ours=ours, holds=holds))
     return told
 

@@ -67,7 +67,23 @@ def knows_the_task(evidence: Evidence, rows: np.ndarray, rng: np.random.Generato
     if several and _worse_than_a_guess(answers[inside], labels[inside], evidence.access > Access.LABEL):
         detail = f"on its members the model is worse than a constant guess: {detail}"
         return failed(name, question, detail, way_out, guards="doubt")
+    if not several and _lost_among_others(answers[inside], labels[inside][0]):
+        detail = f"the members are all of one class, and the answers are spread over the others: {detail}"
+        return failed(name, question, detail, way_out, guards="doubt")
     return passed(name, question, detail)
+
+
+def _lost_among_others(answers: Float64[np.ndarray, "members classes"], label: int) -> bool:
+    """Whether members that are all of one class get answers spread over the classes, that one not surely first.
+
+    A placeholder instead of the labels looks so. A class that the model finds hard does not: its own members have it
+    first, or, where it is rare, nearly all go to the class that the model prefers.
+    """
+    counts = np.bincount(answers.argmax(axis=1), minlength=answers.shape[1])
+    own, other = counts[label], np.delete(counts, label).max(initial=0)
+    is_first = binom.sf(own - 1, own + other, 0.5) < SKILL_LEVEL
+    is_spread = binom.cdf(max(own, other), counts.sum(), 0.5) < SKILL_LEVEL
+    return bool(is_spread and not is_first)
 
 
 def _in_use(

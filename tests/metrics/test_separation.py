@@ -241,6 +241,17 @@ def test_rates_of_decisions_know_that_all_targets_judge_the_same_records():
     assert missed[0] <= binom.ppf(0.999, n_runs, 0.05)
 
 
+def test_rates_of_decisions_gain_from_targets_that_differ():
+    """Where records are all alike, 16 targets judge each 16 times: the interval is far narrower than that of one."""
+    generator, n, n_targets = np.random.default_rng(11), 200, 16
+    members = np.column_stack([generator.permutation(n) < n // 2 for _ in range(n_targets)])
+    said = generator.normal(size=members.shape) + members > 0.5
+    for one in decision_rates(said, members, rng=generator)[1:]:
+        alone = clopper_pearson(one.value * n // 2, n // 2)
+        assert one.low < one.value < one.high
+        assert one.high - one.low < 0.6 * (alone[1] - alone[0])
+
+
 def test_targets_that_are_all_decided_alike_still_have_an_interval():
     members = np.column_stack([np.arange(50) < 25, np.arange(50) >= 25])
     balanced, tpr, fpr = decision_rates(members, members, rng=rng())

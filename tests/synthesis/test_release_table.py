@@ -232,3 +232,16 @@ def test_the_default_model_of_usefulness_is_a_forest():
     found = audit_released(members, members, holdout, attacker=None, rng=0).usefulness
     assert found.released.value > 0.7
     assert abs(found.released.value - found.originals.value) < 0.06
+
+
+def test_few_different_records_are_named():
+    def few(seed):
+        rng = np.random.default_rng(seed)
+        return Pool(rng.integers(0, 2, (200, 2)).astype(np.float32), rng.integers(0, 2, 200), n_classes=2)
+
+    def shown(release):
+        return text({"": audit_released(release, few(1), few(2), attacker=None, rng=0)})
+
+    assert "so few different records" in shown(few(3))
+    far = few(3)
+    assert "so few different records" not in shown(Pool(far.inputs + 0.25, far.labels, n_classes=2))

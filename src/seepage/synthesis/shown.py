@@ -10,6 +10,7 @@ from seepage.synthesis.released import ReleaseAttack, ReleasedResult
 from seepage.synthesis.risks import Risk
 
 GAP = "   "
+MOST_COPIES = 0.5  # of the hold-out: beyond it values repeat more than they tell
 LEVEL = 0.05  # of the least p-value, below which something was found
 
 
@@ -100,6 +101,12 @@ def _heading(result: ReleasedResult) -> list[str]:
 def _conclusions(result: ReleasedResult) -> list[str]:
     """What the least p-value and the utility do not mean."""
     said = []
+    if (result.closeness.copied_holdout.value or 0.0) > MOST_COPIES:
+        said.append(
+            f"Of the members {told(result.closeness.copied_members)} stand in the release value for value, and "
+            f"{told(result.closeness.copied_holdout)} of those who were never used: there are so few different records "
+            "that who was a member cannot show, and nearly everybody's record is in it."
+        )
     if result.p_value > LEVEL:
         said.append("Nothing was found. That is no proof of safety: more records find smaller leaks.")
     use = result.usefulness

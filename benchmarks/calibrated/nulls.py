@@ -28,7 +28,14 @@ COLUMNS = ["null audits", "n", "LEAK SHOWN, at most 5 %", "INVALID", "INCONCLUSI
 def simulated(repetitions: int, seed: int) -> Table:
     """Outputs of a target that was trained on nobody, among eight references that leak; members by a coin."""
     rows = []
-    for n_in, n_out, ties in ((200, 200, False), (500, 50, False), (200, 200, True)):
+    cases = (
+        (200, 200, ""),
+        (500, 50, ""),
+        (200, 200, ", rounded answers"),
+        (225, 225, ", 25 + 25 of them known"),
+        (225, 225, ", 25 + 25 of them known, no labels"),
+    )
+    for n_in, n_out, how in cases:
         verdicts, failed = [], Counter()
         for at in range(repetitions):
             rng = np.random.default_rng([1, seed, n_in, n_out, at])
@@ -39,12 +46,20 @@ def simulated(repetitions: int, seed: int) -> Table:
             logits = rng.normal(size=(n, 9, 5)) + rng.normal(0, 0.7, (n, 1, 5))
             logits[np.arange(n), :, labels] += 2.0
             logits[np.arange(n), 1:, labels] += 1.5 * balanced
-            logits = np.round(logits) if ties else logits
+            logits = np.round(logits) if "rounded" in how else logits
             arrays = {"logits": logits.astype(np.float32), "labels": labels, "membership": membership}
+            if "known" in how:
+                known = np.zeros(n, bool)
+                for side in (True, False):
+                    known[rng.permutation(np.flatnonzero(membership[:, 0] == side))[:25]] = True
+                arrays["known"] = known
+            if "no labels" in how:
+                alone = {"logits": arrays["logits"][:, :1], "membership": membership[:, :1]}
+                arrays = {"known": known, **alone}
             result = seepage.audit(outputs=arrays, origin="declared", rng=at)
             verdicts.append(result.verdict)
             failed.update(gate.name for gate in result.gates if gate.status == "fail")
-        rows.append(row(f"simulated, {n_in} + {n_out}{', rounded answers' if ties else ''}", verdicts, failed))
+        rows.append(row(f"simulated, {n_in} + {n_out}{how}", verdicts, failed))
     return Table("Simulated null audits, all default attacks, Holm's correction", COLUMNS, rows)
 
 

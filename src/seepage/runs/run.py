@@ -23,8 +23,8 @@ class Run:
         progress: show progress bars.
         keep_weights: keep the weights of the models that are trained.
         weights_cache: a folder of trained models that runs share: recipes that differ in the wrapper alone train once.
-        replay: the result of the same run on another machine: models are trained as they were there, so that the numbers
-            are the same to the last bit.
+        replay: the result of the same run on another machine: models are trained as there, so that the numbers are the
+            same to the last bit.
         command: what reproduces this run, for the report.
         config: the configuration that it came from, recorded as it is.
     """

@@ -152,7 +152,7 @@ EXAMPLES: dict[str, Run] = {
         {
             "data": {"limit": 4000},
             "private": 6,
-            "recipe": SMALL_CNN,
+            "recipe": {"options": {"widths": [4, 8, 8]}, "epochs": 1},
             "judge": JUDGE,
             "targets": {
                 "CIFAR freeze 0": PRETRAINED,
@@ -180,7 +180,7 @@ EXAMPLES: dict[str, Run] = {
     ),
     "examples/inversion/orl": _invert(
         "inversion/orl.yaml",
-        {"attacked": 4, "recipe": SMALL_CNN, "prior": {"samples": 20, "steps": 5, "width": 4}},
+        {"attacked": 4, "recipe": SMALL_CNN, "prior": {"samples": 20, "steps": 5, "width": 4}, "attacks": ["plg-mi"]},
         "orl-faces",
         "csu-faces",
         "sface",
@@ -188,7 +188,7 @@ EXAMPLES: dict[str, Run] = {
     ),
     "examples/inversion/csu": _invert(
         "inversion/csu.yaml",
-        {"attacked": 4, "recipe": SMALL_CNN, "prior": {"samples": 20, "steps": 5, "width": 4}},
+        {"attacked": 4, "recipe": SMALL_CNN, "prior": {"samples": 20, "steps": 5, "width": 4}, "attacks": ["gmi"]},
         "orl-faces",
         "csu-faces",
         "sface",

@@ -139,8 +139,8 @@ VERBS: dict[str, Run] = {
         ("seepage invert config.yaml", "seepage fisher out --json"),
         {
             "data": {"name": "digits"},
-            "recipe": {**SMALL_CNN, "epochs": 3},
-            "judge": {**JUDGE, "epochs": 3},
+            "recipe": {"options": {"widths": [8, 16]}, "epochs": 3},
+            "judge": {"options": {"widths": [8, 16], "convolutions": 1}, "epochs": 3},
             "targets": ["undefended", "null", "shuffled", {"name": "tl-dmi", "options": {"pretraining_epochs": 1}}],
             "attacks": ["gmi"],
             "budget": {"steps": 10, "queries": 50},

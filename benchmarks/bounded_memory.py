@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from seepage.data import read_file
+
 
 def nothing(folder):
     import seepage  # noqa: F401
@@ -85,7 +87,7 @@ def refused(path):
     import seepage
 
     try:
-        seepage.Pool.from_file(path, max_bytes=2**30)
+        read_file(path, max_bytes=2**30)
     except seepage.SeepageError as error:
         return f"{path.stat().st_size / 1e6:.1f} MB, refused: {str(error).replace(str(path.parent), '')}"
 
@@ -121,7 +123,7 @@ def packed_table(folder):
 def nested_yaml(folder):
     """A configuration of half a kilobyte whose aliases expand to billions of entries."""
     import seepage
-    from seepage.config.audit import AuditConfig
+    from seepage.cli.specs.audit import AuditConfig
 
     path = folder / "bomb.yaml"
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]

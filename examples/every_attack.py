@@ -17,9 +17,9 @@ import numpy as np
 
 import seepage
 from seepage.attacks import ATTACKS, resolve_attacks
-from seepage.auditing.findings import measure, score
-from seepage.auditing.gather import Run, evidence_from_pool
 from seepage.models.recipe import Augmentation
+from seepage.studies.audit.findings import measure, score
+from seepage.studies.audit.gather import Run, evidence_from_pool
 
 CNN = seepage.Recipe(
     seepage.CNN,

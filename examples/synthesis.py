@@ -25,8 +25,8 @@ from matplotlib.figure import Figure
 import seepage
 from seepage.defences import DEFENCES, defend
 from seepage.report.plots import PALETTE
+from seepage.studies.release.released import audit_released
 from seepage.synthesis.procedure import TrainOnSynthetic
-from seepage.synthesis.released import audit_released
 
 ATTACKS = ["loss", "lira-online-fixed-variance", "rmia-online"]
 SHOWN = "rmia-online"  # fixed beforehand: the best of several would look better than it is

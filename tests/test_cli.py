@@ -23,8 +23,8 @@ from sklearn.linear_model import LogisticRegression
 import seepage
 from seepage.attacks import ATTACKS
 from seepage.cli import main
-from tests.auditing.worlds import outputs, probabilities, target_alone
 from tests.models.graphs import graph
+from tests.studies.audit.worlds import outputs, probabilities, target_alone
 
 N_FEATURES, N_CLASSES = 5, 3
 
@@ -233,11 +233,11 @@ def test_a_configuration_with_flags_over_it_keeps_its_recipe(there):
 
 
 def test_the_demo_audits_a_leaky_model_and_a_null_model(there, monkeypatch):
-    import seepage.demo
+    import seepage.cli.demo
 
-    whole = seepage.demo.load("digits")
-    monkeypatch.setattr("seepage.demo.load", lambda name: whole.subset(np.arange(400)))
-    monkeypatch.setattr("seepage.demo.audit", shortened(seepage.demo.audit))
+    whole = seepage.cli.demo.load("digits")
+    monkeypatch.setattr("seepage.cli.demo.load", lambda name: whole.subset(np.arange(400)))
+    monkeypatch.setattr("seepage.cli.demo.audit", shortened(seepage.cli.demo.audit))
     said = worked("demo", "--out", "d", "--references", 2, "--seed", 1)
     leaky, null = (json.loads(Path(f"d/{name}/result.json").read_text()) for name in ("leaky", "null"))
     assert leaky["verdict"] == "LEAK SHOWN"
@@ -497,7 +497,7 @@ def test_out_of_memory_is_told(there, monkeypatch):
     def none(self, *, progress, command):
         raise MemoryError
 
-    monkeypatch.setattr("seepage.config.audit.AuditConfig.run", none)
+    monkeypatch.setattr("seepage.cli.specs.audit.AuditConfig.run", none)
     assert "out of memory; finished trainings are kept" in told("audit", "config.yaml")
 
 
@@ -505,7 +505,7 @@ def test_a_bug_is_not_hidden(there, monkeypatch):
     def broken(self, *, progress, command):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("seepage.config.audit.AuditConfig.run", broken)
+    monkeypatch.setattr("seepage.cli.specs.audit.AuditConfig.run", broken)
     assert isinstance(run("audit", "config.yaml").exception, ZeroDivisionError)
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import seepage
-from seepage.config import EXAMPLE, AuditConfig
+from seepage.cli.specs import EXAMPLE, AuditConfig
 from seepage.errors import DataFileError, InputError
 from seepage.models.recipe import Augmentation, StopAt
 

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 import seepage
 from seepage.cli import main
-from seepage.config import CompareConfig, DefendConfig
-from seepage.config.defend import read_defended, write_digests
+from seepage.cli.specs import CompareConfig, DefendConfig
+from seepage.cli.specs.defend import read_defended, write_digests
 from seepage.defences import DEFENCES, defend, find_defence, table
 from seepage.errors import DataFileError, InputError
 from seepage.models.target import TargetModel

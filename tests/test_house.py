@@ -45,7 +45,7 @@ HEAVY = "import sys; print([m for m in ('torch', 'sklearn', 'scipy', 'matplotlib
         "import seepage.cli",
         "from seepage.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass",
         "from seepage.cli import main\ntry: main(['audit', '--help'])\nexcept SystemExit: pass",
-        "import seepage.report.result",
+        "import seepage.schema.audit",
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(light):

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 import seepage
-from seepage.config.parts import made
-from seepage.data import Pool
+from seepage.cli.specs.parts import made
+from seepage.data import Pool, read_file, read_frame
 from seepage.errors import InputError
 from seepage.models.files import load_model
 from seepage.models.optimisers import SGD, Adam, Steps
@@ -73,7 +73,7 @@ def test_options_of_a_pool(options, tmp_path):
         Pool(X, Y, **options)
     np.savez(tmp_path / "d.npz", inputs=X, labels=Y)
     with pytest.raises(InputError, match=next(iter(options))):
-        Pool.from_file(tmp_path / "d.npz", **options | ({"name": 5} if "name" in options else {}))
+        read_file(tmp_path / "d.npz", **options | ({"name": 5} if "name" in options else {}))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_options_of_a_file(option, wrong, tmp_path):
     (tmp_path / "d.csv").write_text("a,b,y\n" + "\n".join(f"{i},{i % 3},{i % 2}" for i in range(20)))
     for value in wrong:
         with pytest.raises(InputError, match=f"{option}") as caught:
-            Pool.from_file(tmp_path / "d.csv", **{"label": "y", option: value})
+            read_file(tmp_path / "d.csv", **{"label": "y", option: value})
         assert "GiB" not in str(caught.value)
     right = {
         "categorical": np.array(["b"]),
@@ -100,7 +100,7 @@ def test_options_of_a_file(option, wrong, tmp_path):
         "standardise": np.bool_(True),
         "max_bytes": 10**6,
     }
-    assert Pool.from_file(tmp_path / "d.csv", label="y", **right).n_classes == 3
+    assert read_file(tmp_path / "d.csv", label="y", **right).n_classes == 3
     with pytest.raises(InputError, match=r"option flat"):
         seepage.load("digits", flat="no")
 
@@ -108,8 +108,8 @@ def test_options_of_a_file(option, wrong, tmp_path):
 def test_options_of_a_frame():
     frame = type("Frame", (), {"columns": ["a"], "__getitem__": lambda self, name: X[:, 0]})()
     for options in ({"categorical": "ab"}, {"standardise": "no"}, {"label": 3}):
-        with pytest.raises(InputError, match=rf"Pool\.from_frame: {next(iter(options))} must be"):
-            Pool.from_frame(frame, **options)
+        with pytest.raises(InputError, match=rf"read_frame: {next(iter(options))} must be"):
+            read_frame(frame, **options)
 
 
 def sure(x):
@@ -144,7 +144,7 @@ def test_paths(path):
     with pytest.raises(InputError, match=r"^load_model: path must be"):
         load_model(path)
     with pytest.raises(InputError, match=r"^Pool\.from_file: path must be"):
-        Pool.from_file(path)
+        read_file(path)
     if path is not None:
         with pytest.raises(InputError, match=r"^load: cache must be"):
             seepage.load("digits", cache=path)

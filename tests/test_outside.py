@@ -11,17 +11,17 @@ from torch import nn
 
 import seepage
 from seepage.attacks import Attack
-from seepage.auditing.gather import TargetModel as TargetOfAudits
-from seepage.comparison import compare
-from seepage.comparison.choice import Choice
-from seepage.data import Pool
+from seepage.data import Pool, read_dataset
 from seepage.errors import InputError, SeepageError, TrainingError
 from seepage.models.recipe import Recipe
 from seepage.models.trial import try_recipe
 from seepage.outside import from_outside
 from seepage.signals.collect import collect
-from seepage.synthesis import audit_released
-from seepage.trust import study
+from seepage.studies.audit.gather import TargetModel as TargetOfAudits
+from seepage.studies.compare import compare
+from seepage.studies.compare.choice import Choice
+from seepage.studies.release import audit_released
+from seepage.studies.trust import study
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(60, 3)).astype(np.float32), np.arange(60) % 2
@@ -117,10 +117,10 @@ def test_a_data_set_s_error_names_the_item():
         with pytest.raises(
             InputError, match=rf"Items could not give its item {bad}.*OwnError: corrupt image"
         ) as caught:
-            Pool.from_dataset(Items(bad))
+            read_dataset(Items(bad))
         assert isinstance(caught.value.__cause__, OwnError)
     with pytest.raises(InputError, match=r"len\(dataset\).*no length"):
-        Pool.from_dataset(Items(0, None))
+        read_dataset(Items(0, None))
 
 
 @dataclass(frozen=True)

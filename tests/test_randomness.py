@@ -31,7 +31,7 @@ def test_a_seed_starts_a_generator_and_a_generator_goes_on():
 
 
 # What an audit hands its own generators to.
-INTERNAL = ("seepage.auditing.gates", "seepage.randomness")
+INTERNAL = ("seepage.studies.audit.gates", "seepage.randomness")
 
 
 def public():
@@ -79,7 +79,7 @@ def test_every_public_function_takes_a_seed(name):
 
 
 def test_there_are_public_functions_to_look_at():
-    assert {"seepage.auditing.audit.audit", "seepage.models.train.train"} <= set(PUBLIC)
+    assert {"seepage.studies.audit.audit.audit", "seepage.models.train.train"} <= set(PUBLIC)
     assert len(PUBLIC) > 30
 
 

@@ -10,7 +10,7 @@ import torch
 import seepage
 from calibrated import before
 from calibrated.table import Table
-from seepage.auditing import gates
+from seepage.studies.audit import gates
 
 GATES = ("blind_baseline", "near_copies", "knows_the_task", "scale", "direction", "own_columns", "reference_accuracy")
 

@@ -19,14 +19,14 @@ import seepage
 from calibrated import before, shifts
 from calibrated.table import Table, share
 from seepage.attacks import resolve_attacks
-from seepage.auditing import gates
-from seepage.auditing.findings import score
-from seepage.auditing.gates.blind import difference
-from seepage.auditing.gates.neighbours import count_neighbours
-from seepage.auditing.outputs import evidence_from_outputs
-from seepage.auditing.settings import Settings
 from seepage.data.traits import positions
 from seepage.errors import SeepageError
+from seepage.studies.audit import gates
+from seepage.studies.audit.findings import score
+from seepage.studies.audit.gates.blind import difference
+from seepage.studies.audit.gates.neighbours import count_neighbours
+from seepage.studies.audit.outputs import evidence_from_outputs
+from seepage.studies.audit.settings import Settings
 
 NOMINAL = gates.GATE_LEVEL
 

@@ -9,7 +9,7 @@ from torch import nn
 
 import seepage
 from seepage.cli import main
-from seepage.data import overlap
+from seepage.data import overlap, read_dataset, read_file, read_frame
 from seepage.data.precision import check_float32
 from tests.models.graphs import graph
 
@@ -131,14 +131,14 @@ def test_tables_keep_their_numbers(tmp_path):
     frame = pandas.DataFrame({"size": x[:, 0], "time": x[:, 1], "kind": np.where(m, "a", "b"), "y": y})
     frame.to_csv(tmp_path / "t.csv", index=False)
     for pool in (
-        seepage.Pool.from_frame(frame, label="y"),
-        seepage.Pool.from_file(tmp_path / "t.csv", label="y"),
+        read_frame(frame, label="y"),
+        read_file(tmp_path / "t.csv", label="y"),
     ):
         np.testing.assert_array_equal(pool.inputs[:, 1], x[:, 1])
         assert pool.duplicates() == []
         with pytest.raises(seepage.SeepageError, match="the column 'time'"):
             seepage.train(seepage.Recipe(seepage.MLP, epochs=1), pool, m, rng=np.random.default_rng(0))
-        standard = seepage.Pool.from_frame(frame, label="y", standardise=True)
+        standard = read_frame(frame, label="y", standardise=True)
         seepage.train(seepage.Recipe(seepage.MLP, epochs=1), standard, m, rng=np.random.default_rng(0))
 
 
@@ -148,14 +148,14 @@ def test_items_and_files_keep_their_numbers(tmp_path):
     np.savez(tmp_path / "t.npz", inputs=x, labels=y)
     np.save(tmp_path / "t.npy", x)
     for pool in (
-        seepage.Pool.from_dataset(dataset),
-        seepage.Pool.from_dataset(dataset, memmap=tmp_path / "m.npy"),
-        seepage.Pool.from_file(tmp_path / "t.npz"),
-        seepage.Pool.from_file(tmp_path / "t.npy"),
+        read_dataset(dataset),
+        read_dataset(dataset, memmap=tmp_path / "m.npy"),
+        read_file(tmp_path / "t.npz"),
+        read_file(tmp_path / "t.npy"),
     ):
         np.testing.assert_array_equal(pool.inputs, x)
         np.testing.assert_array_equal(pool.batch(), x)
-    assert isinstance(seepage.Pool.from_file(tmp_path / "t.npy").inputs, np.memmap)
+    assert isinstance(read_file(tmp_path / "t.npy").inputs, np.memmap)
 
 
 def test_a_graph_in_float32_is_told_by_the_command_line(tmp_path):
@@ -183,16 +183,16 @@ def test_numbers_longer_than_float64_are_ids(tmp_path):
     frame = pandas.DataFrame({"card": cards, "x": np.arange(6) / 10, "y": [0, 1] * 3})
     frame.to_csv(tmp_path / "t.csv", index=False)
     for make in (
-        lambda **how: seepage.Pool.from_frame(frame, **how),
-        lambda **how: seepage.Pool.from_file(tmp_path / "t.csv", **how),
+        lambda **how: read_frame(frame, **how),
+        lambda **how: read_file(tmp_path / "t.csv", **how),
     ):
         assert make(label="y", id="card").ids.tolist() == list(map(str, cards))
         assert make(label="card").n_classes == 6
     with pytest.raises(seepage.SeepageError, match=r"column 'card'.*looks like an id"):
-        seepage.Pool.from_frame(frame, label="y")
+        read_frame(frame, label="y")
     frame["card"] = frame["card"].astype(object)
     with pytest.raises(seepage.SeepageError, match=r"column 'card'.*looks like an id"):
-        seepage.Pool.from_frame(frame, label="y")
+        read_frame(frame, label="y")
 
 
 @pytest.mark.parametrize("n", [20, 2000, 50_000])
@@ -215,12 +215,12 @@ def test_what_is_lost_does_not_depend_on_the_number_of_records_or_on_a_code_for_
 def test_codes_keep_their_writing(tmp_path):
     """Labels and ids that are codes: 007 is not 7, 1_1 is not 11; beside a missing one they keep all their digits."""
     (tmp_path / "t.csv").write_text("a,code,y\n1,01,1_1\n3,001,11\n5,1,12\n")
-    assert seepage.Pool.from_file(tmp_path / "t.csv", label="y", id="code").ids.tolist() == ["01", "001", "1"]
-    assert seepage.Pool.from_file(tmp_path / "t.csv", label="y").n_classes == 3
-    assert seepage.Pool.from_file(tmp_path / "t.csv", label="code", categorical=["y"]).n_classes == 3
+    assert read_file(tmp_path / "t.csv", label="y", id="code").ids.tolist() == ["01", "001", "1"]
+    assert read_file(tmp_path / "t.csv", label="y").n_classes == 3
+    assert read_file(tmp_path / "t.csv", label="code", categorical=["y"]).n_classes == 3
     (tmp_path / "n.csv").write_text("a,code,y\n1,01,0\n3,001,1\n5,1,1\n")
-    assert seepage.Pool.from_file(tmp_path / "n.csv", label="y", group="code").groups.tolist() == ["01", "001", "1"]
-    assert seepage.Pool.from_file(tmp_path / "n.csv", label="y").inputs[:, 1].tolist() == [1, 1, 1]  # a quantity
+    assert read_file(tmp_path / "n.csv", label="y", group="code").groups.tolist() == ["01", "001", "1"]
+    assert read_file(tmp_path / "n.csv", label="y").inputs[:, 1].tolist() == [1, 1, 1]  # a quantity
     arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed (extra 'parquet')")
     from decimal import Decimal
 
@@ -229,11 +229,11 @@ def test_codes_keep_their_writing(tmp_path):
     large = [2**60 + 1, None, 2**60]
     table = arrow.table({"g": arrow.array(large), "b": [1.0, 2.0, 3.0], "y": [0, 1, 0]})
     pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
-    groups = seepage.Pool.from_file(tmp_path / "t.parquet", label="y", group="g").groups
+    groups = read_file(tmp_path / "t.parquet", label="y", group="g").groups
     assert groups[0] == str(2**60 + 1)
     assert groups[2] == str(2**60)
     table = arrow.table({"g": [Decimal(10**20 + 1), Decimal(10**20), Decimal(5)], "b": [1.0, 2.0, 3.0]})
     pyarrow.parquet.write_table(table, tmp_path / "d.parquet")
     with pytest.raises(seepage.SeepageError, match="looks like an id"):
-        seepage.Pool.from_file(tmp_path / "d.parquet")
-    assert seepage.Pool.from_file(tmp_path / "d.parquet", id="g").ids[0] == str(10**20 + 1)
+        read_file(tmp_path / "d.parquet")
+    assert read_file(tmp_path / "d.parquet", id="g").ids[0] == str(10**20 + 1)

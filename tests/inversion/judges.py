@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from seepage.inversion.evaluators import Evaluator
 from seepage.inversion.priors.base import Prior
+from seepage.studies.invert.evaluators import Evaluator
 
 N_CLASSES = 12
 SHAPE = (1, 3, 4)

@@ -9,7 +9,11 @@ from seepage.data import Pool
 from seepage.defences import find_defence
 from seepage.errors import InputError, StorageError
 from seepage.inversion import find_inversion
-from seepage.inversion.admission import (
+from seepage.inversion.priors import PriorOptions
+from seepage.models.architectures import CNN
+from seepage.models.recipe import BestValidation, Recipe
+from seepage.outside import check_kinds
+from seepage.studies.invert.admission import (
     attacks_of,
     check_folder,
     check_judge,
@@ -22,13 +26,9 @@ from seepage.inversion.admission import (
     usable,
     with_selections,
 )
-from seepage.inversion.evaluators import Trained
-from seepage.inversion.priors import PriorOptions
-from seepage.inversion.targets import Choice
-from seepage.inversion.world import make_world
-from seepage.models.architectures import CNN
-from seepage.models.recipe import BestValidation, Recipe
-from seepage.outside import check_kinds
+from seepage.studies.invert.evaluators import Trained
+from seepage.studies.invert.targets import Choice
+from seepage.studies.invert.world import make_world
 from tests.inversion.drawn import RECIPE, bars
 from tests.inversion.test_world import Grey
 from tests.report.inversion_made import inversion

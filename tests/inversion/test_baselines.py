@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from seepage.errors import InputError
-from seepage.inversion import baselines
+from seepage.studies.invert import baselines
 from tests.inversion.judges import N_CLASSES, SHAPE, Noise, Pixels
 
 

@@ -6,8 +6,8 @@ import torch
 
 from seepage.errors import InputError
 from seepage.inversion.base import Budget
-from seepage.inversion.ceiling import distance, shown_at_best
 from seepage.inversion.priors.base import Prior
+from seepage.studies.invert.ceiling import distance, shown_at_best
 from tests.inversion.judges import SHAPE, shots
 
 
@@ -65,7 +65,7 @@ def test_more_tries_are_never_farther_and_an_image_stands_alone(monkeypatch):
     once, thrice = (shown_at_best(Bases(12), REAL, LABELS, rngs(12), Budget(5, tries)) for tries in (1, 3))
     assert (distance(thrice, REAL) <= distance(once, REAL)).all()
     assert (distance(thrice, REAL) < distance(once, REAL)).any()
-    monkeypatch.setattr("seepage.inversion.ceiling.IMAGES_AT_ONCE", 5)
+    monkeypatch.setattr("seepage.studies.invert.ceiling.IMAGES_AT_ONCE", 5)
     torch.testing.assert_close(shown_at_best(Bases(12), REAL, LABELS, rngs(12), Budget(5, 3)), thrice)
 
 

@@ -11,10 +11,10 @@ from torch.nn import functional as F
 import seepage
 from seepage.data.cache import cache_folder
 from seepage.errors import DataFileError, InputError, MissingExtraError
-from seepage.inversion.evaluators import Embedder, Trained, evaluator_checks
-from seepage.inversion.evidence import Evidence, top
 from seepage.models.architectures import CNN, MLP
 from seepage.models.wrapper import Wrapped
+from seepage.studies.invert.evaluators import Embedder, Trained, evaluator_checks
+from seepage.studies.invert.evidence import Evidence, top
 
 
 def images(n=6, channels=1, side=8, seed=0):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from seepage.inversion.base import Budget
-from seepage.inversion.findings import Evidence, conclusions, headline, limits, verdict
-from seepage.report.inversion_result import Taken
+from seepage.schema.inversion import Taken
+from seepage.studies.invert.findings import Evidence, conclusions, headline, limits, verdict
 from tests.report.inversion_made import ATTACKS, SEEDS, TARGETS, attacked, ceiling, estimate, evaluator, info, target
 
 ROWS = {row[0]: row for row in TARGETS}

@@ -9,9 +9,14 @@ import torch
 from torch import nn
 
 from seepage.errors import InputError
-from seepage.inversion import fisher as code
 from seepage.inversion.base import Attempt, Budget
-from seepage.inversion.fisher import (
+from seepage.inversion.gmi import GMI
+from seepage.inversion.gradient import GradientInversion
+from seepage.inversion.oracle import Oracle
+from seepage.inversion.priors.pixels import Pixels
+from seepage.schema.inversion import FisherCurve
+from seepage.studies.invert import fisher as code
+from seepage.studies.invert.fisher import (
     LayerInformation,
     VanishedGradient,
     curve,
@@ -20,11 +25,6 @@ from seepage.inversion.fisher import (
     path_information,
     ratio,
 )
-from seepage.inversion.gmi import GMI
-from seepage.inversion.gradient import GradientInversion
-from seepage.inversion.oracle import Oracle
-from seepage.inversion.priors.pixels import Pixels
-from seepage.report.inversion_result import FisherCurve
 from tests.reference import fisher as reference
 from tests.report.test_fisher_plot import made
 

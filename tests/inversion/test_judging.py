@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from seepage.errors import InputError
-from seepage.inversion import baselines, judging
-from seepage.inversion.evidence import Evidence, evaluator_info, texture, top
-from seepage.inversion.judging import is_adversarial, judge, judged, see
-from seepage.metrics import Estimate
-from seepage.report.inversion_result import Reconstructed
+from seepage.schema.estimates import Estimate
+from seepage.schema.inversion import Reconstructed
+from seepage.studies.invert import baselines, judging
+from seepage.studies.invert.evidence import Evidence, evaluator_info, texture, top
+from seepage.studies.invert.judging import is_adversarial, judge, judged, see
 from tests.inversion.judges import N_CLASSES, SHAPE, Pixels, shots
 from tests.reference import inversion as naive
 
@@ -103,7 +103,7 @@ def test_a_judge_that_fails_on_real_images_finds_nothing_adversarial():
     ],
 )
 def test_the_rule_for_adversarial_images(target, judge, ceiling, expected):
-    assert is_adversarial(Estimate(0.95, *target, 9), Estimate(0.1, *judge, 9), ceiling) == expected
+    assert is_adversarial(Estimate.of(0.95, *target, 9), Estimate.of(0.1, *judge, 9), ceiling) == expected
 
 
 def test_wrong_classes_and_chance_are_judged_beside(evidence):

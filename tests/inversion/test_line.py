@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from seepage.inversion import Budget, find_inversion
-from seepage.inversion.line import Line
-from seepage.inversion.measured import _accuracy, _hits, _inside
 from seepage.inversion.priors import ModulePrior, PriorOptions
-from seepage.inversion.targets import own, targets
-from seepage.inversion.world import make_world
 from seepage.models.wrapper import Wrapped
+from seepage.studies.invert.line import Line
+from seepage.studies.invert.measured import _accuracy, _hits, _inside
+from seepage.studies.invert.targets import own, targets
+from seepage.studies.invert.world import make_world
 from tests.inversion.drawn import JUDGE, PRIORS, RECIPE, bars
 
 

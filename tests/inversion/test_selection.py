@@ -9,8 +9,8 @@ from seepage.inversion.base import Attempt, Budget
 from seepage.inversion.catalogue import find_inversion
 from seepage.inversion.oracle import Oracle
 from seepage.inversion.priors import Pixels
-from seepage.inversion.selection import BestCode, BestPublic, selections
 from seepage.models.access import Access, AccessError
+from seepage.studies.invert.selection import BestCode, BestPublic, selections
 from tests.inversion.judges import N_CLASSES, SHAPE, Noise, Target
 
 

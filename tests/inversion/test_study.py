@@ -14,13 +14,14 @@ import seepage
 from seepage.cli import main
 from seepage.data import Pool
 from seepage.errors import InputError, StorageError
-from seepage.inversion import INVERSIONS, Budget, Choice, find_inversion, invert, table
-from seepage.inversion.line import Line
+from seepage.inversion import INVERSIONS, Budget, find_inversion, table
 from seepage.inversion.priors import ModulePrior, PriorOptions
 from seepage.models.architectures import CNN
 from seepage.models.train import train
-from seepage.report.inversion_result import InversionResult
-from seepage.report.reading import load_result
+from seepage.schema.inversion import InversionResult
+from seepage.schema.reading import load_result
+from seepage.studies.invert import Choice, invert
+from seepage.studies.invert.line import Line
 from seepage.writing import DamagedFile
 from tests.inversion.drawn import JUDGE, PRIORS, RECIPE, bars
 
@@ -141,7 +142,7 @@ def test_a_stopped_study_goes_on_class_by_class(tmp_path, monkeypatch):
     # One class is lost: it alone is made again, and comes out as it was.
     lost = next(iter(images(tmp_path / "parts")))
     (tmp_path / "parts" / "run" / "units" / lost).unlink()
-    monkeypatch.setattr("seepage.inversion.line.train_models", None)
+    monkeypatch.setattr("seepage.studies.invert.line.train_models", None)
     study(tmp_path / "parts", fisher=False)
     np.testing.assert_array_equal(images(tmp_path / "parts")[lost], images(tmp_path / "whole")[lost])
     # One is damaged: so is that.
@@ -162,8 +163,8 @@ def test_another_judge_judges_what_is_there_and_attacks_nothing_again(tmp_path, 
     first = study(tmp_path, attacks=["gmi"], fisher=False, targets=["undefended", "null"])
     kept = images(tmp_path)
     monkeypatch.setattr("seepage.inversion.descent.Descent.run", None)
-    monkeypatch.setattr("seepage.inversion.selection.BestCode.run", None)
-    monkeypatch.setattr("seepage.inversion.line.shown_at_best", None)
+    monkeypatch.setattr("seepage.studies.invert.selection.BestCode.run", None)
+    monkeypatch.setattr("seepage.studies.invert.line.shown_at_best", None)
     again = study(
         tmp_path, attacks=["gmi"], fisher=False, targets=["undefended", "null"], judge=replace(JUDGE, epochs=1)
     )

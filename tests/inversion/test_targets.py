@@ -7,9 +7,9 @@ import pytest
 
 from seepage import CNN, SGD, Pool, Recipe
 from seepage.errors import InputError, SeepageError
-from seepage.inversion.admission import targets_of
-from seepage.inversion.targets import Choice, targets
-from seepage.inversion.world import make_world
+from seepage.studies.invert.admission import targets_of
+from seepage.studies.invert.targets import Choice, targets
+from seepage.studies.invert.world import make_world
 
 RECIPE = Recipe(functools.partial(CNN, widths=(4, 6)), SGD(0.05), epochs=2, batch_size=8)
 

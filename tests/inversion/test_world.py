@@ -7,7 +7,7 @@ import torch
 from seepage.data import Pool
 from seepage.errors import InputError
 from seepage.inversion.priors.base import Prior
-from seepage.inversion.world import make_world
+from seepage.studies.invert.world import make_world
 
 
 def drawn(n_classes=6, each=10, side=8, classes=None, seed=0):

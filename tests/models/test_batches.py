@@ -8,8 +8,9 @@ import torch
 
 from seepage import MLP, Pool, Recipe, audit, train
 from seepage.errors import InputError
-from seepage.models.batches import Records, Stream, augment
+from seepage.models.batches import Stream, augment
 from seepage.models.recipe import Augmentation
+from seepage.models.records import Records
 from tests.reference import training as naive
 
 RNG = np.random.default_rng(3)

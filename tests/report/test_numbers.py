@@ -4,8 +4,8 @@ import pytest
 
 from seepage import errors
 from seepage.errors import printable
-from seepage.report import numbers
-from seepage.report.result import Estimate
+from seepage.schema import numbers
+from seepage.schema.audit import Estimate
 
 
 def test_doctests():

@@ -12,8 +12,7 @@ import seepage.signals.collect as collecting
 from seepage import MLP, SGD, Pool, Recipe
 from seepage.errors import InputError
 from seepage.models.held_out import HeldOut
-from seepage.models.procedure import Procedure
-from seepage.models.recipe import BestValidation
+from seepage.models.recipe import BestValidation, Procedure
 from seepage.models.train import train, train_models
 from seepage.models.wrapper import Wrapped, Wrapper
 from seepage.signals.collect import collect, training_keys

@@ -43,7 +43,7 @@ def workers_of(driver):
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
-            if parent == driver.pid and b"seepage.execution.worker" in (stat.parent / "cmdline").read_bytes():
+            if parent == driver.pid and b"seepage.runs.worker" in (stat.parent / "cmdline").read_bytes():
                 found.append(int(stat.parent.name))
         except OSError:
             continue  # it ended

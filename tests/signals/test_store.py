@@ -9,7 +9,7 @@ import pytest
 import safetensors.numpy
 
 from seepage.errors import StorageError
-from seepage.signals.store import DamagedFile, RunFolder, digest, run_status
+from seepage.runs.store import DamagedFile, RunFolder, digest, run_status
 
 LOGITS = {"logits": np.arange(12, dtype=np.float32).reshape(2, 3, 2)}
 LIKE = {"logits": ("float32", (2, 3, None))}

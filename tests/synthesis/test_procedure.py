@@ -9,9 +9,9 @@ from scipy.stats import kstest
 import seepage
 from seepage.data import Membership, Pool
 from seepage.errors import InputError
-from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
 from seepage.models.recipe import BestValidation
+from seepage.models.records import Records
 from seepage.models.train import train_models
 from seepage.synthesis import procedure as module
 from seepage.synthesis.mechanism import latent_noise

@@ -13,11 +13,13 @@ import seepage
 from seepage import Pool
 from seepage.cli import main
 from seepage.errors import InputError
-from seepage.metrics import Estimate, auc
-from seepage.synthesis import audit_released, synthesise
+from seepage.metrics import auc
+from seepage.schema.estimates import Estimate
+from seepage.studies.release import audit_released
+from seepage.studies.release.shown import table, text
+from seepage.synthesis import synthesise
 from seepage.synthesis.distances import code_distances
 from seepage.synthesis.networks import network_scores
-from seepage.synthesis.shown import table, text
 
 RNG = np.random.default_rng(7)
 QUICK = {"latent": 4, "rng": 1}
@@ -163,7 +165,7 @@ def test_a_p_value_is_not_the_chance_of_safety_and_a_useless_release_is_called_s
     assert f"p = {found.p_value:.2g} if nothing leaks" in shown
     assert ("Nothing was found. That is no proof of safety" in shown) == (found.p_value > 0.05)
     same = dataclasses.replace(found.usefulness, released=found.usefulness.majority)
-    better = dataclasses.replace(found.usefulness, released=Estimate(0.99, 0.98, 1.0, 100))
+    better = dataclasses.replace(found.usefulness, released=Estimate.of(0.99, 0.98, 1.0, 100))
     remark = "not surely better than naming the most frequent class"
     assert remark in text({"": dataclasses.replace(found, usefulness=same)})
     assert remark not in text({"": dataclasses.replace(found, usefulness=better)})

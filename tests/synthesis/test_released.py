@@ -8,12 +8,12 @@ import seepage
 from seepage.data import Pool
 from seepage.errors import InputError
 from seepage.metrics import auc, holm, leak_p_value
-from seepage.synthesis import released as module
-from seepage.synthesis import sides
-from seepage.synthesis.closeness import Space, closeness, nearest
-from seepage.synthesis.density import classifier_ratio, kernel_ratio
-from seepage.synthesis.released import audit_released
-from seepage.synthesis.usefulness import usefulness
+from seepage.studies.release import released as module
+from seepage.studies.release import sides
+from seepage.studies.release.closeness import Space, closeness, nearest
+from seepage.studies.release.density import classifier_ratio, kernel_ratio
+from seepage.studies.release.released import audit_released
+from seepage.studies.release.usefulness import usefulness
 from tests.reference import released as naive
 
 RNG = np.random.default_rng(0)
@@ -38,7 +38,7 @@ def test_distances_agree_with_loops_whatever_the_blocks(monkeypatch):
     queries, records = RNG.normal(size=(30, 3)).astype(np.float32), RNG.normal(size=(20, 3)).astype(np.float32)
     expected = naive.distances(queries, records, 5)
     np.testing.assert_allclose(nearest(queries, records, 5)[0], expected, rtol=1e-6)
-    monkeypatch.setattr("seepage.synthesis.closeness.BLOCK_VALUES", 10)
+    monkeypatch.setattr("seepage.studies.release.closeness.BLOCK_VALUES", 10)
     found, places = nearest(queries, records, 5)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(queries[:, None] - records[places], axis=2), found, rtol=1e-5)
@@ -131,7 +131,7 @@ def test_copies_are_counted_beside_those_of_the_hold_out():
 
 
 def test_the_kernel_ratio_agrees_with_a_mixture_written_out(monkeypatch):
-    monkeypatch.setattr("seepage.synthesis.density.BLOCK_VALUES", 100)
+    monkeypatch.setattr("seepage.studies.release.density.BLOCK_VALUES", 100)
     mix = RNG.normal(size=(6, 6))
     records, synthetic, reference = (RNG.normal(size=(n, 6)) @ mix for n in (15, 30, 24))
     expected = naive.kernel_ratio(records, synthetic, reference, 3)

@@ -9,11 +9,11 @@ from scipy.stats import binom
 import seepage
 from seepage.data import Pool
 from seepage.errors import InputError
-from seepage.synthesis import Attacker, audit_released
-from seepage.synthesis.risks import chance_of_a_guess, chance_of_a_link, commonest, wp29_risks, wrong_links
-from seepage.synthesis.shown import table
-from seepage.synthesis.singling_out import at_random, judged, of_one_column, of_several_columns
-from seepage.synthesis.typed import Attribute, Typed
+from seepage.studies.release import Attacker, audit_released
+from seepage.studies.release.risks import chance_of_a_guess, chance_of_a_link, commonest, wp29_risks, wrong_links
+from seepage.studies.release.shown import table
+from seepage.studies.release.singling_out import at_random, judged, of_one_column, of_several_columns
+from seepage.studies.release.typed import Attribute, Typed
 from tests.reference import risks as naive
 
 COLUMNS = (("age", None), ("town", "Bonn"), ("town", "Ulm"), ("town", "Kiel"), ("pay", None), ("size", None))
@@ -72,7 +72,7 @@ def test_distances_and_neighbours_agree_with_loops_whatever_the_blocks(monkeypat
     expected = [[naive.gower(row, one, seen.attributes, known[0]) for one in seen.release] for row in seen.members]
     np.testing.assert_allclose(seen.distances(seen.members, known[0]), expected)
     for blocks in (2**21, 200):
-        monkeypatch.setattr("seepage.synthesis.typed.BLOCK_PAIRS", blocks)
+        monkeypatch.setattr("seepage.studies.release.typed.BLOCK_PAIRS", blocks)
         for columns, found in zip(known, seen.nearest(seen.members, known, 3, rng), strict=True):
             for row, places in zip(seen.members, found, strict=True):
                 assert set(places) == set(naive.nearest(row, seen.release, seen.attributes, columns, 3))

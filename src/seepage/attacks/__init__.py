@@ -31,7 +31,7 @@ from seepage.attacks.trained.sequence import MetricSequence
 from seepage.attacks.trained.transfer import Transfer
 from seepage.errors import InputError, unknown_name
 from seepage.models.access import Access
-from seepage.report.saved import check_room
+from seepage.schema.saved import check_room
 
 __all__ = [
     "ATTACKS",

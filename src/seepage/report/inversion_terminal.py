@@ -10,8 +10,10 @@ from rich.text import Text
 
 from seepage.errors import one_line
 from seepage.report.inversion_content import NOT_MEANT
-from seepage.report.inversion_result import InversionResult, TargetResult
-from seepage.report.inversion_view import (
+from seepage.report.terminal import FALLBACK, STYLES, WIDEST, _aligned, _hanging, _heading, _text
+from seepage.schema.inversion import InversionResult, TargetResult
+from seepage.schema.numbers import p_value, percent
+from seepage.studies.invert.view import (
     UNKNOWN,
     best_accuracy,
     level_of,
@@ -23,8 +25,6 @@ from seepage.report.inversion_view import (
     title_of,
     titles,
 )
-from seepage.report.numbers import p_value, percent
-from seepage.report.terminal import FALLBACK, STYLES, WIDEST, _aligned, _hanging, _heading, _text
 
 WITH_NAMED = 76  # columns, below which there is no room for what a closed judge says
 

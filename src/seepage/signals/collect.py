@@ -25,23 +25,24 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import nn
 
-import seepage
 from seepage.data import Pool
 from seepage.errors import InputError, StorageError, TrainingError
-from seepage.execution import Executor, Inline, Processes
-from seepage.execution.executor import check_workers
-from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
-from seepage.models.plan import Plan, n_cores, one_thread, plan
+from seepage.models.plan import check_plan, n_cores, one_thread, plan
 from seepage.models.recipe import Recipe
+from seepage.models.records import Records
 from seepage.models.train import train_models, wrapped
 from seepage.models.trial import is_recipe
 from seepage.outside import from_outside
-from seepage.signals.manifest import Manifest
-from seepage.signals.progress import Watch
+from seepage.runs import Executor, Inline, Processes
+from seepage.runs.executor import check_workers
+from seepage.runs.manifest import Manifest
+from seepage.runs.plan import Plan
+from seepage.runs.progress import Watch
+from seepage.runs.store import Like, RunFolder, digest
 from seepage.signals.queries import Query
 from seepage.signals.queries import queries as query_set
-from seepage.signals.store import Like, RunFolder, digest
+from seepage.version import __version__
 from seepage.writing import temporary_folder
 
 _EVALUATION_BATCH = 1024
@@ -107,7 +108,7 @@ class TrainUnit:
             return train_models(self.recipe, self.records, members, seeds, **how)
         shelf, bare = RunFolder(self.shelf), replace(self.recipe, wrapper=None)
         like = _like(bare, self.pool)
-        made_by = {"version": seepage.__version__}
+        made_by = {"version": __version__}
         weights = {model: shelf.find(_shelf_key(self.keys[model]), like, made_by) for model in models}
         weights = {model: None if found is None else found.arrays for model, found in weights.items()}
         new = [place for place, model in enumerate(models) if weights[model] is None]
@@ -220,7 +221,7 @@ def collect(
     if replay is not None:
         if engine is not None or device not in (None, replay.device):
             raise InputError("collect: replay brings engine and device: leave them out")
-        replay.check(recipe, columns.shape[1], "leave replay out, or replay a result of this very audit")
+        check_plan(replay, recipe, columns.shape[1], "leave replay out, or replay a result of this very audit")
         device = replay.device
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     start = time.perf_counter()
@@ -235,7 +236,7 @@ def collect(
             "seed": root_seed,
             "queries": queries,
             "weights kept": True if keep_weights else sorted(live),
-            "version": seepage.__version__,
+            "version": __version__,
         }
         chosen = replay
         if chosen is None and folder.manifest() is None:
@@ -245,7 +246,7 @@ def collect(
         manifest = folder.start(identity, rest)
         chosen, units = manifest.plan, _units(keys, manifest.plan, identity)
         _check_units(folder, manifest, units, replay)
-        chosen.check(recipe, len(keys), f"choose another folder than {folder.path}")
+        check_plan(chosen, recipe, len(keys), f"choose another folder than {folder.path}")
         chosen = replace(chosen, workers=min(chosen.workers, n_cores()) if workers is None else workers)
         kept = frozenset(range(len(keys)) if keep_weights else live)
         task = TrainUnit(

@@ -4,7 +4,7 @@
     python benchmarks/house.py ROOT --against OLD_ROOT  # two columns: before and after
     python benchmarks/house.py ROOT -v                  # with the circles, the arrows and the files that are counted
     python benchmarks/house.py ROOT --json
-    python benchmarks/house.py ROOT --startup OLD_ROOT  # start-up times of both, by turns
+    python benchmarks/house.py ROOT --startup OLD_ROOT  # start-up times of both, by turns (--demo: the demo's too)
 
 lines, classes     of all .py files under src/seepage, comments included.
 circles            groups of modules that import each other in a circle (strongly connected components), imports inside
@@ -75,7 +75,9 @@ STARTS = {
     "import seepage": ["-c", "import seepage"],
     "python alone": ["-c", "pass"],
 }
-N_STARTS = 7
+N_STARTS, N_DEMOS = 7, 3
+OUT = "OUT"  # stands for a new folder in each turn
+DEMO = ["-m", "seepage", "demo", "--references", "16", "--out", OUT]
 
 
 @dataclass(frozen=True)
@@ -266,20 +268,29 @@ def details(root: Path) -> Iterator[str]:
         yield f"{kind} ({', '.join(EXAMPLES[kind].names)}):" + "".join(f"\n    {place}" for place in places)
 
 
-def start_times(roots: dict[str, Path]) -> dict[str, dict[str, float]]:
+def start_times(roots: dict[str, Path], *, demo: bool) -> dict[str, dict[str, float]]:
     """Median seconds of each start in each checkout; the checkouts take turns, so that both meet the same machine."""
-    seconds: dict[str, dict[str, list[float]]] = {start: {name: [] for name in roots} for start in STARTS}
-    for turn in range(N_STARTS + 1):
-        for start, words in STARTS.items():
-            for name, root in roots.items():
-                environment = {**os.environ, "PYTHONPATH": str(root / "src")}
-                begun = time.perf_counter()
-                subprocess.run([sys.executable, *words], env=environment, stdout=subprocess.DEVNULL, check=True)
+    found = {start: _by_turns(words, roots, N_STARTS) for start, words in STARTS.items()}
+    return found | ({" ".join(DEMO[2:5]): _by_turns(DEMO, roots, N_DEMOS)} if demo else {})
+
+
+def _by_turns(words: list[str], roots: dict[str, Path], n_turns: int) -> dict[str, float]:
+    seconds: dict[str, list[float]] = {name: [] for name in roots}
+    for turn in range(n_turns + 1):
+        for name, root in roots.items():
+            environment = {**os.environ, "PYTHONPATH": str(root / "src")}
+            begun = time.perf_counter()
+            with tempfile.TemporaryDirectory() as empty:  # a demo that was made before would only be read again
+                subprocess.run(
+                    [sys.executable, *[word.replace(OUT, f"{empty}/out") for word in words]],
+                    env=environment,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    check=True,
+                )
                 if turn:  # the first one fills the caches
-                    seconds[start][name].append(time.perf_counter() - begun)
-    return {
-        start: {name: statistics.median(times) for name, times in by_name.items()} for start, by_name in seconds.items()
-    }
+                    seconds[name].append(time.perf_counter() - begun)
+    return {name: statistics.median(times) for name, times in seconds.items()}
 
 
 def table(columns: dict[str, dict[str, object]]) -> str:
@@ -310,6 +321,7 @@ def main() -> None:
     parser.add_argument("root", nargs="?", type=checkout, default=here, metavar="ROOT", help="default: this checkout")
     parser.add_argument("--against", type=checkout, metavar="OLD_ROOT", help="print its figures beside")
     parser.add_argument("--startup", type=checkout, metavar="OLD_ROOT", help="measure how long both take to start")
+    parser.add_argument("--demo", action="store_true", help="with --startup: the demo too, some minutes")
     parser.add_argument("--no-pyright", action="store_true", help="leave out what takes a minute")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("-v", "--verbose", action="store_true", help="name circles, arrows and files")
@@ -317,7 +329,7 @@ def main() -> None:
     old = options.startup or options.against
     roots = ({"before": old} if old else {}) | {"after" if old else "figure": options.root}
     if options.startup:
-        times = start_times(roots)
+        times = start_times(roots, demo=options.demo)
         columns = {name: {start: by_name[name] for start, by_name in times.items()} for name in roots}
     else:
         columns = {name: figures(root, pyright=not options.no_pyright) for name, root in roots.items()}

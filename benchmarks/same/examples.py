@@ -122,7 +122,7 @@ EXAMPLES: dict[str, Run] = {
     "examples/hamp/cifar100": _compare("hamp/cifar100.yaml", {}, "cifar100"),
     "examples/inversion/mnist": _invert(
         "inversion/mnist.yaml",
-        {"data": {"limit": 600}, "recipe": SMALL_CNN, "judge": JUDGE},
+        {"data": {"limit": 600}, "recipe": SMALL_CNN, "judge": JUDGE, "targets": ["undefended", "null"]},
         "mnist",
     ),
     "examples/inversion/fashion": _invert(

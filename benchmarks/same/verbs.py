@@ -115,7 +115,7 @@ VERBS: dict[str, Run] = {
             "references": 8,
             "seeds": [0],
             "canaries": {"kind": "strongest", "n": 40},
-            **SINGLE,
+            "workers": 0,
             "out": "out",
         },
     ),

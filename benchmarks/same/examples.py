@@ -38,7 +38,7 @@ EXAMPLES: dict[str, Run] = {
             "validation": 40,
             "population": 60,
             "references": 4,
-            "recipe": {"epochs": 3},
+            "recipe": {"epochs": 2},
             "defences": {
                 "selena": {"options": {"sub_models": 4, "left_out": 2}},
                 "dmp": {"options": {"n_synthetic": 100, "generator_steps": 20}},
@@ -59,9 +59,9 @@ EXAMPLES: dict[str, Run] = {
     "examples/cifar10_defences": _compare(
         "cifar10_defences.yaml",
         {
-            "data": {"limit": 160},
+            "data": {"limit": 220},
             "validation": 20,
-            "population": 40,
+            "population": 80,
             "references": 4,
             "recipe": {"options": {"widths": [4, 8]}, "epochs": 1},
             "defences": {
@@ -99,9 +99,9 @@ EXAMPLES: dict[str, Run] = {
     "examples/hamp/cifar10": _compare(
         "hamp/cifar10.yaml",
         {
-            "data": {"limit": 120},
+            "data": {"limit": 200},
             "validation": 20,
-            "population": 40,
+            "population": 80,
             "references": 6,
             "recipe": {"options": {"depth": 10, "growth": 4}, "epochs": 1},
             "defences": {
@@ -109,7 +109,10 @@ EXAMPLES: dict[str, Run] = {
                 "hamp": {"recipe": {"epochs": 1}},
                 "hamp-training": {"recipe": {"epochs": 1}},
                 "selena": {"options": {"sub_models": 3, "left_out": 1, "student_epochs": 1}},
-                "adversarial-regularisation": {"options": {"attack_steps": 2}, "recipe": {"epochs": 1}},
+                "adversarial-regularisation": {
+                    "options": {"attack_steps": 2},
+                    "recipe": {"epochs": 1, "batch_size": 64},
+                },
                 "dmp": {"options": {"n_synthetic": 30, "generator_steps": 2, "student_epochs": 1}},
                 "memguard": {"options": {"epochs": 3}},
             },

@@ -70,6 +70,8 @@ EXAMPLES: dict[str, Run] = {
                 "selena": {"options": {"sub_models": 3, "left_out": 1}},
                 "dmp": {"options": {"n_synthetic": 60, "generator_steps": 10}},
                 "memguard": {"options": {"epochs": 3}},
+                "dp-sgd": {"recipe": {"batch_size": 16}},
+                "dp-sgd more noise": {"recipe": {"batch_size": 16}},
                 "adversarial-regularisation": {"options": {"attack_steps": 2}},
             },
         },
@@ -99,10 +101,11 @@ EXAMPLES: dict[str, Run] = {
     "examples/hamp/cifar10": _compare(
         "hamp/cifar10.yaml",
         {
-            "data": {"limit": 200},
+            "data": {"limit": 160},
             "validation": 20,
             "population": 80,
             "references": 6,
+            "queries": "flip",
             "recipe": {"options": {"depth": 10, "growth": 4}, "epochs": 1},
             "defences": {
                 "*": {"references": 6},

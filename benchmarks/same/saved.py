@@ -28,6 +28,8 @@ IGNORED = {
 }
 # Folders of a run that no reader of results opens: their numbers are in the results beside them.
 UNREAD_FOLDERS = {"run"}
+# Files that no number is in.
+UNREAD_FILES = {"about.json": "checksums of the files beside it, times and all", "written.json": "the same"}
 # Where a value stands now: pattern of an old path -> replacement, applied in this order to every path before.
 MOVED: tuple[tuple[str, str], ...] = ()
 
@@ -53,7 +55,7 @@ def read(folder: Path) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder)
-        if not file.is_file() or UNREAD_FOLDERS & set(name.parts[:-1]):
+        if not file.is_file() or file.name in UNREAD_FILES or UNREAD_FOLDERS & set(name.parts[:-1]):
             continue
         if file.suffix == ".json":
             values |= _flat(f"{name}:", json.loads(file.read_text()))

@@ -12,15 +12,16 @@ from click.testing import CliRunner
 
 from seepage.cli import main
 from seepage.errors import DataFileError
+from seepage.metrics.reconstruction import paired
 from seepage.report.inversion_content import lead
 from seepage.report.inversion_plots import attacks_figure, figure_alone, frontier_figure
 from seepage.report.inversion_terminal import summary
 from seepage.report.render import html, markdown
 from seepage.schema.__main__ import schema as published
 from seepage.schema.inversion import SCHEMA, InversionResult
+from seepage.schema.inversion_reading import reference, sweeps, titles
 from seepage.schema.numbers import interval_of, percent
 from seepage.schema.reading import load_result
-from seepage.studies.invert.view import paired, reference, sweeps, titles
 from tests.report.inversion_made import (
     ATTACKS,
     TARGETS,

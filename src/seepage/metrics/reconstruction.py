@@ -12,6 +12,7 @@ from seepage.errors import InputError
 from seepage.metrics.intervals import check_confidence, clopper_pearson, percentile_interval
 from seepage.randomness import Seed, generator
 from seepage.schema.estimates import Estimate
+from seepage.schema.inversion import Reconstructed
 
 REPLICATES = 2000
 FEWEST_RESAMPLED = 10  # classes; fewer have Student's interval
@@ -204,6 +205,16 @@ def paired_by_class(
     estimate = _over_classes(differences, flag, confidence, rng, (-1.0, 1.0))
     p_value = 2 * min(sign_flip_p_value(side, rng) for side in (differences, -differences))
     return estimate, min(1.0, p_value)
+
+
+def paired(first: Reconstructed, second: Reconstructed, confidence: float) -> tuple[Estimate, float] | None:
+    """How much more often the second target's images are hits than the first's, class by class; and p, two-sided.
+
+    Always the same for the same result. None where the two share no class.
+    """
+    if not set(first.classes) & set(second.classes):
+        return None
+    return paired_by_class(first.classes, second.classes, confidence=confidence, rng=0)
 
 
 def sign_flip_p_value(differences: Float64[np.ndarray, " classes"], rng: Seed) -> float:

@@ -10,8 +10,7 @@ from seepage.report.inversion_pictures import pictures
 from seepage.report.provenance import provenance
 from seepage.schema.audit import Estimate
 from seepage.schema.inversion import InversionResult, TargetResult
-from seepage.schema.numbers import count, interval_of, listed, percent, rate, value_of, with_interval
-from seepage.studies.invert.view import (
+from seepage.schema.inversion_reading import (
     best_accuracy,
     best_baseline,
     controls,
@@ -24,6 +23,7 @@ from seepage.studies.invert.view import (
     title_of,
     titles,
 )
+from seepage.schema.numbers import count, interval_of, listed, percent, rate, value_of, with_interval
 
 MEANS = {
     "LEAK SHOWN": "Someone with the access of the leading attack can get images of a class that a model apart from "

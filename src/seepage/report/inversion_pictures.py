@@ -2,8 +2,8 @@
 
 from seepage.report.blocks import Paragraph, PictureRow, Pictures
 from seepage.schema.inversion import InversionResult, Picture
+from seepage.schema.inversion_reading import title_of, titles
 from seepage.schema.numbers import count
-from seepage.studies.invert.view import title_of, titles
 
 MOST_OF_A_CLASS = 8  # images on either side of a row of the contact sheet
 MOST_CHARACTERS = 6_000_000  # of pictures on a page

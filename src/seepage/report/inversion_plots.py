@@ -13,8 +13,7 @@ from seepage.report.comparison_plots import ABOVE, BELOW, LEFT, RIGHT, _draw, _l
 from seepage.report.plots import INK, LEAD, NORMAL, PALETTE, PAPER, SMALL, SOFT, WIDTH
 from seepage.schema.audit import Estimate
 from seepage.schema.inversion import InversionResult, Reconstructed, TargetResult
-from seepage.schema.numbers import rate
-from seepage.studies.invert.view import (
+from seepage.schema.inversion_reading import (
     best_accuracy,
     is_beyond,
     level_of,
@@ -25,6 +24,7 @@ from seepage.studies.invert.view import (
     title_of,
     titles,
 )
+from seepage.schema.numbers import rate
 
 ALARM = PALETTE["unsure"][0]
 BASELINES = {

@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 
+from seepage.metrics.reconstruction import paired
 from seepage.report.blocks import Cell, Column, Paragraph, Table, estimates, numbers, words
 from seepage.schema.audit import Estimate
 from seepage.schema.inversion import InversionResult, Reconstructed, TargetResult
-from seepage.schema.numbers import UNDEFINED, count, duration, p_value, percent, significant
-from seepage.studies.invert.view import (
+from seepage.schema.inversion_reading import (
     best_accuracy,
     best_baseline,
     controls,
     is_beyond,
     level_of,
-    paired,
     ranked,
     reference,
     rivals,
@@ -20,6 +19,7 @@ from seepage.studies.invert.view import (
     title_of,
     titles,
 )
+from seepage.schema.numbers import UNDEFINED, count, duration, p_value, percent, significant
 
 MOST_CLASSES = 40
 Option = str | int | float | bool | None | list[float]

@@ -4,8 +4,6 @@ from seepage.errors import one_line
 from seepage.report import comparison_terminal, terminal
 from seepage.schema.audit import AuditResult
 from seepage.schema.comparison import ComparisonResult
-from seepage.studies.release import shown
-from seepage.studies.release.released import ReleasedResult
 
 
 def text(result) -> str:
@@ -13,7 +11,9 @@ def text(result) -> str:
         return terminal.summary(result)
     if isinstance(result, ComparisonResult):
         return comparison_terminal.summary(result)
-    if isinstance(result, ReleasedResult):
+    if not hasattr(result, "headline"):
+        from seepage.studies.release import shown
+
         return shown.text({"this release": result})
     return "\n".join(
         map(one_line, [result.headline, *(f"- {one.about}: {one.sentence}" for one in result.conclusions)])

@@ -6,6 +6,16 @@ from collections.abc import Sequence
 
 from seepage.schema.audit import Estimate
 from seepage.schema.inversion import Ceiling, Reconstructed, TargetResult
+from seepage.schema.inversion_reading import (
+    best_accuracy,
+    best_baseline,
+    controls,
+    is_beyond,
+    leading,
+    rivals,
+    subjects,
+    sweeps,
+)
 from seepage.schema.numbers import count, listed, p_value, percent
 from seepage.schema.trust import Finding
 from seepage.studies.invert.limits import limits
@@ -21,16 +31,6 @@ from seepage.studies.invert.verdict import (
     takes_empty,
     verdict,
     weaknesses,
-)
-from seepage.studies.invert.view import (
-    best_accuracy,
-    best_baseline,
-    controls,
-    is_beyond,
-    leading,
-    rivals,
-    subjects,
-    sweeps,
 )
 
 __all__ = ["Evidence", "conclusions", "headline", "limits", "verdict"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from seepage.inversion.base import Budget
 from seepage.schema.inversion import AttackInfo
+from seepage.schema.inversion_reading import controls, rivals
 from seepage.schema.numbers import count, listed
 from seepage.schema.trust import Finding
 from seepage.studies.invert.verdict import Evidence, rate_of
-from seepage.studies.invert.view import controls, rivals
 
 MANY_CLASSES, SURE_JUDGE = 20, 0.9
 

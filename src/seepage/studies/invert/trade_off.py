@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from seepage.metrics.reconstruction import paired
 from seepage.schema.audit import Estimate
 from seepage.schema.inversion import TargetResult
+from seepage.schema.inversion_reading import apart, is_beyond, reference, rivals, sweeps
 from seepage.schema.numbers import listed, percent
 from seepage.schema.trust import Finding
 from seepage.studies.invert.verdict import Evidence, rate_of, recognised_of
-from seepage.studies.invert.view import apart, is_beyond, paired, reference, rivals, sweeps
 
 MATCHED = 0.02  # natural accuracies so far apart are about the same
 ROUNDING = 1e-9

@@ -8,8 +8,17 @@ from dataclasses import dataclass, field
 from seepage.inversion.base import Budget
 from seepage.schema.audit import Estimate, VerdictName
 from seepage.schema.inversion import AttackInfo, Ceiling, EvaluatorInfo, Reconstructed, TargetResult
+from seepage.schema.inversion_reading import (
+    best_accuracy,
+    controls,
+    is_beyond,
+    leading,
+    level,
+    subjects,
+    title_of,
+    titles,
+)
 from seepage.schema.numbers import p_value, percent, with_interval
-from seepage.studies.invert.view import best_accuracy, controls, is_beyond, leading, level, subjects, title_of, titles
 
 FEWEST_CLASSES = 5  # of fewer, a test over classes cannot tell a leak from luck
 ENOUGH_CLASSES = 20  # from which one run shows a leak; images of one class are near copies, so n is the classes

@@ -23,7 +23,7 @@ from seepage.schema.reading import load_result
 from seepage.studies.invert import Choice, invert
 from seepage.studies.invert.line import Line
 from seepage.writing import DamagedFile
-from tests.inversion.drawn import JUDGE, PRIORS, RECIPE, bars
+from tests.studies.invert.drawn import JUDGE, PRIORS, RECIPE, bars
 
 QUICK = {"recipe": RECIPE, "judge": JUDGE, "priors": PRIORS, "budget": Budget(8, 1, 40), "random": 8, "workers": 0}
 

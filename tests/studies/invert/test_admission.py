@@ -29,9 +29,9 @@ from seepage.studies.invert.admission import (
 from seepage.studies.invert.evaluators import Trained
 from seepage.studies.invert.targets import Choice
 from seepage.studies.invert.world import make_world
-from tests.inversion.drawn import RECIPE, bars
-from tests.inversion.test_world import Grey
 from tests.report.inversion_made import inversion
+from tests.studies.invert.drawn import RECIPE, bars
+from tests.studies.invert.test_world import Grey
 
 
 class Small(nn.Module):

@@ -8,7 +8,7 @@ from seepage.errors import InputError
 from seepage.inversion.base import Budget
 from seepage.inversion.priors.base import Prior
 from seepage.studies.invert.ceiling import distance, shown_at_best
-from tests.inversion.judges import SHAPE, shots
+from tests.studies.invert.judges import SHAPE, shots
 
 
 class Bases(Prior):

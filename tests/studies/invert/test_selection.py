@@ -11,7 +11,7 @@ from seepage.inversion.oracle import Oracle
 from seepage.inversion.priors import Pixels
 from seepage.models.access import Access, AccessError
 from seepage.studies.invert.selection import BestCode, BestPublic, selections
-from tests.inversion.judges import N_CLASSES, SHAPE, Noise, Target
+from tests.studies.invert.judges import N_CLASSES, SHAPE, Noise, Target
 
 
 def rngs(n, seed=0):

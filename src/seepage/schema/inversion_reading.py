@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from seepage.metrics import paired_by_class
 from seepage.schema.audit import Estimate
 from seepage.schema.inversion import AttackInfo, Baseline, InversionResult, Reconstructed, TargetResult
 
@@ -93,17 +92,6 @@ def best_baseline(attack: Reconstructed) -> Baseline | None:
 def best_accuracy(attack: Reconstructed) -> Estimate:
     best = best_baseline(attack)
     return UNKNOWN if best is None else best.accuracy
-
-
-def paired(first: Reconstructed, second: Reconstructed, confidence: float) -> tuple[Estimate, float] | None:
-    """How much more often the second target's images are hits than the first's, class by class; and p, two-sided.
-
-    Always the same for the same result. None where the two share no class.
-    """
-    if not set(first.classes) & set(second.classes):
-        return None
-    difference, p_value = paired_by_class(first.classes, second.classes, confidence=confidence, rng=0)
-    return difference, p_value
 
 
 def reference(targets: Sequence[TargetResult]) -> TargetResult | None:

@@ -14,7 +14,7 @@ from seepage.studies.invert.line import Line
 from seepage.studies.invert.measured import _accuracy, _hits, _inside
 from seepage.studies.invert.targets import own, targets
 from seepage.studies.invert.world import make_world
-from tests.inversion.drawn import JUDGE, PRIORS, RECIPE, bars
+from tests.studies.invert.drawn import JUDGE, PRIORS, RECIPE, bars
 
 
 def line(tmp_path, *, specs=None, given=None, budget=None, judge=JUDGE, per_class=1, priors=PRIORS, **world):

@@ -10,8 +10,8 @@ from seepage.schema.inversion import Reconstructed
 from seepage.studies.invert import baselines, judging
 from seepage.studies.invert.evidence import Evidence, evaluator_info, texture, top
 from seepage.studies.invert.judging import is_adversarial, judge, judged, see
-from tests.inversion.judges import N_CLASSES, SHAPE, Pixels, shots
 from tests.reference import inversion as naive
+from tests.studies.invert.judges import N_CLASSES, SHAPE, Pixels, shots
 
 EVERY = np.arange(N_CLASSES)
 LABELS = np.repeat(EVERY, 3)

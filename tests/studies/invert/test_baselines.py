@@ -4,7 +4,7 @@ import torch
 
 from seepage.errors import InputError
 from seepage.studies.invert import baselines
-from tests.inversion.judges import N_CLASSES, SHAPE, Noise, Pixels
+from tests.studies.invert.judges import N_CLASSES, SHAPE, Noise, Pixels
 
 
 def rngs(n, seed=0):

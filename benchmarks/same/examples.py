@@ -122,7 +122,7 @@ EXAMPLES: dict[str, Run] = {
         },
         "cifar10",
     ),
-    # Shrunk like location30, if somebody has these data.
+    # Not shrunk yet: whoever has these data must first say how, as for location30.
     "examples/hamp/purchase100": _compare("hamp/purchase100.yaml", {}, "purchase100"),
     "examples/hamp/texas100": _compare("hamp/texas100.yaml", {}, "texas100"),
     "examples/hamp/cifar100": _compare("hamp/cifar100.yaml", {}, "cifar100"),

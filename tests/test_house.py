@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -100,3 +101,10 @@ def test_every_module_says_what_it_is():
         text = path.read_text()
         if len(text.splitlines()) > 5:
             assert ast.get_docstring(ast.parse(text)), path
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    """Imports inside functions count too: `python benchmarks/house.py` prints the circles."""
+    house = runpy.run_path(str(ROOT / "benchmarks" / "house.py"))["House"](ROOT)
+    assert house.circles == []
+    assert len(house.arrows) <= 72

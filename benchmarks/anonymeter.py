@@ -61,9 +61,9 @@ def ours(folder: Path, n: int) -> None:
     import numpy as np
 
     import seepage
-    from seepage.synthesis.risks import Attacker, wp29_risks
-    from seepage.synthesis.saving import table
-    from seepage.synthesis.typed import Typed
+    from seepage.studies.release.risks import Attacker, wp29_risks
+    from seepage.studies.release.typed import Typed
+    from seepage.synthesis.release import table
 
     pool = seepage.load("adult", standardise=False)
     rng = np.random.default_rng(0)

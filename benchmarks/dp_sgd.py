@@ -16,8 +16,8 @@ import torch
 
 import seepage
 from seepage.defences import defend
-from seepage.models.batches import Records
 from seepage.models.plan import one_thread
+from seepage.models.records import Records
 from seepage.models.train import train_models
 
 CASES = {

@@ -31,10 +31,10 @@ from seepage import metrics
 from seepage.attacks.few_shot import Episodes, LaplacianShot, SignalShot, SimpleShot, TransductiveTuning
 from seepage.attacks.few_shot.signal_shot import minus_log
 from seepage.attacks.few_shot.support import best_thresholds
-from seepage.auditing.episodes import episodes
 from seepage.models.target import TargetModel
 from seepage.signals.collect import collect
 from seepage.signals.view import View
+from seepage.studies.audit.episodes import episodes
 
 MLP = seepage.Recipe(
     partial(seepage.MLP, hidden=(256, 128), activation="tanh"), optimiser=seepage.Adam(lr=1e-3), epochs=30

@@ -13,16 +13,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from seepage.config.invert import InvertConfig
-from seepage.inversion import Choice, find_inversion
+from seepage.cli.specs.invert import InvertConfig
+from seepage.inversion import find_inversion
 from seepage.inversion.base import Budget
-from seepage.inversion.fisher import fisher, layer_information
-from seepage.inversion.line import Line
-from seepage.inversion.measured import FISHER_RECORDS, _along_path
 from seepage.inversion.priors import PriorOptions
-from seepage.inversion.targets import targets
-from seepage.inversion.world import make_world
 from seepage.report.fisher_plot import slope_of, write_fisher
+from seepage.studies.invert import Choice
+from seepage.studies.invert.fisher import fisher, layer_information
+from seepage.studies.invert.line import Line
+from seepage.studies.invert.measured import FISHER_RECORDS, _along_path
+from seepage.studies.invert.targets import targets
+from seepage.studies.invert.world import make_world
 
 
 def line_of(config: InvertConfig, attack: str) -> Line:

@@ -24,14 +24,14 @@ import numpy as np
 from seepage.data import Pool, load
 from seepage.metrics import roc_auc
 from seepage.models.architectures import CNN
-from seepage.models.batches import Records
 from seepage.models.generators import train_gan
 from seepage.models.held_out import HeldOut
 from seepage.models.optimisers import Cosine
 from seepage.models.recipe import Recipe
+from seepage.models.records import Records
 from seepage.models.target import TargetModel
 from seepage.models.train import train_models
-from seepage.trust.near import blended, interpolated, pair_rows, warped
+from seepage.studies.trust.near import blended, interpolated, pair_rows, warped
 
 N = 1000  # images a side of the two-sample test
 SOURCES, PROBED = 2 * N, 4000

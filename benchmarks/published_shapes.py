@@ -23,8 +23,8 @@ import numpy as np
 import torch
 
 import seepage
-from seepage.config.compare import CompareConfig
-from seepage.config.parts import RecipeConfig, as_tuples
+from seepage.cli.specs.compare import CompareConfig
+from seepage.cli.specs.parts import RecipeConfig, as_tuples
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "hamp"
 SHAPES = {"purchase100": (197_324, 600), "texas100": (67_330, 6169)}

@@ -15,8 +15,8 @@ import numpy as np
 
 import seepage
 from seepage.metrics import clopper_pearson
-from seepage.synthesis.risks import Attacker, wp29_risks
-from seepage.synthesis.typed import Typed
+from seepage.studies.release.risks import Attacker, wp29_risks
+from seepage.studies.release.typed import Typed
 
 SECRETS = ("age", "education", "occupation", "sex", "label")
 

@@ -18,8 +18,8 @@ import numpy as np
 
 import seepage
 from seepage.attacks.few_shot import LaplacianShot, SignalShot, SimpleShot, TransductiveTuning
-from seepage.auditing.episodes import episodes
 from seepage.signals.view import View
+from seepage.studies.audit.episodes import episodes
 
 FORMS = {
     "labels": {},

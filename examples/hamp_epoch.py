@@ -20,11 +20,11 @@ from matplotlib.figure import Figure
 from torch.func import functional_call, vmap
 
 import seepage
-from seepage.config.compare import CompareConfig
-from seepage.config.parts import RecipeConfig
-from seepage.models.batches import Records
+from seepage.cli.specs.compare import CompareConfig
+from seepage.cli.specs.parts import RecipeConfig
 from seepage.models.engines import Stacked
 from seepage.models.plan import one_thread
+from seepage.models.records import Records
 
 N_MEMBERS, SIZES, N_DRAWS, N_DRAWN = 1350, (100, 300, 1000, 1830), 100, 20
 PUBLISHED = ((82.9, 54.9), (78.2, 56.3))  # train and test accuracy of the authors' two logged models

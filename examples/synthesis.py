@@ -25,8 +25,8 @@ from matplotlib.figure import Figure
 import seepage
 from seepage.defences import DEFENCES, defend
 from seepage.report.plots import PALETTE
+from seepage.studies.release.released import audit_released
 from seepage.synthesis.procedure import TrainOnSynthetic
-from seepage.synthesis.released import audit_released
 
 ATTACKS = ["loss", "lira-online-fixed-variance", "rmia-online"]
 SHOWN = "rmia-online"  # fixed beforehand: the best of several would look better than it is
@@ -83,8 +83,13 @@ def audited(name: str, recipe: seepage.Recipe) -> seepage.AuditResult:
     folder = out / name
     if (folder / "result.json").exists():
         return seepage.AuditResult.load(folder)
-    return seepage.audit(
-        None, pool, membership, recipe=recipe, attacks=ATTACKS, controls=False, out=folder, progress=True, rng=0
+    return seepage.audit_recipe(
+        recipe,
+        pool,
+        membership,
+        attacker=seepage.Attacker(attacks=ATTACKS),
+        settings=seepage.Settings(controls=False),
+        run=seepage.Run(folder, progress=True, seed=0),
     )
 
 

@@ -76,7 +76,7 @@ def test_a_pickle_that_exits_ends_the_command_as_an_error(tmp_path):
 
 
 def test_an_exit_that_nothing_else_caught_is_no_success(monkeypatch):
-    monkeypatch.setattr("seepage.report.reading.load_result", ends)
+    monkeypatch.setattr("seepage.schema.reading.load_result", ends)
     done = CliRunner().invoke(main, ["report", "somewhere"])
     assert done.exit_code == EXIT_ERROR
     assert "sys.exit(0)" in done.stderr

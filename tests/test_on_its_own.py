@@ -11,7 +11,7 @@ import requests
 
 from seepage.data.cache import cache_folder
 from seepage.errors import TrainingError
-from seepage.execution import Processes
+from seepage.runs import Processes
 from tests.no_network.sitecustomize import NetworkBlocked
 
 NOWHERE = "192.0.2.1"  # an address for documentation: where the guard is gone, nobody is called

@@ -6,13 +6,14 @@ import torch
 from torch import nn
 
 import seepage
-from seepage.config.parts import made
-from seepage.data import Pool
+from seepage.cli.specs.parts import made
+from seepage.data import Pool, read_file, read_frame
 from seepage.errors import InputError
 from seepage.models.files import load_model
 from seepage.models.optimisers import SGD, Adam, Steps
 from seepage.models.recipe import Augmentation, BestValidation, Recipe, StopAt
 from seepage.outside import check_kinds
+from tests.flat import audit
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(60, 3)).astype(np.float32), np.arange(60) % 2
@@ -73,7 +74,7 @@ def test_options_of_a_pool(options, tmp_path):
         Pool(X, Y, **options)
     np.savez(tmp_path / "d.npz", inputs=X, labels=Y)
     with pytest.raises(InputError, match=next(iter(options))):
-        Pool.from_file(tmp_path / "d.npz", **options | ({"name": 5} if "name" in options else {}))
+        read_file(tmp_path / "d.npz", **options | ({"name": 5} if "name" in options else {}))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_options_of_a_file(option, wrong, tmp_path):
     (tmp_path / "d.csv").write_text("a,b,y\n" + "\n".join(f"{i},{i % 3},{i % 2}" for i in range(20)))
     for value in wrong:
         with pytest.raises(InputError, match=f"{option}") as caught:
-            Pool.from_file(tmp_path / "d.csv", **{"label": "y", option: value})
+            read_file(tmp_path / "d.csv", **{"label": "y", option: value})
         assert "GiB" not in str(caught.value)
     right = {
         "categorical": np.array(["b"]),
@@ -100,7 +101,7 @@ def test_options_of_a_file(option, wrong, tmp_path):
         "standardise": np.bool_(True),
         "max_bytes": 10**6,
     }
-    assert Pool.from_file(tmp_path / "d.csv", label="y", **right).n_classes == 3
+    assert read_file(tmp_path / "d.csv", label="y", **right).n_classes == 3
     with pytest.raises(InputError, match=r"option flat"):
         seepage.load("digits", flat="no")
 
@@ -108,8 +109,8 @@ def test_options_of_a_file(option, wrong, tmp_path):
 def test_options_of_a_frame():
     frame = type("Frame", (), {"columns": ["a"], "__getitem__": lambda self, name: X[:, 0]})()
     for options in ({"categorical": "ab"}, {"standardise": "no"}, {"label": 3}):
-        with pytest.raises(InputError, match=rf"Pool\.from_frame: {next(iter(options))} must be"):
-            Pool.from_frame(frame, **options)
+        with pytest.raises(InputError, match=rf"read_frame: {next(iter(options))} must be"):
+            read_frame(frame, **options)
 
 
 def sure(x):
@@ -122,29 +123,27 @@ def sure(x):
         ("engine", [3]),
         ("replay", [3, "", b"x", "a\0b", object()]),
         ("out", ["", "a\0b", 3, b"x"]),
-        ("shelf", ["", "a\0b"]),
-        ("outputs", ["", "a\0b"]),
+        ("weights_cache", ["", "a\0b"]),
         ("layer", [3]),
         ("command", [3]),
         ("workers", ["2", True, 1.5]),
         ("controls", ["no", 0]),
-        ("every_model", ["no"]),
         ("keep_weights", ["no"]),
         ("progress", ["no"]),
     ],
 )
 def test_arguments_of_an_audit(name, wrong):
     for value in wrong:
-        with pytest.raises(InputError, match=rf"^audit: {name} must be"):
-            seepage.audit(sure, **TWO, model_outputs="logits", recipe=recipe(epochs=1), references=2, **{name: value})
+        with pytest.raises(InputError, match=rf"^(audit|Settings): {'folder' if name == 'out' else name}=? must be"):
+            audit(sure, **TWO, model_outputs="logits", recipe=recipe(epochs=1), references=2, **{name: value})
 
 
 @pytest.mark.parametrize("path", [3, "", b"x", "a\0b", None])
 def test_paths(path):
     with pytest.raises(InputError, match=r"^load_model: path must be"):
         load_model(path)
-    with pytest.raises(InputError, match=r"^Pool\.from_file: path must be"):
-        Pool.from_file(path)
+    with pytest.raises(InputError, match=r"^read_file: path must be"):
+        read_file(path)
     if path is not None:
         with pytest.raises(InputError, match=r"^load: cache must be"):
             seepage.load("digits", cache=path)

@@ -14,7 +14,16 @@ from pathlib import Path
 import pytest
 
 from seepage.errors import StorageError
-from seepage.writing import OLD_S, check_place, file_digest, make_folder, read_file, sweep, temporary_folder, whole_file
+from seepage.writing import (
+    OLD_S,
+    check_place,
+    file_digest,
+    make_folder,
+    read_bytes,
+    sweep,
+    temporary_folder,
+    whole_file,
+)
 
 
 def mode(path):
@@ -131,7 +140,7 @@ def links_to_zeros(path):
 )
 def test_what_is_no_file_is_named_and_never_opened(tmp_path, put, what):
     put(tmp_path / "it")
-    for read in (check_place, file_digest, lambda path: read_file(path, 10)):
+    for read in (check_place, file_digest, lambda path: read_bytes(path, 10)):
         with pytest.raises(StorageError, match=f"^{what} stands at .*it, where a file belongs: delete it, then run"):
             read(tmp_path / "it")
 
@@ -140,13 +149,13 @@ def test_a_file_or_a_link_to_one_is_read_up_to_its_bound(tmp_path):
     write(tmp_path / "file", b"0123456789")
     (tmp_path / "link").symlink_to(tmp_path / "file")
     for name in ("file", "link"):
-        assert read_file(tmp_path / name, 10) == b"0123456789"
+        assert read_bytes(tmp_path / name, 10) == b"0123456789"
         assert file_digest(tmp_path / name) == hashlib.sha256(b"0123456789").hexdigest()
         with pytest.raises(StorageError, match="more than 9 bytes"):
-            read_file(tmp_path / name, 9)
+            read_bytes(tmp_path / name, 9)
     check_place(tmp_path / "nothing")
     with pytest.raises(FileNotFoundError):
-        read_file(tmp_path / "nothing", 9)
+        read_bytes(tmp_path / "nothing", 9)
 
 
 def test_a_folder_is_not_written_over(tmp_path):

@@ -14,12 +14,12 @@ from scipy.stats import hypergeom
 from calibrated.judged import is_shown
 from calibrated.table import Table, is_below, repetitions, share
 from seepage import metrics
-from seepage.auditing.findings import Scored
-from seepage.auditing.settings import Settings
-from seepage.auditing.verdict import smallest_leak
 from seepage.metrics.operating_points import allowed
 from seepage.metrics.significance import SHAPES_OF_LEAK
-from seepage.report.result import SmallestLeak
+from seepage.schema.audit import SmallestLeak
+from seepage.studies.audit.findings import Scored
+from seepage.studies.audit.settings import Settings
+from seepage.studies.audit.verdict import smallest_leak
 
 SETTINGS = Settings()
 SIZES = ((200, 200), (500, 500), (1000, 1000), (5000, 5000), (2000, 200), (200, 2000))

@@ -11,10 +11,10 @@ from calibrated.judged import judged
 from calibrated.populations import Population, five_values, normal, skewed_down, skewed_up, some_above
 from calibrated.table import Table, is_above, is_below, repetitions, share
 from seepage import metrics
-from seepage.auditing.findings import _epsilon
-from seepage.auditing.settings import Settings
-from seepage.auditing.verdict import lower_bound
 from seepage.metrics.separation import _best_threshold, random_half
+from seepage.studies.audit.findings import _epsilon
+from seepage.studies.audit.settings import Settings
+from seepage.studies.audit.verdict import lower_bound
 
 SETTINGS = Settings()
 N_ATTACKS = 11

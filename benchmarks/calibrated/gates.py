@@ -19,14 +19,14 @@ import seepage
 from calibrated import before, shifts
 from calibrated.table import Table, share
 from seepage.attacks import resolve_attacks
-from seepage.auditing import gates
-from seepage.auditing.findings import score
-from seepage.auditing.gates.blind import difference
-from seepage.auditing.gates.neighbours import count_neighbours
-from seepage.auditing.outputs import evidence_from_outputs
-from seepage.auditing.settings import Settings
 from seepage.data.traits import positions
 from seepage.errors import SeepageError
+from seepage.studies.audit import gates
+from seepage.studies.audit.findings import score
+from seepage.studies.audit.gates.blind import difference
+from seepage.studies.audit.gates.neighbours import count_neighbours
+from seepage.studies.audit.outputs import evidence_from_outputs
+from seepage.studies.audit.settings import Settings
 
 NOMINAL = gates.GATE_LEVEL
 
@@ -198,7 +198,12 @@ def level_of_the_scale_gate(size: float, rng) -> Table:
                     lists = [((x * np.float32(scale))[side], y[side]) for side in (member, ~member)]
                     try:
                         result = seepage.audit(
-                            model, members=lists[0], nonmembers=lists[1], attacks=["loss"], origin="declared", rng=at
+                            model,
+                            members=lists[0],
+                            nonmembers=lists[1],
+                            origin="declared",
+                            attacker=seepage.Attacker(attacks=["loss"]),
+                            run=seepage.Run(seed=at),
                         )
                     except SeepageError:  # answers that are no probabilities any more: refused
                         caught += scale != 1.0

@@ -9,9 +9,9 @@ from scipy.stats import mannwhitneyu
 from calibrated.judged import judged
 from calibrated.table import Table, is_above, repetitions, share
 from seepage import metrics
-from seepage.auditing.settings import Settings
 from seepage.metrics.intervals import lower_bound
 from seepage.metrics.roc import threshold_counts
+from seepage.studies.audit.settings import Settings
 
 SETTINGS = Settings()
 N_SIDE, N_ATTACKS = 500, 8

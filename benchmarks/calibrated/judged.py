@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from seepage import metrics
-from seepage.auditing.findings import Scored, _supported_rate
-from seepage.auditing.settings import Settings
-from seepage.auditing.verdict import decide
+from seepage.studies.audit.findings import Scored, _supported_rate
+from seepage.studies.audit.settings import Settings
+from seepage.studies.audit.verdict import decide
 
 
 def judged(scores: Mapping[str, np.ndarray], members: np.ndarray, settings: Settings) -> Scored:

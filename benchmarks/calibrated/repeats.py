@@ -10,9 +10,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
 from calibrated.table import Table, share
-from seepage.auditing.gates import own_answers
-from seepage.auditing.gather import Run, evidence_from_pool
 from seepage.data import Membership, Pool
+from seepage.studies.audit.gates import own_answers
+from seepage.studies.audit.gather import Run, evidence_from_pool
 
 N = 400
 SOUND = {

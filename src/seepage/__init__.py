@@ -10,13 +10,18 @@ for PyTorch.
 
 import importlib
 
-__version__ = "0.1.0"
+from seepage.schema import display
+from seepage.version import __version__
 
 _HOMES = {
-    "audit": "seepage.auditing",
-    "Settings": "seepage.auditing",
+    "audit": "seepage.studies.audit",
+    "audit_recipe": "seepage.studies.audit",
+    "audit_outputs": "seepage.studies.audit",
+    "Attacker": "seepage.attacks",
+    "Settings": "seepage.studies.audit",
+    "Run": "seepage.runs.run",
     "train": "seepage.models.train",
-    "AuditResult": "seepage.report.result",
+    "AuditResult": "seepage.schema.audit",
     "load": "seepage.data",
     "Pool": "seepage.data",
     "Membership": "seepage.data",
@@ -32,14 +37,30 @@ _HOMES = {
     "ATTACKS": "seepage.attacks",
     "defend": "seepage.defences",
     "DEFENCES": "seepage.defences",
-    "compare": "seepage.comparison",
-    "invert": "seepage.inversion",
+    "compare": "seepage.studies.compare",
+    "invert": "seepage.studies.invert",
     "INVERSIONS": "seepage.inversion",
     "synthesise": "seepage.synthesis",
     "SeepageError": "seepage.errors",
 }
 
 __all__ = ["__version__", *_HOMES]
+
+
+def _page(result, path):
+    from seepage.report.render import write_report
+
+    return write_report(result, path)
+
+
+def _text(result):
+    from seepage.report.text import text
+
+    return text(result)
+
+
+# A result shows itself, and how is the report's affair, which stands above results.
+display.page, display.text = _page, _text
 
 
 def __getattr__(name: str):

@@ -167,7 +167,7 @@ def check_place(path: str | os.PathLike) -> None:
     raise StorageError(f"{what} stands at {path}, where a file belongs: delete it, then run the same command again")
 
 
-def read_file(path: str | os.PathLike, most: int) -> bytes:
+def read_bytes(path: str | os.PathLike, most: int) -> bytes:
     """What a file of a run holds.
 
     Args:

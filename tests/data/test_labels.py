@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from seepage.data import Pool
+from seepage.data import Pool, read_dataset, read_file, read_frame
 from seepage.data.labels import joined, key, label_values, number, number_together
 from seepage.errors import InputError
 
@@ -87,14 +87,14 @@ def frame() -> pd.DataFrame:
 
 
 def test_a_frame_s_ordered_categories_keep_their_order():
-    pool = Pool.from_frame(frame(), label="size")
+    pool = read_frame(frame(), label="size")
     assert (pool.labels.tolist(), pool.classes) == ([2, 0, 1, 1], tuple(SIZES))
 
 
 def test_a_parquet_file_s_ordered_categories_keep_their_order(tmp_path):
     pytest.importorskip("pyarrow")
     frame().to_parquet(tmp_path / "sizes.parquet")
-    pool = Pool.from_file(tmp_path / "sizes.parquet", label="size")
+    pool = read_file(tmp_path / "sizes.parquet", label="size")
     assert (pool.labels.tolist(), pool.classes) == ([2, 0, 1, 1], tuple(SIZES))
 
 
@@ -165,7 +165,7 @@ def test_what_are_no_classes_is_refused_in_a_sentence(labels, words):
 
 def test_labels_are_read_item_by_item_too():
     for labels in (SIZES[LABELS], [np.eye(3)[label] for label in LABELS], [torch.tensor(label) for label in LABELS]):
-        pool = Pool.from_dataset(list(zip(np.eye(4), labels, strict=True)))
+        pool = read_dataset(list(zip(np.eye(4), labels, strict=True)))
         assert np.unique(pool.labels).tolist() == [0, 1, 2]
 
 

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from seepage.data import Pool, overlap
+from seepage.data import Pool, overlap, read_dataset, read_file
 from seepage.errors import InputError, StorageError
 
 
@@ -49,7 +49,7 @@ def test_inputs_keep_the_values_that_were_given(given, kept):
         ([1.0, 2.0], None, {}, "shape"),
         (np.zeros((0, 3)), None, {}, "at least one"),
         ([[1.0], [2.0, 3.0]], None, {}, "one array"),
-        ([["a"], ["b"]], None, {}, "from_frame"),
+        ([["a"], ["b"]], None, {}, "read_frame"),
         ([[1.0], [np.nan]], None, {}, "record 1"),
         ([[1.0], [np.inf]], None, {}, "finite"),
         ([[2**53 + 1]], None, {}, "leave ids out"),
@@ -132,7 +132,7 @@ def test_the_fingerprint_follows_what_a_model_can_learn_from_and_nothing_else():
 def test_the_fingerprint_is_the_same_in_memory_on_disk_and_after_a_transposition(tmp_path):
     values = np.random.default_rng(0).random((500, 30)).astype(np.float32)
     np.save(tmp_path / "x.npy", values)
-    mapped = Pool.from_file(tmp_path / "x.npy")
+    mapped = read_file(tmp_path / "x.npy")
     assert isinstance(mapped.inputs, np.memmap)
     assert mapped.fingerprint == Pool(values).fingerprint == Pool(np.asfortranarray(values)).fingerprint
 
@@ -190,7 +190,7 @@ class Dataset:
 def test_a_dataset_becomes_a_pool_item_by_item(tmp_path, on_disk, monkeypatch):
     monkeypatch.setattr("seepage.data.items.BLOCK_BYTES", 40)
     file = tmp_path / "inputs.npy" if on_disk else None
-    pool = Pool.from_dataset(Dataset(images(), np.arange(10) % 3), memmap=file, scale=1 / 255)
+    pool = read_dataset(Dataset(images(), np.arange(10) % 3), memmap=file, scale=1 / 255)
     np.testing.assert_array_equal(pool.inputs, images())
     assert pool.labels.tolist() == (np.arange(10) % 3).tolist()
     assert isinstance(pool.inputs, np.memmap) == on_disk
@@ -200,24 +200,24 @@ def test_a_dataset_becomes_a_pool_item_by_item(tmp_path, on_disk, monkeypatch):
 def test_a_torch_dataset_becomes_a_pool():
     torch = pytest.importorskip("torch")
     dataset = torch.utils.data.TensorDataset(torch.arange(12.0).reshape(4, 3), torch.tensor([0, 1, 1, 0]))
-    pool = Pool.from_dataset(dataset)
+    pool = read_dataset(dataset)
     assert (pool.inputs.dtype, pool.inputs.shape, pool.labels.tolist()) == (np.float32, (4, 3), [0, 1, 1, 0])
 
 
 def test_a_dataset_without_length_or_with_uneven_items_is_refused():
     with pytest.raises(InputError, match="len"):
-        Pool.from_dataset(iter([1]))
+        read_dataset(iter([1]))
     with pytest.raises(InputError, match="at least one item"):
-        Pool.from_dataset([])
+        read_dataset([])
     with pytest.raises(InputError, match=r"dataset\[1\]"):
-        Pool.from_dataset(Dataset([np.zeros(3), np.zeros(4)], [0, 1]))
+        read_dataset(Dataset([np.zeros(3), np.zeros(4)], [0, 1]))
     with pytest.raises(InputError, match="target of a regression"):
-        Pool.from_dataset(Dataset([np.zeros(3)], [0.5]))
+        read_dataset(Dataset([np.zeros(3)], [0.5]))
 
 
 def test_a_file_that_cannot_be_written_is_one_clear_error(tmp_path):
     with pytest.raises(StorageError, match="cannot be written"):
-        Pool.from_dataset(Dataset(images(), np.zeros(10)), memmap=tmp_path / "missing" / "x.npy")
+        read_dataset(Dataset(images(), np.zeros(10)), memmap=tmp_path / "missing" / "x.npy")
 
 
 def test_the_data_package_imports_neither_torch_nor_scikit_learn_nor_pooch():

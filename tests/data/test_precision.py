@@ -9,8 +9,9 @@ from torch import nn
 
 import seepage
 from seepage.cli import main
-from seepage.data import overlap
+from seepage.data import overlap, read_dataset, read_file, read_frame
 from seepage.data.precision import check_float32
+from tests.flat import audit
 from tests.models.graphs import graph
 
 N = 300
@@ -45,7 +46,7 @@ def test_the_model_is_asked_about_the_records_that_were_given(column):
         asked.append(batch)
         return np.c_[batch[:, 0], -batch[:, 0]]
 
-    seepage.audit(model, **lists(x, y, m), model_outputs="logits", attacks=["loss"])
+    audit(model, **lists(x, y, m), model_outputs="logits", attacks=["loss"])
     given = {tuple(row) for row in x}
     first = np.concatenate(asked)[:N]
     assert {tuple(row) for row in first} == given
@@ -56,30 +57,30 @@ def test_who_takes_float32_is_told_which_column(column):
     x, y, m = table(column)
     network, recipe = nn.Linear(2, 2), seepage.Recipe(seepage.MLP, epochs=1)
     with pytest.raises(seepage.SeepageError, match=r"column 1.*model\.double\(\)"):
-        seepage.audit(network, **lists(x, y, m), attacks=["loss"])
+        audit(network, **lists(x, y, m), attacks=["loss"])
     with pytest.raises(seepage.SeepageError, match=r"column 1"):
         seepage.train(recipe, seepage.Pool(x, y), m, rng=np.random.default_rng(0))
     if column == "huge":  # neither do trees, nor a callable that is asked with float32
         return
     forest = DecisionTreeClassifier().fit(x, y)
     with pytest.raises(seepage.SeepageError, match=r"column 1"):
-        seepage.audit(forest, **lists(x, y, m), recipe=recipe, references=2)
+        audit(forest, **lists(x, y, m), recipe=recipe, references=2)
 
     def callable_around(batch):
         return network(torch.from_numpy(batch)).detach().numpy()
 
     with pytest.raises(seepage.SeepageError, match=r"column 1"):
-        seepage.audit(callable_around, **lists(x, y, m), model_outputs="logits", attacks=["loss"])
+        audit(callable_around, **lists(x, y, m), model_outputs="logits", attacks=["loss"])
 
 
 def test_ways_out_that_the_advice_names():
     x, y, m = table("seconds")
     network = nn.Linear(2, 2)
-    seepage.audit(network.double(), **lists(x, y, m), attacks=["loss"])
+    audit(network.double(), **lists(x, y, m), attacks=["loss"])
     network.float()
-    seepage.audit(network, **lists(x - x.min(axis=0), y, m), attacks=["loss"])
+    audit(network, **lists(x - x.min(axis=0), y, m), attacks=["loss"])
     rounded = x.astype(np.float32)
-    result = seepage.audit(network, **lists(rounded, y, m), attacks=["loss"])
+    result = audit(network, **lists(rounded, y, m), attacks=["loss"])
     assert result.verdict != "NO EVIDENCE"  # said by the gates: some records are the same now
 
 
@@ -131,14 +132,14 @@ def test_tables_keep_their_numbers(tmp_path):
     frame = pandas.DataFrame({"size": x[:, 0], "time": x[:, 1], "kind": np.where(m, "a", "b"), "y": y})
     frame.to_csv(tmp_path / "t.csv", index=False)
     for pool in (
-        seepage.Pool.from_frame(frame, label="y"),
-        seepage.Pool.from_file(tmp_path / "t.csv", label="y"),
+        read_frame(frame, label="y"),
+        read_file(tmp_path / "t.csv", label="y"),
     ):
         np.testing.assert_array_equal(pool.inputs[:, 1], x[:, 1])
         assert pool.duplicates() == []
         with pytest.raises(seepage.SeepageError, match="the column 'time'"):
             seepage.train(seepage.Recipe(seepage.MLP, epochs=1), pool, m, rng=np.random.default_rng(0))
-        standard = seepage.Pool.from_frame(frame, label="y", standardise=True)
+        standard = read_frame(frame, label="y", standardise=True)
         seepage.train(seepage.Recipe(seepage.MLP, epochs=1), standard, m, rng=np.random.default_rng(0))
 
 
@@ -148,14 +149,14 @@ def test_items_and_files_keep_their_numbers(tmp_path):
     np.savez(tmp_path / "t.npz", inputs=x, labels=y)
     np.save(tmp_path / "t.npy", x)
     for pool in (
-        seepage.Pool.from_dataset(dataset),
-        seepage.Pool.from_dataset(dataset, memmap=tmp_path / "m.npy"),
-        seepage.Pool.from_file(tmp_path / "t.npz"),
-        seepage.Pool.from_file(tmp_path / "t.npy"),
+        read_dataset(dataset),
+        read_dataset(dataset, memmap=tmp_path / "m.npy"),
+        read_file(tmp_path / "t.npz"),
+        read_file(tmp_path / "t.npy"),
     ):
         np.testing.assert_array_equal(pool.inputs, x)
         np.testing.assert_array_equal(pool.batch(), x)
-    assert isinstance(seepage.Pool.from_file(tmp_path / "t.npy").inputs, np.memmap)
+    assert isinstance(read_file(tmp_path / "t.npy").inputs, np.memmap)
 
 
 def test_a_graph_in_float32_is_told_by_the_command_line(tmp_path):
@@ -183,16 +184,16 @@ def test_numbers_longer_than_float64_are_ids(tmp_path):
     frame = pandas.DataFrame({"card": cards, "x": np.arange(6) / 10, "y": [0, 1] * 3})
     frame.to_csv(tmp_path / "t.csv", index=False)
     for make in (
-        lambda **how: seepage.Pool.from_frame(frame, **how),
-        lambda **how: seepage.Pool.from_file(tmp_path / "t.csv", **how),
+        lambda **how: read_frame(frame, **how),
+        lambda **how: read_file(tmp_path / "t.csv", **how),
     ):
         assert make(label="y", id="card").ids.tolist() == list(map(str, cards))
         assert make(label="card").n_classes == 6
     with pytest.raises(seepage.SeepageError, match=r"column 'card'.*looks like an id"):
-        seepage.Pool.from_frame(frame, label="y")
+        read_frame(frame, label="y")
     frame["card"] = frame["card"].astype(object)
     with pytest.raises(seepage.SeepageError, match=r"column 'card'.*looks like an id"):
-        seepage.Pool.from_frame(frame, label="y")
+        read_frame(frame, label="y")
 
 
 @pytest.mark.parametrize("n", [20, 2000, 50_000])
@@ -215,12 +216,12 @@ def test_what_is_lost_does_not_depend_on_the_number_of_records_or_on_a_code_for_
 def test_codes_keep_their_writing(tmp_path):
     """Labels and ids that are codes: 007 is not 7, 1_1 is not 11; beside a missing one they keep all their digits."""
     (tmp_path / "t.csv").write_text("a,code,y\n1,01,1_1\n3,001,11\n5,1,12\n")
-    assert seepage.Pool.from_file(tmp_path / "t.csv", label="y", id="code").ids.tolist() == ["01", "001", "1"]
-    assert seepage.Pool.from_file(tmp_path / "t.csv", label="y").n_classes == 3
-    assert seepage.Pool.from_file(tmp_path / "t.csv", label="code", categorical=["y"]).n_classes == 3
+    assert read_file(tmp_path / "t.csv", label="y", id="code").ids.tolist() == ["01", "001", "1"]
+    assert read_file(tmp_path / "t.csv", label="y").n_classes == 3
+    assert read_file(tmp_path / "t.csv", label="code", categorical=["y"]).n_classes == 3
     (tmp_path / "n.csv").write_text("a,code,y\n1,01,0\n3,001,1\n5,1,1\n")
-    assert seepage.Pool.from_file(tmp_path / "n.csv", label="y", group="code").groups.tolist() == ["01", "001", "1"]
-    assert seepage.Pool.from_file(tmp_path / "n.csv", label="y").inputs[:, 1].tolist() == [1, 1, 1]  # a quantity
+    assert read_file(tmp_path / "n.csv", label="y", group="code").groups.tolist() == ["01", "001", "1"]
+    assert read_file(tmp_path / "n.csv", label="y").inputs[:, 1].tolist() == [1, 1, 1]  # a quantity
     arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed (extra 'parquet')")
     from decimal import Decimal
 
@@ -229,11 +230,11 @@ def test_codes_keep_their_writing(tmp_path):
     large = [2**60 + 1, None, 2**60]
     table = arrow.table({"g": arrow.array(large), "b": [1.0, 2.0, 3.0], "y": [0, 1, 0]})
     pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
-    groups = seepage.Pool.from_file(tmp_path / "t.parquet", label="y", group="g").groups
+    groups = read_file(tmp_path / "t.parquet", label="y", group="g").groups
     assert groups[0] == str(2**60 + 1)
     assert groups[2] == str(2**60)
     table = arrow.table({"g": [Decimal(10**20 + 1), Decimal(10**20), Decimal(5)], "b": [1.0, 2.0, 3.0]})
     pyarrow.parquet.write_table(table, tmp_path / "d.parquet")
     with pytest.raises(seepage.SeepageError, match="looks like an id"):
-        seepage.Pool.from_file(tmp_path / "d.parquet")
-    assert seepage.Pool.from_file(tmp_path / "d.parquet", id="g").ids[0] == str(10**20 + 1)
+        read_file(tmp_path / "d.parquet")
+    assert read_file(tmp_path / "d.parquet", id="g").ids[0] == str(10**20 + 1)

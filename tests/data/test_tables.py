@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 import torch
 
-from seepage.data import Pool
+from seepage.data import Pool, read_file, read_frame
 from seepage.data.files import pools_from_files, read_arrays
 from seepage.data.labels import key
 from seepage.errors import DataFileError, InputError
@@ -30,26 +30,26 @@ def csv(folder, name="t.csv", **columns):
 def test_whole_numbers_beyond_float64_are_no_features_of_a_csv(tmp_path):
     path = csv(tmp_path, account=LONG, y=[0, 1] * 30, x=range(N))
     with pytest.raises(InputError, match=r"column 'account' holds whole numbers beyond 2\^53.*name it in id="):
-        Pool.from_file(path, label="y")
-    assert Pool.from_file(path, label="y", id="account").ids.tolist() == list(map(str, LONG))
-    assert Pool.from_file(path, label="account").classes == tuple(map(key, LONG))
-    assert Pool.from_file(path, label="y", categorical=["account"]).inputs.shape == (N, N + 1)
+        read_file(path, label="y")
+    assert read_file(path, label="y", id="account").ids.tolist() == list(map(str, LONG))
+    assert read_file(path, label="account").classes == tuple(map(key, LONG))
+    assert read_file(path, label="y", categorical=["account"]).inputs.shape == (N, N + 1)
     short = csv(tmp_path, "short.csv", account=range(N), y=[0, 1] * 30, x=range(N))
     with pytest.raises(InputError, match="'account' holds whole numbers beyond"):
         pools_from_files([short, path], {"label": "y"})
     with pytest.raises(InputError, match="'x' holds whole numbers beyond"):
-        Pool.from_file(csv(tmp_path, x=["9" * 400, "1"], y=[0, 1]), label="y")
+        read_file(csv(tmp_path, x=["9" * 400, "1"], y=[0, 1]), label="y")
 
 
 def test_decimals_in_a_frame_are_numbers():
-    pool = Pool.from_frame(pd.DataFrame({"price": [Decimal("1.10"), Decimal("2.20")], "size": [1, 2]}))
+    pool = read_frame(pd.DataFrame({"price": [Decimal("1.10"), Decimal("2.20")], "size": [1, 2]}))
     np.testing.assert_array_equal(pool.inputs, [[1.1, 1], [2.2, 2]])
     with pytest.raises(InputError, match="'price' has 1 missing of 2"):
-        Pool.from_frame(pd.DataFrame({"price": [Decimal("1.10"), Decimal("NaN")]}))
+        read_frame(pd.DataFrame({"price": [Decimal("1.10"), Decimal("NaN")]}))
     large = pd.DataFrame({"price": [Decimal("1.10"), Decimal(2**60)]})
-    np.testing.assert_array_equal(Pool.from_frame(large).inputs, [[1.1], [2.0**60]])
+    np.testing.assert_array_equal(read_frame(large).inputs, [[1.1], [2.0**60]])
     with pytest.raises(InputError, match="looks like an id"):
-        Pool.from_frame(pd.DataFrame({"price": [Decimal("1.10"), Decimal(2**60 + 1)]}))
+        read_frame(pd.DataFrame({"price": [Decimal("1.10"), Decimal(2**60 + 1)]}))
 
 
 @pytest.mark.parametrize("gap", ["", "#N/A", "n/a", "NULL", "<NA>", "-1.#IND", "null", "-NaN"])
@@ -57,30 +57,30 @@ def test_gaps_of_a_csv_are_those_of_pandas(tmp_path, gap):
     path = csv(tmp_path, x=[1, gap, 3], y=[0, 1, 0])
     assert pd.read_csv(path).x.isna().sum() == 1
     with pytest.raises(InputError, match="'x' has 1 missing of 3"):
-        Pool.from_file(path, label="y")
+        read_file(path, label="y")
 
 
 def test_a_few_texts_among_numbers_are_named_with_their_line(tmp_path):
     path = csv(tmp_path, x=STRAY, y=[0, 1] * 30)
     with pytest.raises(InputError, match=r"column 'x' holds numbers and the text '\?' in line 7 of .*t.csv"):
-        Pool.from_file(path, label="y")
+        read_file(path, label="y")
     with pytest.raises(InputError, match=r"holds numbers and the text '\?' in line 7"):
         pools_from_files([path, path], {"label": "y"})
-    assert Pool.from_file(path, label="y", categorical=["x"]).inputs.shape == (N, N)
+    assert read_file(path, label="y", categorical=["x"]).inputs.shape == (N, N)
     for values in (STRAY, [float(i) if i != "?" else i for i in STRAY]):
         with pytest.raises(InputError, match=r"column 'x' holds numbers and the text '\?' in row 5"):
-            Pool.from_frame(pd.DataFrame({"x": values}))
+            read_frame(pd.DataFrame({"x": values}))
     few = ["1", "2", "3", "?"] + ["1", "2"] * 28  # codes, and one for "we do not know"
-    assert Pool.from_file(csv(tmp_path, x=few, y=[0, 1] * 30), label="y").inputs.shape == (N, 4)
+    assert read_file(csv(tmp_path, x=few, y=[0, 1] * 30), label="y").inputs.shape == (N, 4)
     half = [f"{'abc'[i % 3]}{i}" if i % 2 else i for i in range(N)]  # codes of articles
-    assert Pool.from_file(csv(tmp_path, x=half, y=[0, 1] * 30), label="y").inputs.shape == (N, N)
+    assert read_file(csv(tmp_path, x=half, y=[0, 1] * 30), label="y").inputs.shape == (N, N)
 
 
 def test_lines_are_counted_as_an_editor_counts_them(tmp_path):
     (tmp_path / "t.csv").write_text('x,note\n\n1,"two\nlines"\n' + "".join(f"{i},n\n" for i in range(2, N)) + "?,n\n")
     n_lines = len((tmp_path / "t.csv").read_text().splitlines())
     with pytest.raises(InputError, match=rf"'\?' in line {n_lines} of"):
-        Pool.from_file(tmp_path / "t.csv")
+        read_file(tmp_path / "t.csv")
 
 
 def test_a_column_is_of_one_kind_in_all_files(tmp_path):
@@ -96,32 +96,32 @@ def test_a_column_is_of_one_kind_in_all_files(tmp_path):
 def test_dates_as_texts_are_refused_by_name(tmp_path, form):
     days = list(map(form, DAYS))
     with pytest.raises(InputError, match="column 'day' holds dates such as '2020-01-01"):
-        Pool.from_file(csv(tmp_path, day=days, y=[0, 1] * 30), label="y")
+        read_file(csv(tmp_path, day=days, y=[0, 1] * 30), label="y")
     with pytest.raises(InputError, match="column 'day' holds dates"):
-        Pool.from_frame(pd.DataFrame({"day": days}))
+        read_frame(pd.DataFrame({"day": days}))
 
 
 @pytest.mark.parametrize("day", [date(2020, 1, 1), datetime(2020, 1, 1), timedelta(1), pd.Period("2020-01")])
 def test_times_as_objects_are_refused_by_name(day):
     with pytest.raises(InputError, match="column 'day' holds"):
-        Pool.from_frame(pd.DataFrame({"day": np.array([day, None], dtype=object)}))
+        read_frame(pd.DataFrame({"day": np.array([day, None], dtype=object)}))
 
 
 def test_an_index_without_a_name_is_no_feature(tmp_path):
     pytest.importorskip("pyarrow")
     frame = pd.DataFrame({"x": range(6), "y": [0, 1] * 3})[lambda rows: rows.x != 3]
     frame.to_parquet(tmp_path / "t.parquet")
-    pool = Pool.from_file(tmp_path / "t.parquet", label="y")
+    pool = read_file(tmp_path / "t.parquet", label="y")
     assert pool.columns == (("x", None),)
-    assert Pool.from_file(tmp_path / "t.parquet", label="y", id="__index_level_0__").ids.tolist() == list("01245")
+    assert read_file(tmp_path / "t.parquet", label="y", id="__index_level_0__").ids.tolist() == list("01245")
     both = pools_from_files([tmp_path / "t.parquet"] * 2, {"label": "y"})
     assert [part.inputs.tolist() for part in both] == [pool.inputs.tolist()] * 2
     texts = pd.DataFrame({"x": range(6), "y": [0, 1] * 3}, index=list("abcdef"))
     texts.to_parquet(tmp_path / "texts.parquet")
-    assert Pool.from_file(tmp_path / "texts.parquet", label="y").columns == (("x", None),)
+    assert read_file(tmp_path / "texts.parquet", label="y").columns == (("x", None),)
     frame.to_csv(tmp_path / "t.csv")
     with pytest.raises(DataFileError, match=r"the first column has no name: .*index=False"):
-        Pool.from_file(tmp_path / "t.csv", label="y")
+        read_file(tmp_path / "t.csv", label="y")
 
 
 @pytest.mark.parametrize("option", ["label", "group", "id"])
@@ -130,7 +130,7 @@ def test_options_of_tables_are_none_of_arrays(tmp_path, option):
     np.save(tmp_path / "x.npy", np.ones((2, 2)))
     for name in ("x.npz", "x.npy"):
         with pytest.raises(InputError, match=rf"{option}= .*columns of a table .*{name} is none: .*'labels'"):
-            Pool.from_file(tmp_path / name, **{option: "y"})
+            read_file(tmp_path / name, **{option: "y"})
         with pytest.raises(InputError, match="columns of a table"):
             pools_from_files([tmp_path / name], {option: "y"})
 
@@ -139,7 +139,7 @@ def test_options_of_tables_are_none_of_arrays(tmp_path, option):
 def test_columns_are_named_by_texts(tmp_path, option, value):
     path = csv(tmp_path, x=[1, 2], y=[0, 1])
     with pytest.raises(InputError, match=f"option {option}: "):
-        Pool.from_file(path, **{option: value})
+        read_file(path, **{option: value})
     with pytest.raises(InputError, match=f"option {option}: "):
         pools_from_files([path], {option: value})
 
@@ -166,7 +166,7 @@ def test_frames_and_objects_that_are_numbers_are_inputs():
         Pool(np.array([[10**400, True]], dtype=object))
     with pytest.raises(InputError, match="missing value in record 1"):
         Pool(pd.DataFrame({"flag": [True, False], "count": pd.array([3, None], dtype="Int64")}))
-    with pytest.raises(InputError, match=r"Pool\.from_frame encodes text"):
+    with pytest.raises(InputError, match=r"read_frame encodes text"):
         Pool(pd.DataFrame({"x": [1, 2], "colour": ["red", "blue"]}))
 
 

@@ -14,8 +14,8 @@ from seepage.defences.memguard import MemGuard
 from seepage.defences.output_modification import OutputModification
 from seepage.defences.temperature import Temperature
 from seepage.errors import InputError
-from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
+from seepage.models.records import Records
 from seepage.models.temperature import fit_temperature
 from tests.reference import wrappers as naive
 

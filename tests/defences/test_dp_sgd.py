@@ -15,9 +15,9 @@ from seepage.defences.dp_sgd import DPSGD
 from seepage.errors import InputError
 from seepage.metrics import epsilon_lower_one_run_from_scores
 from seepage.models.accounting import epsilon
-from seepage.models.batches import Records
 from seepage.models.noisy_steps import PADDED_TO, NoisySteps, PoissonStream
 from seepage.models.recipe import Augmentation, BestValidation, StopAt
+from seepage.models.records import Records
 from seepage.models.train import train_models
 from tests.reference import dp_sgd as naive
 

@@ -11,7 +11,7 @@ import seepage
 from seepage import SGD, Pool, Recipe
 from seepage.defences import defend, find_defence
 from seepage.errors import InputError
-from seepage.models.batches import Records
+from seepage.models.records import Records
 from seepage.models.train import train_models
 from tests.reference import dp_sgd as naive
 

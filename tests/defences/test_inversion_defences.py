@@ -23,11 +23,11 @@ from seepage.defences.penalised import Penalised
 from seepage.defences.tl_dmi import trained_parameters, transferred
 from seepage.errors import DataFileError, InputError
 from seepage.models.architectures import build
-from seepage.models.batches import Records
 from seepage.models.freezing import FrozenBatchNorm
 from seepage.models.held_out import HeldOut
 from seepage.models.images import to_shape
 from seepage.models.recipe import BestValidation, StopAt, cross_entropy
+from seepage.models.records import Records
 from seepage.models.train import train_models
 from seepage.models.trial import try_recipe
 from tests.defences import trained as small

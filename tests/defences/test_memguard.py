@@ -5,8 +5,8 @@ import torch
 import seepage
 from seepage.defences.memguard import MembershipClassifier, MemGuard, noise_shares, undecided_logits
 from seepage.errors import InputError
-from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
+from seepage.models.records import Records
 from tests.reference import wrappers as naive
 
 

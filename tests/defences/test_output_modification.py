@@ -8,8 +8,8 @@ import torch
 import seepage
 from seepage.defences.output_modification import OutputModification, modified, modified_officially
 from seepage.errors import InputError
-from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
+from seepage.models.records import Records
 from seepage.models.train import train_models
 from tests.reference import wrappers as naive
 

@@ -14,10 +14,10 @@ from seepage.defences import defend, find_defence
 from seepage.defences.adversarial_regularisation import Attack, Network
 from seepage.defences.students import answers, distillation_loss, student_recipe, train_student
 from seepage.errors import InputError
-from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
 from seepage.models.optimisers import Steps
 from seepage.models.recipe import BestValidation, StopAt
+from seepage.models.records import Records
 from seepage.models.train import train_models
 from tests.reference import procedures as naive
 

@@ -6,8 +6,8 @@ import pytest
 
 from seepage import SGD, Steps
 from seepage.attacks import find_attack
-from seepage.config.compare import CompareConfig
-from seepage.config.parts import RecipeConfig
+from seepage.cli.specs.compare import CompareConfig
+from seepage.cli.specs.parts import RecipeConfig
 from seepage.defences import find_defence
 from seepage.defences.hamp import PUBLISHED
 

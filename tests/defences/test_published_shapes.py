@@ -12,9 +12,9 @@ import torch
 import yaml
 
 import seepage
-from seepage.config.compare import CompareConfig
-from seepage.config.parts import RecipeConfig, as_tuples
-from seepage.report.result import AuditResult
+from seepage.cli.specs.compare import CompareConfig
+from seepage.cli.specs.parts import RecipeConfig, as_tuples
+from seepage.schema.audit import AuditResult
 from tests.data.test_named_data import cifar_records, tgz, write
 
 FOLDER = Path(__file__).parents[2] / "examples" / "hamp"

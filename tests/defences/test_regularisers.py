@@ -13,11 +13,11 @@ import seepage
 from seepage.defences.regularisers import L2, Dropout, EarlyStopping, Mixup
 from seepage.errors import InputError
 from seepage.models.architectures import ResNet18
-from seepage.models.batches import Records
 from seepage.models.dropout import SeededDropout
 from seepage.models.engines import Single
 from seepage.models.held_out import HeldOut
 from seepage.models.recipe import BestValidation, StopAt
+from seepage.models.records import Records
 from tests.defences import trained
 
 ALL = [L2(0.01), Dropout(0.7), Mixup(1.0), EarlyStopping(0.2)]

@@ -7,8 +7,8 @@ import torch
 
 import seepage
 from seepage.metrics.roc import auc
-from seepage.models.batches import Records
 from seepage.models.engines import Single, Stacked
+from seepage.models.records import Records
 
 RNG = np.random.default_rng(0)
 NOISE = seepage.Pool(RNG.normal(size=(60, 6)).astype(np.float32), RNG.integers(0, 3, 60))

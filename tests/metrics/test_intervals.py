@@ -3,7 +3,8 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from seepage.errors import InputError
-from seepage.metrics import Estimate, clopper_pearson, proportion
+from seepage.metrics import clopper_pearson, proportion
+from seepage.schema.estimates import Estimate
 from tests.reference import epsilon as naive
 
 
@@ -44,5 +45,5 @@ def test_proportion_counts_and_keeps_n():
 
 
 def test_an_undefined_estimate_stays_undefined_on_every_scale():
-    undefined = Estimate(None, None, None, 5, "too few")
+    undefined = Estimate.of(None, None, None, 5, "too few")
     assert undefined.through(lambda x: 2 * x) == undefined

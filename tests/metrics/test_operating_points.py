@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from scipy.stats import binom, norm
 
 from seepage.errors import InputError
-from seepage.metrics import Estimate, clopper_pearson, positive_predictive_value, roc_band, tnr_at_fnr, tpr_at_fpr
+from seepage.metrics import clopper_pearson, positive_predictive_value, roc_band, tnr_at_fnr, tpr_at_fpr
+from seepage.schema.estimates import Estimate
 from tests.metrics.test_roc import CASES, labelled
 from tests.reference import roc as naive
 
@@ -135,16 +136,16 @@ def test_rates_outside_their_range_are_refused(rate):
 
 
 def test_positive_predictive_value_is_bayes_rule():
-    ppv = positive_predictive_value(Estimate(0.1, 0.05, 0.2, 1000), 0.01, 0.01)
+    ppv = positive_predictive_value(Estimate.of(0.1, 0.05, 0.2, 1000), 0.01, 0.01)
     assert (ppv.value, ppv.low, ppv.high) == pytest.approx((1 / 10.9, 0.5 / 10.4, 2 / 11.9))
-    assert positive_predictive_value(Estimate(0.01, 0.0, 0.1, 1000), 0.01, 0.3).value == pytest.approx(0.3)
+    assert positive_predictive_value(Estimate.of(0.01, 0.0, 0.1, 1000), 0.01, 0.3).value == pytest.approx(0.3)
 
 
 def test_positive_predictive_value_at_no_false_positive_does_not_claim_certainty():
-    ppv = positive_predictive_value(Estimate(0.1, 0.05, 0.2, 1000), 0.0, 0.5)
+    ppv = positive_predictive_value(Estimate.of(0.1, 0.05, 0.2, 1000), 0.0, 0.5)
     bound = clopper_pearson(0, 1000)[1]
     assert (ppv.value, ppv.high) == (1, 1)
     assert ppv.low == pytest.approx(0.05 / (0.05 + bound))
-    assert positive_predictive_value(Estimate(0.0, 0.0, 0.1, 1000), 0.0, 0.5).value is None
-    undefined = Estimate(None, None, None, 10, "why")
+    assert positive_predictive_value(Estimate.of(0.0, 0.0, 0.1, 1000), 0.0, 0.5).value is None
+    undefined = Estimate.of(None, None, None, 10, "why")
     assert positive_predictive_value(undefined, 0.001, 0.5) == undefined

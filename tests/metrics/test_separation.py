@@ -4,7 +4,8 @@ from scipy.special import expit, logit
 from scipy.stats import beta, binom, norm
 from scipy.stats import t as student
 
-from seepage.metrics import Estimate, advantage, auc, balanced_accuracy, clopper_pearson, decision_rates, roc_auc
+from seepage.metrics import advantage, auc, balanced_accuracy, clopper_pearson, decision_rates, roc_auc
+from seepage.schema.estimates import Estimate
 from tests.metrics.test_roc import CASES
 from tests.reference import roc as naive
 
@@ -262,5 +263,5 @@ def test_targets_that_are_all_decided_alike_still_have_an_interval():
 
 def test_advantage_is_twice_the_excess_over_one_half():
     """SACRO-ML's six rows: TPR 2/3 and FPR 1/3 make a balanced accuracy of 2/3 and an advantage of 1/3."""
-    assert advantage(Estimate(0.75, 0.5, 1.0, 9, "f")) == Estimate(0.5, 0.0, 1.0, 9, "f")
-    assert advantage(Estimate((2 / 3 + 2 / 3) / 2, 0.0, 1.0, 6)).value == pytest.approx(1 / 3)
+    assert advantage(Estimate.of(0.75, 0.5, 1.0, 9, "f")) == Estimate.of(0.5, 0.0, 1.0, 9, "f")
+    assert advantage(Estimate.of((2 / 3 + 2 / 3) / 2, 0.0, 1.0, 6)).value == pytest.approx(1 / 3)

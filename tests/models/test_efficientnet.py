@@ -14,10 +14,10 @@ from seepage.defences.tl_dmi import transferred
 from seepage.errors import DataFileError, InputError, UnsafeFileError
 from seepage.models.architectures import EfficientNetLite0, build
 from seepage.models.architectures.efficientnet import SameConv2d, own_names
-from seepage.models.batches import Records
 from seepage.models.freezing import freeze, layers, n_trained
 from seepage.models.pretrained import PRETRAINED, pretrained_file, read_pretrained
 from seepage.models.recipe import Recipe
+from seepage.models.records import Records
 from seepage.models.train import train_models
 
 torch.set_num_threads(1)

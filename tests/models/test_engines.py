@@ -13,11 +13,11 @@ from torch import nn
 import seepage.models.engines as engines
 from seepage import CNN, MLP, SGD, Adam, Cosine, Pool, Recipe, Steps
 from seepage.errors import InputError, TrainingError
-from seepage.models.batches import Records
 from seepage.models.engines import BLOCK, Single, Stacked
 from seepage.models.held_out import HeldOut
 from seepage.models.optimisers import Constant
 from seepage.models.recipe import Augmentation, BestValidation, StopAt
+from seepage.models.records import Records
 from seepage.models.stopping import validation_accuracy
 from tests.reference import training as naive
 

@@ -7,10 +7,10 @@ import torch
 
 from seepage import MLP, Adam, Pool, Recipe
 from seepage.errors import InputError
-from seepage.models.batches import Records
 from seepage.models.engines import Single, Stacked
 from seepage.models.objectives import label_smoothing
 from seepage.models.recipe import cross_entropy
+from seepage.models.records import Records
 from tests.reference import calibration as naive
 
 RNG = np.random.default_rng(0)

@@ -10,8 +10,9 @@ from torch import nn
 import seepage.models.plan as planner
 from seepage import MLP, Adam, Pool, Recipe
 from seepage.errors import InputError
-from seepage.models.batches import Records
-from seepage.models.plan import Plan, n_cores, one_thread, plan
+from seepage.models.plan import n_cores, one_thread, plan
+from seepage.models.records import Records
+from seepage.runs.plan import Plan
 
 RNG = np.random.default_rng(0)
 RECORDS = Records.of(Pool(RNG.normal(size=(60, 5)).astype(np.float32), RNG.integers(0, 3, 60)))

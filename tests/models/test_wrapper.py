@@ -8,8 +8,8 @@ from torch import nn
 from seepage import MLP, SGD, Recipe
 from seepage.defences import DEFENCES, find_defence
 from seepage.models.access import Access, AccessError
-from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
+from seepage.models.records import Records
 from seepage.models.target import TargetModel
 from seepage.models.wrapper import Wrapped, record_rng
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from seepage.config import AuditConfig, CompareConfig, InvertConfig, SynthesiseConfig, TrustConfig
-from seepage.data import Pool
+from seepage.cli.specs import AuditConfig, CompareConfig, InvertConfig, SynthesiseConfig, TrustConfig
+from seepage.data import read_file
 from seepage.data.adult import COLUMNS, _rows
 from seepage.data.archives import place
 from seepage.data.cache import Folder, Original
@@ -30,8 +30,8 @@ from seepage.inversion.priors.adapters import DCGANPrior
 from seepage.models.architectures import MLP
 from seepage.models.files import load_model
 from seepage.models.generators.gan import Generator, Images
-from seepage.report.reading import load_result
 from seepage.report.render import html, markdown
+from seepage.schema.reading import load_result
 from tests.models.graphs import graph
 from tests.readers.mutants import damaged, damaged_inside, reshaped, reworded
 from tests.readers.trust_made import trust
@@ -269,21 +269,21 @@ TREE = (reshaped, reshaped, reshaped, reworded)
 @cache
 def readers(folder: Path) -> dict[str, Reader]:
     """By name. `folder` is scratch."""
-    table = partial(Pool.from_file, label="y", id="id")
+    table = partial(read_file, label="y", id="id")
     results = {"audit": _small_audit, "outputs": lambda: outputs_only().to_json().encode(),
                "comparison": _small_comparison, "inversion": _small_inversion,
                "trust": lambda: trust().to_json().encode()}  # fmt: skip
     configs = {"audit": (AuditConfig, AUDIT), "invert": (InvertConfig, INVERT), "compare": (CompareConfig, COMPARE),
                "trust": (TrustConfig, TRUST), "synthesise": (SynthesiseConfig, SYNTHESISE)}  # fmt: skip
     return {
-        "npz": Reader("d.npz", partial(_npz, False), Pool.from_file, PACKED),
-        "npz, compressed": Reader("d.npz", partial(_npz, True), Pool.from_file, PACKED),
+        "npz": Reader("d.npz", partial(_npz, False), read_file, PACKED),
+        "npz, compressed": Reader("d.npz", partial(_npz, True), read_file, PACKED),
         "npz of outputs": Reader("d.npz", partial(_npz, False), read_arrays, PACKED),
-        "npy": Reader("d.npy", partial(_npy, np.float32), Pool.from_file),
-        "npy, float64": Reader("d.npy", partial(_npy, np.float64), Pool.from_file),
+        "npy": Reader("d.npy", partial(_npy, np.float32), read_file),
+        "npy, float64": Reader("d.npy", partial(_npy, np.float64), read_file),
         "csv of numbers": Reader("d.csv", partial(_csv, False), table, TEXT),
         "csv of text": Reader("d.csv", partial(_csv, True), table, TEXT),
-        "parquet": Reader("d.parquet", _parquet, partial(Pool.from_file, label="y"), share=2),
+        "parquet": Reader("d.parquet", _parquet, partial(read_file, label="y"), share=2),
         **{
             f"yaml: {name}": Reader("c.yaml", partial(_yaml, text), lambda path, kind=kind: kind.read(path, {}), TEXT)
             for name, (kind, text) in configs.items()

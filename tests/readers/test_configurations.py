@@ -6,10 +6,10 @@ from click.testing import CliRunner
 from safetensors.torch import save_file
 
 from seepage.cli import main
-from seepage.config import AuditConfig, CompareConfig, InvertConfig, SynthesiseConfig
-from seepage.config.defend import DefendConfig, read_defended, write_digests
-from seepage.config.parts import check_architecture
-from seepage.config.reading import from_yaml
+from seepage.cli.specs import AuditConfig, CompareConfig, InvertConfig, SynthesiseConfig
+from seepage.cli.specs.defend import DefendConfig, read_defended, write_digests
+from seepage.cli.specs.parts import check_architecture
+from seepage.cli.specs.reading import from_yaml
 from seepage.errors import DataFileError, InputError, SeepageError
 
 ALIASES = "a: &a [x, x]\n" + "".join(

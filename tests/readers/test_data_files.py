@@ -6,13 +6,13 @@ import zipfile
 import numpy as np
 import pytest
 
-from seepage.data import Pool
+from seepage.data import read_file
 from seepage.data.files import read_arrays
 from seepage.data.grey import read_pgm
 from seepage.data.idx import read_idx
 from seepage.errors import DataFileError
 from seepage.models.files import load_model
-from seepage.report.reading import load_result
+from seepage.schema.reading import load_result
 
 
 def npy(shape, descr="<f4", body=64):
@@ -43,7 +43,7 @@ def test_an_array_that_promises_what_it_cannot_hold(shape, descr, words, packed,
     else:
         path.write_bytes(npy(shape, descr))
     with pytest.raises(DataFileError, match=words):
-        Pool.from_file(path)
+        read_file(path)
 
 
 def patched(content: bytes, place: int, number: int) -> bytes:
@@ -94,7 +94,7 @@ def test_an_archive_with_encrypted_doubled_or_nested_members_is_refused(tmp_path
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr(name, npy((4, 4)))
         with pytest.raises(DataFileError, match="expected the arrays inputs"):
-            Pool.from_file(path)
+            read_file(path)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_an_archive_with_encrypted_doubled_or_nested_members_is_refused(tmp_path
 def test_a_csv_that_is_none(content, words, tmp_path):
     (tmp_path / "d.csv").write_bytes(content)
     with pytest.raises(DataFileError, match=words):
-        Pool.from_file(tmp_path / "d.csv", max_bytes=2**33)
+        read_file(tmp_path / "d.csv", max_bytes=2**33)
 
 
 def test_a_parquet_file_of_other_columns_than_a_table_has(tmp_path):
@@ -131,15 +131,15 @@ def test_a_parquet_file_of_other_columns_than_a_table_has(tmp_path):
     for words, column in columns.items():
         parquet.write_table(pyarrow.table({"a": column, "b": [1, 2]}), path)
         with pytest.raises(DataFileError, match=words):
-            Pool.from_file(path)
+            read_file(path)
     text = pyarrow.DictionaryArray.from_arrays(pyarrow.array(np.zeros(50_000, np.int32)), pyarrow.array(["x" * 10**6]))
     parquet.write_table(pyarrow.table({"t": text}), path)
     assert path.stat().st_size < 100_000
     with pytest.raises(DataFileError, match="text of 1,000,000 characters, too many for 50,000 rows"):
-        Pool.from_file(path)
+        read_file(path)
     decimals = pyarrow.array([1, 2]).cast(pyarrow.decimal128(25, 2))
     parquet.write_table(pyarrow.table({"a": decimals, "b": [True, False]}), path)
-    np.testing.assert_array_equal(Pool.from_file(path).inputs, [[1, 1], [2, 0]])
+    np.testing.assert_array_equal(read_file(path).inputs, [[1, 1], [2, 0]])
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -170,7 +170,7 @@ def test_a_picture_or_a_model_that_is_none(tmp_path):
 def test_a_name_that_no_file_can_have_is_a_missing_file(suffix):
     name = "x" * 300
     with pytest.raises(DataFileError, match="no file at"):
-        Pool.from_file(name + suffix)
+        read_file(name + suffix)
     with pytest.raises(DataFileError, match="no model file"):
         load_model(name + suffix)
     with pytest.raises(DataFileError, match="no result at"):

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from seepage.cli import main
-from seepage.data import Pool
+from seepage.data import read_file
 from seepage.errors import MOST_CHARACTERS, DataFileError, InputError, unknown_name
 from tests.readers.samples import readers
 from tests.readers.test_results import KINDS
@@ -18,10 +18,10 @@ STEERING = ["\x1b[2J\x1b[31m", "\u202egpj", "\x07", "\x9b31m", "\u2066", "\r"]
 def test_nothing_in_a_message_steers_the_terminal(text, tmp_path):
     name = f"a{text}b"
     with pytest.raises(DataFileError) as missing:
-        Pool.from_file(f"{name}.npz")
+        read_file(f"{name}.npz")
     (tmp_path / "d.csv").write_text(f"x\u2028{text}y,b\n1,2\nc,d,e\n", newline="")
     with pytest.raises(InputError) as unknown:
-        Pool.from_file(tmp_path / "d.csv", **{name: 1})
+        read_file(tmp_path / "d.csv", **{name: 1})
     path = tmp_path / "c.yaml"
     path.write_text(json.dumps({name: 1}))
     commands = [

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from seepage.attacks import RMIA, resolve_attacks
-from seepage.auditing import Settings, tables
-from seepage.auditing.findings import _histogram
 from seepage.errors import MOST_CHARACTERS, DataFileError, InputError
-from seepage.report.comparison_result import ComparisonResult
-from seepage.report.inversion_result import InversionResult
-from seepage.report.reading import load_result
 from seepage.report.render import html, markdown
-from seepage.report.result import AuditResult, RocCurve
-from seepage.report.saved import MOST_ATTACKS, MOST_BYTES, MOST_ROWS, check_room
-from seepage.report.trust_result import TrustResult
+from seepage.schema.audit import AuditResult, RocCurve
+from seepage.schema.comparison import ComparisonResult
+from seepage.schema.inversion import InversionResult
+from seepage.schema.reading import load_result
+from seepage.schema.saved import MOST_ATTACKS, MOST_BYTES, MOST_ROWS, check_room
+from seepage.schema.trust import TrustResult
+from seepage.studies.audit import Settings, tables
+from seepage.studies.audit.findings import _histogram
 from tests.readers.samples import readers
 from tests.report.example_results import leak
 

@@ -1,7 +1,7 @@
 """A result of the honesty study, small and made up."""
 
-from seepage.report import trust_result as schema
-from seepage.report.result import Estimate, Provenance
+from seepage.schema import trust as schema
+from seepage.schema.audit import Estimate, Provenance
 
 
 def estimate(value=0.5, n=40) -> Estimate:

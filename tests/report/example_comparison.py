@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from seepage.report import comparison_result as schema
-from seepage.report.comparison_result import AttackFigures, ComparisonResult, DefenceResult
-from seepage.report.result import Estimate, Provenance
+from seepage.schema import comparison as schema
+from seepage.schema.audit import Estimate, Provenance
+from seepage.schema.comparison import AttackFigures, ComparisonResult, DefenceResult
 
 ATTACKS = [
     ("lira-online", "LiRA online, per-sample variance", "probabilities", "references"),

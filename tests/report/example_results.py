@@ -5,8 +5,8 @@ The scores are simulated; every rate, curve and count is computed from them, so 
 
 import numpy as np
 
-from seepage.report import result as schema
-from seepage.report.result import AttackResult, AuditResult, Estimate
+from seepage.schema import audit as schema
+from seepage.schema.audit import AttackResult, AuditResult, Estimate
 
 RATES = (0.1, 0.01, 0.001, 0.0)
 FEW = "fewer than 10 non-members may be wrong at this FPR: read with care"

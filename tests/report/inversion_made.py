@@ -6,10 +6,10 @@ import zlib
 
 import numpy as np
 
-from seepage.inversion.findings import Evidence, conclusions, headline, limits, verdict
-from seepage.report import inversion_result as schema
-from seepage.report.inversion_result import InversionResult
-from seepage.report.result import Estimate, Provenance
+from seepage.schema import inversion as schema
+from seepage.schema.audit import Estimate, Provenance
+from seepage.schema.inversion import InversionResult
+from seepage.studies.invert.findings import Evidence, conclusions, headline, limits, verdict
 
 # name, title, access, prior, share recognised of the undefended model, what the target says, best of random
 ATTACKS = [

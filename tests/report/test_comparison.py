@@ -11,14 +11,14 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from seepage.errors import DataFileError
-from seepage.report import comparison_result as schema
 from seepage.report.comparison_plots import frontier_figure, leak_against_accuracy
-from seepage.report.comparison_result import SCHEMA, AttackFigures, ComparisonResult, largest, worst_of
 from seepage.report.comparison_terminal import summary
-from seepage.report.numbers import UNDEFINED, decimal, interval_of, percent
-from seepage.report.reading import load_result
 from seepage.report.render import html, markdown
-from seepage.report.schema import schema as published
+from seepage.schema import comparison as schema
+from seepage.schema.__main__ import schema as published
+from seepage.schema.comparison import SCHEMA, AttackFigures, ComparisonResult, largest, worst_of
+from seepage.schema.numbers import UNDEFINED, decimal, interval_of, percent
+from seepage.schema.reading import load_result
 from tests.report.example_comparison import DEFENCES, comparison, estimate
 from tests.report.test_render import Page
 
@@ -80,7 +80,7 @@ def test_it_is_kept_and_read_again(result, tmp_path):
 def test_the_published_schema_is_the_one_of_the_code():
     file = Path(__file__).parents[2] / "docs" / "comparison.schema.json"
     assert file.read_text() == published(ComparisonResult), (
-        "python -m seepage.report.schema comparison > docs/comparison.schema.json"
+        "python -m seepage.schema comparison > docs/comparison.schema.json"
     )
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from seepage.auditing.ensemble import ensemble
-from seepage.auditing.findings import Scored
-from seepage.auditing.settings import Settings
 from seepage.metrics import ensemble as together
 from seepage.report import ensemble_plot
 from seepage.report.render import html, markdown
-from seepage.report.result import AuditResult
+from seepage.schema.audit import AuditResult
+from seepage.studies.audit.ensemble import ensemble
+from seepage.studies.audit.findings import Scored
+from seepage.studies.audit.settings import Settings
 from tests.report.example_results import HOSTILE
 
 

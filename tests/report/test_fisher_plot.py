@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from seepage.report.fisher_plot import LEAD, LEAK, fisher_figure
-from seepage.report.inversion_result import FisherCurve
-from seepage.report.result import Estimate
+from seepage.schema.audit import Estimate
+from seepage.schema.inversion import FisherCurve
 
 
 def made(target="none", n=4, seed=0):

@@ -12,15 +12,16 @@ from click.testing import CliRunner
 
 from seepage.cli import main
 from seepage.errors import DataFileError
+from seepage.metrics.reconstruction import paired
 from seepage.report.inversion_content import lead
 from seepage.report.inversion_plots import attacks_figure, figure_alone, frontier_figure
-from seepage.report.inversion_result import SCHEMA, InversionResult
 from seepage.report.inversion_terminal import summary
-from seepage.report.inversion_view import paired, reference, sweeps, titles
-from seepage.report.numbers import interval_of, percent
-from seepage.report.reading import load_result
 from seepage.report.render import html, markdown
-from seepage.report.schema import schema as published
+from seepage.schema.__main__ import schema as published
+from seepage.schema.inversion import SCHEMA, InversionResult
+from seepage.schema.inversion_reading import reference, sweeps, titles
+from seepage.schema.numbers import interval_of, percent
+from seepage.schema.reading import load_result
 from tests.report.inversion_made import (
     ATTACKS,
     TARGETS,
@@ -140,7 +141,7 @@ def test_targets_stand_beside_the_undefended_in_pairs(result, page):
 def test_the_published_schema_is_the_one_of_the_code():
     file = Path(__file__).parents[2] / "docs" / "inversion.schema.json"
     assert file.read_text() == published(InversionResult), (
-        "python -m seepage.report.schema inversion > docs/inversion.schema.json"
+        "python -m seepage.schema inversion > docs/inversion.schema.json"
     )
 
 

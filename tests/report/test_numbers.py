@@ -1,8 +1,8 @@
 import pytest
 
 from seepage.errors import printable
-from seepage.report import numbers
-from seepage.report.result import Estimate
+from seepage.schema import numbers
+from seepage.schema.audit import Estimate
 
 
 def test_an_interval_is_written_as_finely_as_its_value():

@@ -5,8 +5,8 @@ import pytest
 
 from seepage.errors import InputError, StorageError, printable
 from seepage.report import wording
-from seepage.report.numbers import decimal, p_value, percent
 from seepage.report.render import html, markdown, write_report
+from seepage.schema.numbers import decimal, p_value, percent
 from tests.report.conftest import page_source
 from tests.report.example_results import leak
 

@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from seepage.report.numbers import decimal
 from seepage.report.terminal import summary
+from seepage.schema.numbers import decimal
 
 
 @pytest.mark.parametrize("width", [50, 80, 120])

@@ -19,18 +19,17 @@ import pytest
 import safetensors.numpy
 import torch
 
-import seepage
 import seepage.signals.collect as collecting
 from seepage import CNN, MLP, SGD, Pool, Recipe
 from seepage.errors import InputError, StorageError, TrainingError
-from seepage.execution import Inline
-from seepage.models.batches import Records
 from seepage.models.engines import Single
 from seepage.models.plan import _seconds_per_step as real_timing
 from seepage.models.plan import plan
+from seepage.models.records import Records
+from seepage.runs import Inline
+from seepage.runs.store import DamagedFile, RunFolder
 from seepage.signals.collect import collect, seed_of, training_keys
 from seepage.signals.queries import QUERIES
-from seepage.signals.store import DamagedFile, RunFolder
 from tests.damage import flip, swap
 
 RNG = np.random.default_rng(0)
@@ -220,7 +219,7 @@ def test_a_folder_of_another_run_is_refused(tmp_path, change, named):
 
 def test_another_version_of_this_package_is_another_run(tmp_path, monkeypatch):
     run(folder=tmp_path)
-    monkeypatch.setattr(seepage, "__version__", "99")
+    monkeypatch.setattr(collecting, "__version__", "99")
     with pytest.raises(StorageError, match="its version differ"):
         run(folder=tmp_path)
 
@@ -343,7 +342,7 @@ def test_unit_keys_depend_on_engine_queries_weights_and_version_too(tmp_path, mo
         keys("weights", keep_weights=True),
         keys("seed", root_seed=4),
     ]
-    monkeypatch.setattr(seepage, "__version__", "99")
+    monkeypatch.setattr(collecting, "__version__", "99")
     found.append(keys("version"))
     assert len(set(found)) == len(found)
     monkeypatch.undo()
@@ -385,11 +384,11 @@ def weights_of(found):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_damaged_model_on_the_shelf_is_named_and_trained_again(tmp_path, workers):
-    shelf = tmp_path / "shelf"
-    options = {"engine": "single", "shelf": shelf, "workers": workers}
+def test_a_damaged_model_in_the_weights_cache_is_named_and_trained_again(tmp_path, workers):
+    cache = tmp_path / "cache"
+    options = {"engine": "single", "weights_cache": cache, "workers": workers}
     first = run(folder=tmp_path / "one", **options)
-    files = sorted((shelf / "units").iterdir())
+    files = sorted((cache / "units").iterdir())
     assert len(files) == 6
     before = [file.read_bytes() for file in files]
     flip(files[2])
@@ -400,11 +399,11 @@ def test_a_damaged_model_on_the_shelf_is_named_and_trained_again(tmp_path, worke
     assert [file.read_bytes() for file in files] == before
 
 
-def test_a_model_on_the_shelf_of_another_version_is_trained_again(tmp_path, monkeypatch):
-    run(folder=tmp_path / "one", engine="single", shelf=tmp_path / "shelf", columns=COLUMNS[:, :1])
-    monkeypatch.setattr(seepage, "__version__", "99")
+def test_a_model_in_the_weights_cache_of_another_version_is_trained_again(tmp_path, monkeypatch):
+    run(folder=tmp_path / "one", engine="single", weights_cache=tmp_path / "cache", columns=COLUMNS[:, :1])
+    monkeypatch.setattr(collecting, "__version__", "99")
     with pytest.warns(DamagedFile, match="written for other version"):
-        run(folder=tmp_path / "two", engine="single", shelf=tmp_path / "shelf", columns=COLUMNS[:, :1])
+        run(folder=tmp_path / "two", engine="single", weights_cache=tmp_path / "cache", columns=COLUMNS[:, :1])
 
 
 def test_a_unit_of_another_shape_with_a_checksum_of_its_own_is_made_again(tmp_path):

@@ -10,7 +10,7 @@ from typing import Any
 from seepage.attacks.base import NEEDS, Attack
 from seepage.errors import InputError
 from seepage.models.access import Access
-from seepage.signals.store import digest
+from seepage.runs.store import digest
 
 LONGEST = 60  # characters of one option in a name
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # where an object lies in memory: different in every run

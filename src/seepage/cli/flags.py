@@ -42,8 +42,8 @@ def renamed(flags: dict, *, trains: bool) -> dict:
 
 
 def show(result) -> None:
-    from seepage.report.inversion_result import InversionResult
-    from seepage.report.trust_result import TrustResult
+    from seepage.schema.inversion import InversionResult
+    from seepage.schema.trust import TrustResult
 
     if isinstance(result, InversionResult):
         from seepage.report.inversion_terminal import summary

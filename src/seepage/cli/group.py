@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import click
 
-import seepage
 from seepage.errors import SeepageError, printable, shortened
+from seepage.version import __version__
 
 EXIT_OK, EXIT_ERROR, EXIT_INTERRUPTED = 0, 2, 130
 
@@ -68,6 +68,6 @@ def _printable_usage() -> Iterator[None]:
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(seepage.__version__)
+@click.version_option(__version__)
 def main() -> None:
     """Measure what a trained model leaks about its training data."""

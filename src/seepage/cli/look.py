@@ -18,9 +18,9 @@ from seepage.cli.group import main, say
 )
 def report(result: Path, out: Path | None) -> None:
     """Render a saved RESULT (a result.json or its folder) again."""
-    from seepage.report.inversion_result import InversionResult
-    from seepage.report.reading import load_result
-    from seepage.report.result import AuditResult
+    from seepage.schema.audit import AuditResult
+    from seepage.schema.inversion import InversionResult
+    from seepage.schema.reading import load_result
 
     loaded = load_result(result)
     if out is None:
@@ -33,7 +33,7 @@ def report(result: Path, out: Path | None) -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("audit.yaml"), show_default=True)
 def init(out: Path) -> None:
     """Write a commented configuration to start from."""
-    from seepage.config.example import EXAMPLE
+    from seepage.cli.specs.example import EXAMPLE
 
     if out.exists():
         raise click.UsageError(f"{out} exists already: choose another name with --out, or delete it")
@@ -65,7 +65,7 @@ def attacks(as_json: bool) -> None:
 def status(folder: Path) -> None:
     """Say how far the run in FOLDER is."""
     from seepage.errors import DataFileError
-    from seepage.signals.store import n_units, run_status
+    from seepage.runs.store import n_units, run_status
 
     rows, pieces = run_status(folder), n_units(folder / "run")
     if not rows and not pieces and not (folder / "result.json").exists():
@@ -81,7 +81,7 @@ def status(folder: Path) -> None:
 @main.command()
 def doctor() -> None:
     """Check this installation: versions, cores, memory, PyTorch build, caches."""
-    from seepage.doctor import checks
+    from seepage.cli.doctor import checks
 
     failed = False
     for name, value, problem in checks():

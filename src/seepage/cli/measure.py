@@ -15,9 +15,9 @@ from seepage.cli.group import main, say
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def demo(out: Path, references: int, seed: int) -> None:
     """Audit a leaky model and a null model on real data (handwritten digits)."""
-    from seepage.demo import run
+    from seepage.cli.demo import demo as run_demo
 
-    run(out, references=references, seed=seed, echo=say)
+    run_demo(out, references=references, seed=seed, echo=say)
 
 
 @main.command()
@@ -71,7 +71,7 @@ def audit(config: Path | None, **flags) -> None:
     seepage audit --defended DIR
     seepage audit audit.yaml
     """
-    from seepage.config.audit import AuditConfig
+    from seepage.cli.specs.audit import AuditConfig
 
     given = {name: value for name, value in flags.items() if value is not None}
     if config is None and not given:
@@ -116,7 +116,7 @@ def trust(config: Path | None, **flags) -> None:
     seepage trust --data digits --epochs 15 --near generated --gan-steps 300 --far none
     seepage trust trust.yaml --seeds 3
     """
-    from seepage.config.trust import TrustConfig
+    from seepage.cli.specs.trust import TrustConfig
 
     given = {name: value for name, value in flags.items() if value is not None}
     if config is None and "data" not in given:

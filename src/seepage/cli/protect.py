@@ -28,8 +28,8 @@ def defend(config: Path | None, **flags) -> None:
     seepage defend --data digits --defence dp-sgd --option noise_multiplier=1.5
     seepage audit --defended DIR
     """
-    from seepage.config.defend import DefendConfig
-    from seepage.config.strict_yaml import parse_yaml
+    from seepage.cli.specs.defend import DefendConfig
+    from seepage.cli.specs.strict_yaml import parse_yaml
 
     given = {name: value for name, value in flags.items() if value not in (None, ())}
     if config is None and not {"data", "defence"} <= set(given):
@@ -81,7 +81,7 @@ def compare(config: Path | None, **flags) -> None:
     seepage compare --data digits --defences hamp,dp-sgd --floor 0.02
     seepage compare comparison.yaml
     """
-    from seepage.config.compare import CompareConfig
+    from seepage.cli.specs.compare import CompareConfig
 
     given = {name: value for name, value in flags.items() if value is not None}
     if config is None and not {"data", "defences"} <= set(given):

@@ -47,7 +47,7 @@ def invert(config: Path | None, **flags) -> None:
     seepage invert --data quickdraw --private 60 --attacks gmi,ked-mi,brep-mi --defences tl-dmi --sweep
     seepage invert inversion.yaml
     """
-    from seepage.config.invert import FULL, InvertConfig
+    from seepage.cli.specs.invert import FULL, InvertConfig
 
     given = {name: value for name, value in flags.items() if value is not None}
     if config is None and "data" not in given:
@@ -120,7 +120,7 @@ def fisher(folder: Path, out: Path | None, as_json: bool) -> None:
     """
     from seepage.errors import InputError
     from seepage.report.fisher_plot import slope_of, write_fisher
-    from seepage.report.inversion_result import InversionResult
+    from seepage.schema.inversion import InversionResult
 
     result = InversionResult.load(folder)
     if not result.fisher:

@@ -35,7 +35,7 @@ def synthesise(config: Path | None, **flags) -> None:
     seepage synthesise --data adult --epsilon 30 --out adult.csv --audit --compare-epsilon 5 --compare-epsilon inf
     seepage synthesise --data mine.csv --label income --epsilon 30 --clip 3 --noise-multiplier 1 --out release.csv
     """
-    from seepage.config.synthesise import SynthesiseConfig
+    from seepage.cli.specs.synthesise import SynthesiseConfig
 
     compared = flags.pop("compare_epsilon")
     given = {name: value for name, value in flags.items() if value is not None}
@@ -57,7 +57,7 @@ def synthesise(config: Path | None, **flags) -> None:
     for sentence in (*made["sentences"], *made["distances"]):
         say(f"- {sentence}")
     if made["audits"]:
-        from seepage.synthesis.shown import text
+        from seepage.studies.release.shown import text
 
         say(text(made["audits"]))
         say(f"\nThe audit was measured on the originals; it is for you, not for publication: {parsed.out}.audit.json")

@@ -2,7 +2,21 @@
 
 from seepage.data.canaries import CANARIES, plant
 from seepage.data.catalogue import DATASETS, load
+from seepage.data.files import read_file
+from seepage.data.frames import read_frame
+from seepage.data.items import read_dataset
 from seepage.data.membership import Membership
 from seepage.data.pool import Pool, overlap
 
-__all__ = ["CANARIES", "DATASETS", "Membership", "Pool", "load", "overlap", "plant"]
+__all__ = [
+    "CANARIES",
+    "DATASETS",
+    "Membership",
+    "Pool",
+    "load",
+    "overlap",
+    "plant",
+    "read_dataset",
+    "read_file",
+    "read_frame",
+]

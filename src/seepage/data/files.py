@@ -19,7 +19,7 @@ from seepage.data.labels import is_missing
 from seepage.data.pool import Pool
 from seepage.data.table_files import TABLES, columns_of, label_order
 from seepage.errors import DataFileError, InputError, unknown_name
-from seepage.outside import check_annotated
+from seepage.outside import check_annotated, check_kinds
 
 MAX_BYTES = 32 * 2**30
 if hasattr(os, "sysconf"):  # more than half of this machine's memory could not be held, and worked on, anyway
@@ -29,8 +29,23 @@ NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.forma
 OF_TABLES = ("label", "group", "id", "categorical", "standardise")
 
 
-def pool_from_file(path: str | os.PathLike, options: Mapping[str, Any]) -> Pool:
-    """The records in a file; see `Pool.from_file`."""
+def read_file(path: str | os.PathLike, **options: Any) -> Pool:
+    """The records in a `.npz`, `.npy`, `.csv` or `.parquet` file; never runs code from it.
+
+    Args:
+        path: the file; its suffix says what it is.
+        options: for every kind `name`, `n_classes` and `max_bytes` (of the contents in memory);
+            `.npz` (arrays `inputs` or `x`; optional `labels` or `y`, `ids`, `groups`): `scale`;
+            `.npy` (the inputs, memory-mapped): `scale` and `labels`, an array or another `.npy` file;
+            `.csv` (with a header) and `.parquet`: `label`, `group`, `id`, `categorical` and
+            `standardise`, as in `read_frame`.
+
+    Raises:
+        DataFileError: the file is missing, corrupt, too large, or lacks what it must hold.
+        InputError: an option or suffix is not known, or the contents do not make a pool.
+        MissingExtraError: `.parquet` without the extra `parquet`.
+    """
+    check_kinds("read_file", path=(path, str | os.PathLike))
     path = Path(path)
     reader = READERS.get(path.suffix.lower())
     if reader is None:
@@ -192,13 +207,13 @@ def pools_from_files(paths: Sequence[str | os.PathLike], options: Mapping[str, A
     Encoded one by one, two files with different categories would get columns that mean different things.
 
     Raises:
-        InputError: tables with different columns; and see `Pool.from_file`.
+        InputError: tables with different columns; and see `read_file`.
     """
     paths = [Path(path) for path in paths]
     if len({path.suffix.lower() in TABLES for path in paths}) > 1:
         raise InputError(f"expected tables only or arrays only, got {', '.join(map(str, paths))}")
     if paths[0].suffix.lower() not in TABLES:
-        return [pool_from_file(path, options) for path in paths]
+        return [read_file(path, **options) for path in paths]
     options = dict(options)
     max_bytes = options.pop("max_bytes", MAX_BYTES)
     of_columns = {option: value for option, value in options.items() if option in OF_TABLES[:4]}

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from seepage.data.labels import TIMES, Numbered, Values, is_missing, label_values, number
+from seepage.data.labels import TIMES, Numbered, Values, is_missing, label_values, number, ordered_categories
 from seepage.data.pool import Pool
 from seepage.errors import InputError, unknown_name
+from seepage.outside import check_kinds
 
 MAX_CATEGORIES = 1000  # a column with more is an id or free text, not a feature
 FEW_CATEGORIES = 50  # that a column of text may have before it is asked whether it is one of numbers or dates
@@ -31,6 +32,47 @@ def frame_columns(frame: Any) -> dict[str, np.ndarray]:
     return columns
 
 
+def read_frame(
+    frame: Any,
+    *,
+    label: str | None = None,
+    group: str | None = None,
+    id: str | None = None,
+    categorical: Sequence[str] = (),
+    standardise: bool = False,
+    n_classes: int | None = None,
+    name: str = "data",
+) -> Pool:
+    """The rows of a data frame (pandas, polars: anything with `columns` and `frame[column].to_numpy()`).
+
+    Text columns and those in `categorical` are one-hot encoded, one value for each category in sorted
+    order and one more for missing entries; numeric columns are kept as they are, or centred and
+    divided by their standard deviation over the whole frame with `standardise`. Text labels become
+    class numbers in sorted order, ordered categories in their own.
+
+    Raises:
+        InputError: a column is not there, has missing numbers, or holds neither numbers nor text.
+    """
+    check_kinds(
+        "read_frame", label=(label, str | None), group=(group, str | None), id=(id, str | None),
+        standardise=(standardise, bool),
+    )  # fmt: skip
+    if isinstance(categorical, str):
+        raise InputError(f"read_frame: categorical must be a list of columns, got '{categorical}'")
+    columns = frame_columns(frame)
+    return pool_from_columns(
+        columns,
+        label=label,
+        label_order=ordered_categories(frame[label]) if label in columns else None,
+        group=group,
+        id=id,
+        categorical=categorical,
+        standardise=standardise,
+        n_classes=n_classes,
+        name=name,
+    )
+
+
 def pool_from_columns(
     columns: Mapping[str, np.ndarray],
     *,
@@ -43,7 +85,7 @@ def pool_from_columns(
     n_classes: int | None = None,
     name: str = "data",
 ) -> Pool:
-    """The pool of a table; `Pool.from_frame` says how its columns are encoded."""
+    """The pool of a table; `read_frame` says how its columns are encoded."""
     for column in (label, group, id, *categorical):
         if column is not None and column not in columns:
             raise unknown_name("column", column, columns)

@@ -56,7 +56,7 @@ def kept_dtype(dtype: np.dtype) -> np.dtype:
         InputError: they are no numbers.
     """
     if dtype.kind not in "fbiu":
-        raise InputError(f"expected numbers as inputs, got dtype {dtype}: Pool.from_frame encodes text")
+        raise InputError(f"expected numbers as inputs, got dtype {dtype}: read_frame encodes text")
     if dtype.kind == "b" or dtype == KEPT[0]:
         return KEPT[0]
     return KEPT[1] if dtype.kind == "f" and dtype.itemsize <= 4 else KEPT[2]

@@ -14,7 +14,7 @@ from seepage.outside import from_outside
 from seepage.writing import whole_file
 
 
-def pool_from_dataset(
+def read_dataset(
     dataset: Any,
     *,
     memmap: str | os.PathLike | None = None,
@@ -22,7 +22,15 @@ def pool_from_dataset(
     scale: float = 1.0,
     name: str = "data",
 ) -> Pool:
-    """The items of a torch-like dataset; see `Pool.from_dataset`."""
+    """The items of a torch-like `Dataset` (`len` and `[i]`), each an input or a pair (input, label).
+
+    Every item is taken once, in order. With `memmap`, a file name, the inputs go to that `.npy` file
+    and never all into memory.
+
+    Raises:
+        InputError: an item has another shape than the first, or no length is known.
+        StorageError: the file cannot be written.
+    """
     what = type(dataset).__name__
     with from_outside(f"expected a map-style dataset with len(dataset) and dataset[i], got {what}"):
         n = len(dataset)

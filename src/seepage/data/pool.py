@@ -1,7 +1,6 @@
 """The records of an audit: inputs, labels, ids and groups, in memory or memory-mapped."""
 
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
@@ -186,7 +185,7 @@ class Pool:
             wanted, there = (", ".join(_column(one) for one in some) for some in (columns, self.columns))
             raise InputError(
                 f"expected records with the columns {wanted[:300]}; got {there[:300]}: encode all tables together (one "
-                "Pool.from_frame, then pool.subset for each side)"
+                "read_frame, then pool.subset for each side)"
             )
         return replace(self, inputs=self.inputs[:, [place[one] for one in columns]], columns=tuple(columns))
 
@@ -214,96 +213,6 @@ class Pool:
         for place, digest in enumerate(_record_digests(self.inputs)):
             places[digest].append(place)
         return [np.array(group, dtype=np.int64) for group in places.values() if len(group) > 1]
-
-    @classmethod
-    def from_frame(
-        cls,
-        frame: Any,
-        *,
-        label: str | None = None,
-        group: str | None = None,
-        id: str | None = None,
-        categorical: Sequence[str] = (),
-        standardise: bool = False,
-        n_classes: int | None = None,
-        name: str = "data",
-    ) -> "Pool":
-        """The rows of a data frame (pandas, polars: anything with `columns` and `frame[column].to_numpy()`).
-
-        Text columns and those in `categorical` are one-hot encoded, one value for each category in sorted
-        order and one more for missing entries; numeric columns are kept as they are, or centred and
-        divided by their standard deviation over the whole frame with `standardise`. Text labels become
-        class numbers in sorted order, ordered categories in their own.
-
-        Raises:
-            InputError: a column is not there, has missing numbers, or holds neither numbers nor text.
-        """
-        from seepage.data.frames import frame_columns, pool_from_columns
-        from seepage.data.labels import ordered_categories
-
-        check_kinds(
-            "Pool.from_frame", label=(label, str | None), group=(group, str | None), id=(id, str | None),
-            standardise=(standardise, bool),
-        )  # fmt: skip
-        if isinstance(categorical, str):
-            raise InputError(f"Pool.from_frame: categorical must be a list of columns, got '{categorical}'")
-        columns = frame_columns(frame)
-        return pool_from_columns(
-            columns,
-            label=label,
-            label_order=ordered_categories(frame[label]) if label in columns else None,
-            group=group,
-            id=id,
-            categorical=categorical,
-            standardise=standardise,
-            n_classes=n_classes,
-            name=name,
-        )
-
-    @classmethod
-    def from_dataset(
-        cls,
-        dataset: Any,
-        *,
-        memmap: str | os.PathLike | None = None,
-        n_classes: int | None = None,
-        scale: float = 1.0,
-        name: str = "data",
-    ) -> "Pool":
-        """The items of a torch-like `Dataset` (`len` and `[i]`), each an input or a pair (input, label).
-
-        Every item is taken once, in order. With `memmap`, a file name, the inputs go to that `.npy` file
-        and never all into memory.
-
-        Raises:
-            InputError: an item has another shape than the first, or no length is known.
-            StorageError: the file cannot be written.
-        """
-        from seepage.data.items import pool_from_dataset
-
-        return pool_from_dataset(dataset, memmap=memmap, n_classes=n_classes, scale=scale, name=name)
-
-    @classmethod
-    def from_file(cls, path: str | os.PathLike, **options: Any) -> "Pool":
-        """The records in a `.npz`, `.npy`, `.csv` or `.parquet` file; never runs code from it.
-
-        Args:
-            path: the file; its suffix says what it is.
-            options: for every kind `name`, `n_classes` and `max_bytes` (of the contents in memory);
-                `.npz` (arrays `inputs` or `x`; optional `labels` or `y`, `ids`, `groups`): `scale`;
-                `.npy` (the inputs, memory-mapped): `scale` and `labels`, an array or another `.npy` file;
-                `.csv` (with a header) and `.parquet`: `label`, `group`, `id`, `categorical` and
-                `standardise`, as in `from_frame`.
-
-        Raises:
-            DataFileError: the file is missing, corrupt, too large, or lacks what it must hold.
-            InputError: an option or suffix is not known, or the contents do not make a pool.
-            MissingExtraError: `.parquet` without the extra `parquet`.
-        """
-        from seepage.data.files import pool_from_file
-
-        check_kinds("Pool.from_file", path=(path, str | os.PathLike))
-        return pool_from_file(path, options)
 
 
 def overlap(a: Pool | ArrayLike, b: Pool | ArrayLike) -> Int64[np.ndarray, "pairs 2"]:

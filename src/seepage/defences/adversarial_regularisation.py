@@ -18,11 +18,12 @@ from seepage.defences.base import Defence, with_procedure
 from seepage.defences.one_by_one import OneByOne, Report, seeds_from, strangers
 from seepage.defences.students import answers
 from seepage.errors import InputError
-from seepage.models.batches import Records, Stream
+from seepage.models.batches import Stream
 from seepage.models.engines import Single
 from seepage.models.held_out import HeldOut
 from seepage.models.objectives import on_copies
 from seepage.models.recipe import Objective, Recipe
+from seepage.models.records import Records
 
 FIRST_PASSES = 5  # of the attack, after the classifier's first and before its second
 

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from seepage.defences.base import Defence, with_wrapper
 from seepage.errors import unknown_name
-from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
 from seepage.models.outputs import SMALLEST_PROBABILITY
 from seepage.models.recipe import Recipe
+from seepage.models.records import Records
 from seepage.models.wrapper import Wrapped, Wrapper, integer, record_rng
 
 BATCH = 512

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from seepage.errors import InputError
-from seepage.models.procedure import Procedure
-from seepage.models.recipe import Recipe, cross_entropy
+from seepage.models.recipe import Procedure, Recipe, cross_entropy
 from seepage.models.wrapper import Wrapper
 
 KINDS = ("training", "answers", "both")

@@ -13,9 +13,9 @@ from seepage.defences.base import Defence, with_procedure
 from seepage.defences.one_by_one import OneByOne, Report, seeds_from, share, strangers
 from seepage.defences.students import answers, check_student, student_recipe, train_student
 from seepage.errors import InputError, unknown_name
-from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
 from seepage.models.recipe import Recipe
+from seepage.models.records import Records
 from seepage.models.train import train_models
 
 WHERE = ("members", "population")

@@ -14,11 +14,11 @@ from seepage.defences.base import Defence, with_procedure
 from seepage.defences.one_by_one import OneByOne, Report, seeds_from, share
 from seepage.defences.students import answers, check_student, student_recipe, train_student
 from seepage.errors import InputError, unknown_name
-from seepage.models.batches import Records
 from seepage.models.generators import train_gan
 from seepage.models.generators.vae_training import train_vae
 from seepage.models.held_out import HeldOut
 from seepage.models.recipe import Recipe
+from seepage.models.records import Records
 from seepage.models.train import train_models
 
 GENERATORS = ("vae", "gan")

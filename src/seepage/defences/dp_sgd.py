@@ -15,12 +15,11 @@ from seepage.defences.base import Defence, with_procedure
 from seepage.defences.one_by_one import share
 from seepage.errors import InputError, unknown_name
 from seepage.models.accounting import ACCOUNTANTS, epsilon, noise_multiplier_for
-from seepage.models.batches import Records
 from seepage.models.engines import has_convolutions
 from seepage.models.held_out import HeldOut
 from seepage.models.noisy_steps import NoisySteps
-from seepage.models.procedure import Procedure
-from seepage.models.recipe import BestValidation, Factory, Recipe
+from seepage.models.recipe import BestValidation, Factory, Procedure, Recipe
+from seepage.models.records import Records
 
 MOST_GROUPS = 32
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from seepage.defences.answers import RANDOMNESS, AnswerDefence, RandomWrapped, check_choice, leading, log_of
 from seepage.errors import InputError
-from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
+from seepage.models.records import Records
 
 
 @dataclass(frozen=True)

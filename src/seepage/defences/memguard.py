@@ -15,10 +15,10 @@ from torch.nn import functional as F
 
 from seepage.defences.answers import AnswerDefence, RandomWrapped, check_choice, leading, logits_of
 from seepage.errors import InputError
-from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
 from seepage.models.optimisers import SGD
 from seepage.models.recipe import Recipe
+from seepage.models.records import Records
 from seepage.models.train import train_models
 
 HIDDEN = (256, 128, 64)

@@ -10,10 +10,9 @@ import numpy as np
 from jaxtyping import Int64
 from torch import nn
 
-from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
-from seepage.models.procedure import Procedure
-from seepage.models.recipe import Recipe
+from seepage.models.recipe import Procedure, Recipe
+from seepage.models.records import Records
 
 Report = Callable[[float], None]
 

@@ -10,8 +10,8 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 
 from seepage.defences.answers import RANDOMNESS, RandomWrapped, check_choice, leading
-from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
+from seepage.models.records import Records
 from seepage.models.wrapper import Wrapper, integer
 
 BYTE_LEVELS = 255  # the code draws pixels from 0 to 254

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seepage.defences.one_by_one import OneByOne, Report
-from seepage.models.batches import Records
 from seepage.models.engines import Single
 from seepage.models.held_out import HeldOut
 from seepage.models.recipe import Recipe
+from seepage.models.records import Records
 
 Penalty = Callable[[Tensor, list[Tensor], Tensor], Tensor]
 

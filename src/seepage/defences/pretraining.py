@@ -11,17 +11,17 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-import seepage
 from seepage.data import DATASETS, load, overlap
 from seepage.data.cache import cache_folder
 from seepage.defences.one_by_one import Report
 from seepage.errors import DataFileError, InputError, unknown_name
-from seepage.models.batches import Records
 from seepage.models.files import read_safetensors
 from seepage.models.images import as_images, to_shape
 from seepage.models.pretrained import PRETRAINED
 from seepage.models.recipe import Recipe
+from seepage.models.records import Records
 from seepage.models.train import train_models
+from seepage.version import __version__
 from seepage.writing import make_folder, whole_file
 
 PUBLIC, RANDOM = "public", "random"
@@ -128,7 +128,7 @@ def shared_state(recipe: Recipe, images: Records, seed: int, device: torch.devic
 
 
 def _key(recipe: Recipe, images: Records, seed: int) -> str:
-    about = [seepage.__version__, recipe.fingerprint, seed, list(images.inputs.shape), str(images.inputs.dtype)]
+    about = [__version__, recipe.fingerprint, seed, list(images.inputs.shape), str(images.inputs.dtype)]
     found = sha256(json.dumps([*about, images.scale]).encode())
     for part in (images.inputs, images.labels):
         found.update(part.cpu().numpy().tobytes())

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from seepage.defences.one_by_one import Report
 from seepage.errors import InputError
-from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
 from seepage.models.optimisers import SGD, Steps
 from seepage.models.recipe import BestValidation, Recipe, cross_entropy
+from seepage.models.records import Records
 from seepage.models.stopping import EVALUATION_BATCH
 from seepage.models.train import train_models
 

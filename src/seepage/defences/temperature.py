@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from seepage.defences.answers import AnswerDefence, logits_of
 from seepage.errors import InputError
-from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
+from seepage.models.records import Records
 from seepage.models.temperature import fit_temperature
 from seepage.models.wrapper import Wrapped
 

@@ -18,14 +18,14 @@ from seepage.defences.base import Defence, with_procedure
 from seepage.defences.one_by_one import OneByOne, Report, seeds_from, share
 from seepage.defences.pretraining import PUBLIC, RANDOM, check_images, check_source, lesson, shared_state
 from seepage.errors import DataFileError, InputError
-from seepage.models.batches import Records
 from seepage.models.freezing import freeze, layers, n_trained
 from seepage.models.held_out import HeldOut
 from seepage.models.pretrained import pretrained_file, read_pretrained
 from seepage.models.recipe import Factory, Recipe, StopAt, cross_entropy
+from seepage.models.records import Records
 from seepage.models.train import train_models
 from seepage.models.wrapper import Wrapped
-from seepage.report.numbers import listed
+from seepage.schema.numbers import listed
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,10 @@ from seepage.inversion.optimisers import check_not_negative, check_positive
 from seepage.inversion.oracle import Oracle
 from seepage.inversion.priors.base import Prior
 from seepage.models.architectures import CNN
-from seepage.models.batches import Records
 from seepage.models.held_out import HeldOut
 from seepage.models.optimisers import SGD
 from seepage.models.recipe import Recipe
+from seepage.models.records import Records
 
 BASES = ("gmi", "ked-mi")
 STUDENTS = (

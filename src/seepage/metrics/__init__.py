@@ -8,19 +8,19 @@ from seepage.metrics.epsilon import (
     epsilon_lower_one_run_from_scores,
 )
 from seepage.metrics.exposure import benjamini_hochberg, exposure
-from seepage.metrics.intervals import Estimate, clopper_pearson, proportion
-from seepage.metrics.log_mia import LogMia, log_mia, log_mia_chance
+from seepage.metrics.intervals import clopper_pearson, proportion
+from seepage.metrics.log_mia import log_mia, log_mia_chance
 from seepage.metrics.operating_points import positive_predictive_value, roc_band, tnr_at_fnr, tpr_at_fpr
 from seepage.metrics.pooled import pooled_tpr_at_fpr
 from seepage.metrics.reconstruction import paired_by_class
 from seepage.metrics.roc import Roc, auc, roc
 from seepage.metrics.separation import advantage, balanced_accuracy, decision_rates, roc_auc
 from seepage.metrics.significance import N_TESTS, holm, leak_p_value, smallest_detectable_auc, smallest_detectable_tpr
+from seepage.schema.estimates import Estimate
 
 __all__ = [
     "N_TESTS",
     "Estimate",
-    "LogMia",
     "Roc",
     "advantage",
     "auc",

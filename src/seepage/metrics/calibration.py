@@ -9,8 +9,9 @@ from scipy.special import stdtrit
 
 from seepage.errors import InputError
 from seepage.metrics.bootstrap import BLOCK_CELLS, MOST_REPLICATES
-from seepage.metrics.intervals import Estimate, check_confidence, clopper_pearson, percentile_interval
+from seepage.metrics.intervals import check_confidence, clopper_pearson, percentile_interval
 from seepage.randomness import Seed, generator
+from seepage.schema.estimates import Estimate
 
 SUM_TOLERANCE = 1e-2  # of rounded probabilities
 
@@ -154,11 +155,11 @@ def negative_log_likelihood(
     losses = -log_p[np.arange(len(labels)), labels]
     n, mean = len(losses), float(losses.mean())
     if not np.isfinite(mean):
-        return Estimate(mean, None, None, n, f"{np.isinf(losses).sum()} labels have the probability zero")
+        return Estimate.of(mean, None, None, n, f"{np.isinf(losses).sum()} labels have the probability zero")
     if n < 2:
-        return Estimate(mean, None, None, n, "one record has no interval")
+        return Estimate.of(mean, None, None, n, "one record has no interval")
     half = float(stdtrit(n - 1, (1 + confidence) / 2) * losses.std(ddof=1) / np.sqrt(n))
-    return Estimate(mean, mean - half, mean + half, n)
+    return Estimate.of(mean, mean - half, mean + half, n)
 
 
 def _over_bins(
@@ -183,8 +184,8 @@ def _over_bins(
     low, high = max(0.0, float(2 * value - last)), max(value, float(2 * value - first))
     by_chance = float(np.quantile(np.concatenate(calibrated), confidence))
     if value <= by_chance:
-        return Estimate(value, 0.0, high, n, f"a calibrated model shows up to {by_chance:.2g} on {n} records")
-    return Estimate(value, low, high, n)
+        return Estimate.of(value, 0.0, high, n, f"a calibrated model shows up to {by_chance:.2g} on {n} records")
+    return Estimate.of(value, low, high, n)
 
 
 def _calibration(counts: np.ndarray, summed: np.ndarray, hits: np.ndarray) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Several attacks together: whom each finds, what all find together, and what choosing among them costs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -9,60 +8,16 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from seepage.errors import InputError
-from seepage.metrics.intervals import Estimate
 from seepage.metrics.operating_points import Ranking, allowed, operating_points, tpr_at_fpr
 from seepage.metrics.roc import auc, check_columns
 from seepage.metrics.separation import random_half
 from seepage.randomness import Seed, generator
+from seepage.schema.audit import BestAttack, Intersection, Union
+from seepage.schema.estimates import Estimate
 
 Scores = Mapping[str, Float64[np.ndarray, "samples *targets"]]
 MOST_DRAWS = 100  # of halves, until each has both sides of every target
 FEWEST_IN_HALF = 2
-
-
-@dataclass(frozen=True)
-class Intersection:
-    """Records found by exactly these attacks: members, and non-members that are false alarms."""
-
-    attacks: tuple[str, ...]
-    n_members: int
-    n_nonmembers: int
-
-
-@dataclass(frozen=True)
-class Union:
-    """Records found by any attack, beside the best single attack at as many false alarms.
-
-    Attributes:
-        n_members, n_nonmembers: pairs of record and target that any attack finds.
-        fpr: share of the non-members that any attack names: up to the number of attacks times the rate of each.
-        tpr: share of the members, with its interval.
-        best: the attack that finds most members at that same FPR, and its TPR there.
-    """
-
-    n_members: int
-    n_nonmembers: int
-    fpr: float
-    tpr: Estimate
-    best: str
-    best_tpr: Estimate
-
-
-@dataclass(frozen=True)
-class Best:
-    """The best attack at one FPR, chosen on records that it is not judged on, and what peeking would have said.
-
-    Attributes:
-        chosen: the attack chosen on the first half (and judged on the second), and that chosen on the second.
-        tpr: of the chosen attacks, each on the half that did not choose it.
-        naive, naive_tpr: the attack that does best on all records, and its TPR on those very records.
-    """
-
-    fpr: float
-    chosen: tuple[str, str]
-    tpr: Estimate
-    naive: str
-    naive_tpr: Estimate
 
 
 def found(
@@ -104,9 +59,9 @@ def upset(scores: Scores, members: Bool[np.ndarray, "samples *targets"], fpr: fl
     inside = inside[named.any(axis=0)]
     rows = [
         Intersection(
-            tuple(name for name, is_in in zip(names, combination, strict=True) if is_in),
-            int(np.count_nonzero(inside[which.ravel() == at])),
-            int(np.count_nonzero(~inside[which.ravel() == at])),
+            attacks=[name for name, is_in in zip(names, combination, strict=True) if is_in],
+            n_members=int(np.count_nonzero(inside[which.ravel() == at])),
+            n_nonmembers=int(np.count_nonzero(~inside[which.ravel() == at])),
         )
         for at, combination in enumerate(combinations)
     ]
@@ -143,14 +98,14 @@ def union(
     singles = {}
     for name in names:
         (tpr,), (tpr_low,), (tpr_high,) = operating_points(columns[name], members, rates, **level)
-        singles[name] = Estimate(float(tpr), float(tpr_low), float(tpr_high), n)
+        singles[name] = Estimate.of(float(tpr), float(tpr_low), float(tpr_high), n)
     best = max(names, key=lambda name: singles[name].value)
     return Union(
         n_members=int((anyone & members).sum()),
         n_nonmembers=int((anyone & ~members).sum()),
         fpr=float(rates.mean()),
-        tpr=Estimate(value, min(value, float(low)), max(value, float(high)), n),
-        best=best,
+        tpr=Estimate.of(value, min(value, float(low)), max(value, float(high)), n),
+        best_attack=best,
         best_tpr=singles[best],
     )
 
@@ -228,7 +183,7 @@ def best_at(
     *,
     confidence: float = 0.95,
     rng: Seed,
-) -> list[Best]:
+) -> list[BestAttack]:
     """The best attack at each FPR, chosen on one half of the records and judged on the other, both ways round.
 
     The largest of many TPRs is too large: each is measured with noise, and the maximum picks the luckiest. On each half
@@ -267,11 +222,11 @@ def best_at(
             judged[half] = _place(columns[name][half], members[half])
         naive = _most(names, columns, members, np.ones(len(first), dtype=bool), fpr)
         rows.append(
-            Best(
+            BestAttack(
                 fpr=fpr,
                 chosen=chosen,
                 tpr=tpr_at_fpr(judged, members, fpr, **level),
-                naive=naive,
+                naive_attack=naive,
                 naive_tpr=tpr_at_fpr(columns[naive], members, fpr, **level),
             )
         )

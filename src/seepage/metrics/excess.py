@@ -7,7 +7,8 @@ import math
 from scipy.special import ndtri
 
 from seepage.errors import InputError
-from seepage.metrics.intervals import Estimate, check_confidence
+from seepage.metrics.intervals import check_confidence
+from seepage.schema.estimates import Estimate
 
 
 def wilson(successes: float, trials: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -41,7 +42,7 @@ def wilson(successes: float, trials: float, confidence: float = 0.95) -> tuple[f
 def rate(successes: float, trials: float, confidence: float = 0.95) -> Estimate:
     """A share with its Wilson interval."""
     low, high = wilson(successes, trials, confidence)
-    return Estimate(successes / trials, low, high, round(trials))
+    return Estimate.of(successes / trials, low, high, round(trials))
 
 
 def excess_risk(attack: Estimate, control: Estimate) -> Estimate:
@@ -70,7 +71,7 @@ def excess_risk(attack: Estimate, control: Estimate) -> Estimate:
     """
     n = min(attack.n, control.n)
     if control.value == 1:
-        return Estimate(None, None, None, n, "every attack on the control group succeeds: nothing is left to gain")
+        return Estimate.of(None, None, None, n, "every attack on the control group succeeds: nothing is left to gain")
     q, low, high = 1 - attack.value, 1 - attack.high, 1 - attack.low
     q_c, low_c, high_c = 1 - control.value, 1 - control.high, 1 - control.low
     both = q * q_c
@@ -78,4 +79,4 @@ def excess_risk(attack: Estimate, control: Estimate) -> Estimate:
     d_low, d_high = low_c * (2 * q_c - low_c), high_c * (2 * q_c - high_c)
     least = 0.0 if n_low <= 0 else n_low / (both + math.sqrt(max(0.0, both * both - n_low * d_high)))
     most = math.inf if d_low <= 0 else (both + math.sqrt(max(0.0, both * both - n_high * d_low))) / d_low
-    return Estimate(1 - q / q_c, 1 - most, 1 - least, n)
+    return Estimate.of(1 - q / q_c, 1 - most, 1 - least, n)

@@ -1,33 +1,11 @@
-"""A number with its interval and the count behind it; exact intervals of proportions."""
-
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+"""Exact intervals of proportions."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 from scipy.special import betaincinv
 
 from seepage.errors import InputError
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number, its interval and its count. `value` is None where it is undefined; `flag` says why, or what to mind."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    flag: str | None = None
-
-    def through(self, transform: Callable[[float], float]) -> "Estimate":
-        """The same estimate on another scale; `transform` must be non-decreasing, so that the interval carries over."""
-        return replace(
-            self,
-            value=None if self.value is None else transform(self.value),
-            low=None if self.low is None else transform(self.low),
-            high=None if self.high is None else transform(self.high),
-        )
+from seepage.schema.estimates import Estimate
 
 
 def check_confidence(confidence: float) -> None:
@@ -97,7 +75,7 @@ def proportion(flags: Bool[np.ndarray, " samples"], *, confidence: float = 0.95)
         raise InputError(f"expected a non-empty 1-D bool array, got {flags.dtype} of shape {flags.shape}")
     hits = int(np.count_nonzero(flags))
     low, high = clopper_pearson(hits, flags.size, confidence)
-    return Estimate(hits / flags.size, low, high, flags.size)
+    return Estimate.of(hits / flags.size, low, high, flags.size)
 
 
 def percentile_interval(

@@ -1,6 +1,5 @@
 """Log-MIA: how many members are found at next to no false positives, on a logarithmic scale."""
 
-from dataclasses import dataclass
 from math import ceil, expm1, log, log1p
 from typing import Literal
 
@@ -12,29 +11,10 @@ from seepage.errors import InputError, unknown_name
 from seepage.metrics.operating_points import Ranking, operating_points
 from seepage.metrics.roc import check_columns
 from seepage.randomness import Seed, generator
+from seepage.schema.audit import LogMiaEstimate
 
 HALF_WAY = 0.5  # of the way from guessing to everyone
 MOST, NEARLY_ALL = 0.5, 0.9  # share of the members
-
-
-@dataclass(frozen=True)
-class LogMia:
-    """An estimate of Log-MIA beside what a random ranking scores, the counts behind it, and what it says in words.
-
-    chance_corrected is (value - chance) / (1 - chance): 0 is guessing, 1 is every member. `reading` is ours; see
-    `log_mia_reading`.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-    chance: float
-    chance_corrected: float
-    reading: str
-    true_positives: float
-    false_positives_allowed: int
-    flag: str | None = None
 
 
 def log_mia(
@@ -45,7 +25,7 @@ def log_mia(
     false_positives_allowed: int | None = None,
     confidence: float = 0.95,
     rng: Seed,
-) -> LogMia:
+) -> LogMiaEstimate:
     """ln(TP + 1) / ln(P + 1), TP the most of the P members found with no (a) or ceil(ln d) (b) false positives.
 
     0 = no member found, 1 = all. d is the number of records judged. The threshold is taken from the judged records
@@ -61,7 +41,7 @@ def log_mia(
         rng: see `tpr_at_fpr`.
 
     Returns:
-        LogMia with n = d; the interval is that of the TPR at the same count, transformed. Means over targets;
+        The estimate, with n = d; the interval is that of the TPR at the same count, transformed. Means over targets;
         `chance_corrected` is of the means.
 
     Raises:
@@ -101,7 +81,7 @@ def log_mia(
     # twice the mean of p-values is one, however the targets hang together
     p_value = min(1.0, np.mean(by_guessing) * (1 if len(counts) == 1 else 2))
     value, low = float(value), float(low)
-    return LogMia(
+    return LogMiaEstimate(
         value=value,
         low=low,
         high=float(high),

@@ -7,9 +7,10 @@ from jaxtyping import Bool, Float, Float64
 
 from seepage.errors import InputError
 from seepage.metrics.bootstrap import two_way
-from seepage.metrics.intervals import Estimate, check_confidence, clopper_pearson, upper_bound
+from seepage.metrics.intervals import check_confidence, clopper_pearson, upper_bound
 from seepage.metrics.roc import check_columns
 from seepage.randomness import Seed, generator
+from seepage.schema.estimates import Estimate
 
 DRAWS = 4000  # of the true threshold's rank; the Monte Carlo error of the interval's level is then below 0.3 %
 
@@ -74,14 +75,14 @@ def _rate_at(scores, members, rate, records, name, confidence, rng) -> Estimate:
         raise InputError(f"expected an {name} in [0, 1) (0.01 for 1 %), got {rate!r}")
     n = int((~members).sum(axis=0).min())
     if rate > 0 and allowed(rate, n) < 1:
-        return Estimate(None, None, None, n, f"undefined: {name} {rate:g} is less than one of {n} {records}")
+        return Estimate.of(None, None, None, n, f"undefined: {name} {rate:g} is less than one of {n} {records}")
     (value,), (low,), (high,) = operating_points(scores, members, [rate], confidence=confidence, rng=rng)
     flag = None
     if rate == 0:
         flag = f"zero of {n} {records}: the true {name} is at most {upper_bound(0, n, (1 - confidence) / 2):.2g}"
     elif allowed(rate, n) < 10:
         flag = f"rests on few records: {name} {rate:g} is {rate * n:.3g} of {n} {records}"
-    return Estimate(float(value), float(low), float(high), n, flag)
+    return Estimate.of(float(value), float(low), float(high), n, flag)
 
 
 def allowed(rate, n):
@@ -262,7 +263,7 @@ def positive_predictive_value(tpr: Estimate, fpr: float, prior: float) -> Estima
     Raises:
         InputError: prior outside (0, 1) or fpr outside [0, 1).
 
-    >>> print(round(positive_predictive_value(Estimate(0.1, 0.05, 0.2, 1000), 0.01, prior=0.5).value, 3))
+    >>> print(round(positive_predictive_value(Estimate.of(0.1, 0.05, 0.2, 1000), 0.01, prior=0.5).value, 3))
     0.909
 
     Reference: Jayaraman, Wang, Knipmeyer, Gu and Evans (2021), arXiv 2005.10881.
@@ -274,11 +275,11 @@ def positive_predictive_value(tpr: Estimate, fpr: float, prior: float) -> Estima
     if tpr.value is None:
         return tpr
     if tpr.value == 0 and fpr == 0:
-        return Estimate(None, None, None, tpr.n, "undefined: nobody is called a member")
+        return Estimate.of(None, None, None, tpr.n, "undefined: nobody is called a member")
 
     def value_of(rate: float, false_rate: float) -> float:
         positives = prior * rate + (1 - prior) * false_rate
         return prior * rate / positives if positives > 0 else 0.0
 
     fpr_high = fpr if fpr > 0 else upper_bound(0, tpr.n, 0.025)
-    return Estimate(value_of(tpr.value, fpr), value_of(tpr.low, fpr_high), value_of(tpr.high, fpr), tpr.n, tpr.flag)
+    return Estimate.of(value_of(tpr.value, fpr), value_of(tpr.low, fpr_high), value_of(tpr.high, fpr), tpr.n, tpr.flag)

@@ -5,10 +5,11 @@ from jaxtyping import Bool, Float64
 
 from seepage.errors import InputError
 from seepage.metrics.bootstrap import BLOCK_CELLS, CELLS, FEWEST_REPLICATES, MOST_REPLICATES
-from seepage.metrics.intervals import Estimate, check_confidence, clopper_pearson, percentile_interval, upper_bound
+from seepage.metrics.intervals import check_confidence, clopper_pearson, percentile_interval, upper_bound
 from seepage.metrics.operating_points import allowed, tpr_at_fpr
 from seepage.metrics.roc import check_columns, threshold_counts
 from seepage.randomness import Seed, generator
+from seepage.schema.estimates import Estimate
 
 
 def pooled_tpr_at_fpr(
@@ -55,7 +56,7 @@ def pooled_tpr_at_fpr(
         raise InputError(f"expected an FPR in [0, 1) (0.01 for 1 %), got {fpr!r}")
     n_in, n_out = int(members.sum()), int((~members).sum())
     if fpr > 0 and allowed(fpr, n_out) < 1:
-        return Estimate(None, None, None, n_out, f"undefined: FPR {fpr:g} is less than one of {n_out} pairs")
+        return Estimate.of(None, None, None, n_out, f"undefined: FPR {fpr:g} is less than one of {n_out} pairs")
     _, hits, wrong = threshold_counts(scores.ravel(), members.ravel())
     value = float(np.append(0, hits)[np.searchsorted(wrong, allowed(fpr, n_out), side="right")] / n_in)
     low, high = percentile_interval(_replicates(scores, members, fpr, rng), confidence)
@@ -68,7 +69,7 @@ def pooled_tpr_at_fpr(
         flag = f"zero of {n_out} pairs of non-member and model: were they independent, FPR at most {bound:.2g}"
     elif allowed(fpr, n_out) < 10:
         flag = f"rests on few records: FPR {fpr:g} is {fpr * n_out:.3g} of {n_out} pairs of non-member and model"
-    return Estimate(value, float(min(low, value)), float(max(high, value)), n_out, flag)
+    return Estimate.of(value, float(min(low, value)), float(max(high, value)), n_out, flag)
 
 
 def _replicates(scores, members, fpr: float, rng: np.random.Generator) -> Float64[np.ndarray, " replicates"]:

@@ -9,8 +9,10 @@ from jaxtyping import Bool, Float, Float64, Int
 from scipy.special import ndtr, stdtrit
 
 from seepage.errors import InputError
-from seepage.metrics.intervals import Estimate, check_confidence, clopper_pearson, percentile_interval
+from seepage.metrics.intervals import check_confidence, clopper_pearson, percentile_interval
 from seepage.randomness import Seed, generator
+from seepage.schema.estimates import Estimate
+from seepage.schema.inversion import Reconstructed
 
 REPLICATES = 2000
 FEWEST_RESAMPLED = 10  # classes; fewer have Student's interval
@@ -84,7 +86,7 @@ def class_accuracy(hits: Hits, classes: Classes, *, confidence: float = 0.95, rn
     hits = np.asarray(hits, dtype=float)
     found = class_mean(hits, classes, confidence=confidence, rng=rng, bounds=(0.0, 1.0))
     if is_known(hits):
-        return Estimate(found.value, found.value, found.value, found.n, "known, not observed")
+        return Estimate.of(found.value, found.value, found.value, found.n, "known, not observed")
     return found
 
 
@@ -153,7 +155,7 @@ def advantage(
         baseline = (np.asarray(baseline_hits)[kept], np.asarray(baseline_classes)[kept])
         a = class_accuracy(hits, classes, confidence=half, rng=rng)
         b = class_accuracy(*baseline, confidence=half, rng=rng)
-        estimate = Estimate(estimate.value, a.low - b.high, a.high - b.low, estimate.n, estimate.flag)
+        estimate = Estimate.of(estimate.value, a.low - b.high, a.high - b.low, estimate.n, estimate.flag)
     thinned = _thinned(hits, classes, baseline_hits, baseline_classes, rng)
     return estimate, sign_flip_p_value(thinned, rng)
 
@@ -205,6 +207,16 @@ def paired_by_class(
     estimate = _over_classes(differences, flag, confidence, rng, (-1.0, 1.0))
     p_value = 2 * min(sign_flip_p_value(side, rng) for side in (differences, -differences))
     return estimate, min(1.0, p_value)
+
+
+def paired(first: Reconstructed, second: Reconstructed, confidence: float) -> tuple[Estimate, float] | None:
+    """How much more often the second target's images are hits than the first's, class by class; and p, two-sided.
+
+    Always the same for the same result. None where the two share no class.
+    """
+    if not set(first.classes) & set(second.classes):
+        return None
+    return paired_by_class(first.classes, second.classes, confidence=confidence, rng=0)
 
 
 def sign_flip_p_value(differences: Float64[np.ndarray, " classes"], rng: Seed) -> float:
@@ -261,21 +273,21 @@ def _means(values, classes, bounds) -> tuple[dict[int, float], str | None]:
 def _over_classes(means, flag, confidence, rng, bounds) -> Estimate:
     k = len(means)
     if not k:
-        return Estimate(None, None, None, 0, flag or "undefined: there are no images")
+        return Estimate.of(None, None, None, 0, flag or "undefined: there are no images")
     value = float(means.mean())
     if k < 2:
-        return Estimate(value, None, None, 1, _joined(flag, "one class has no interval"))
+        return Estimate.of(value, None, None, 1, _joined(flag, "one class has no interval"))
     if np.ptp(means) > SAME:
         low, high = _student(means, confidence) if k < FEWEST_RESAMPLED else _bootstrap(means, confidence, rng)
         least, most = (-np.inf, np.inf) if bounds is None else bounds
-        return Estimate(value, float(np.clip(low, least, value)), float(np.clip(high, value, most)), k, flag)
+        return Estimate.of(value, float(np.clip(low, least, value)), float(np.clip(high, value, most)), k, flag)
     flag = _joined(flag, f"all {k} classes have the same value")
     if bounds is None:
-        return Estimate(value, None, None, k, flag)
+        return Estimate.of(value, None, None, k, flag)
     bottom, width = bounds[0], bounds[1] - bounds[0]
     share = min(1.0, max(0.0, (value - bottom) / width))
     low, high = clopper_pearson(k * share, k, confidence)
-    return Estimate(value, bottom + width * low, bottom + width * high, k, flag)
+    return Estimate.of(value, bottom + width * low, bottom + width * high, k, flag)
 
 
 def _student(means, confidence: float) -> tuple[float, float]:

@@ -8,9 +8,10 @@ from scipy.spatial.distance import cdist
 from scipy.special import gammaln
 
 from seepage.errors import InputError
-from seepage.metrics.intervals import Estimate, check_confidence, percentile_interval
+from seepage.metrics.intervals import check_confidence, percentile_interval
 from seepage.metrics.reconstruction import FEWEST_RESAMPLED, expanded, resampled_classes
 from seepage.randomness import Seed, generator
+from seepage.schema.estimates import Estimate
 
 FEWEST_PER_FEATURE = 2  # images for each feature below which a covariance is none
 FEW_PER_FEATURE = 10
@@ -108,7 +109,7 @@ def frechet_distance(a: Features, b: References) -> Estimate:
     a, b = _both(a, b)
     n, width = min(len(a), len(b)), a.shape[1]
     if n < FEWEST_PER_FEATURE * width:
-        return Estimate(None, None, None, n, f"undefined: {n} images are too few for {width} features")
+        return Estimate.of(None, None, None, n, f"undefined: {n} images are too few for {width} features")
     mean = ((a.mean(axis=0) - b.mean(axis=0)) ** 2).sum()
     of_a, of_b = (np.atleast_2d(np.cov(side, rowvar=False)) for side in (a, b))
     values, vectors = np.linalg.eigh(of_a)
@@ -116,7 +117,7 @@ def frechet_distance(a: Features, b: References) -> Estimate:
     roots = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ of_b @ root), 0)).sum()
     distance = float(max(0.0, mean + np.trace(of_a) + np.trace(of_b) - 2 * roots))
     few = n < FEW_PER_FEATURE * width
-    return Estimate(distance, None, None, n, f"biased upwards: {n} images for {width} features" if few else None)
+    return Estimate.of(distance, None, None, n, f"biased upwards: {n} images for {width} features" if few else None)
 
 
 def kernel_distance(a: Features, b: References, degree: int = 3, *, confidence: float = 0.95, rng: Seed) -> Estimate:
@@ -145,7 +146,7 @@ def kernel_distance(a: Features, b: References, degree: int = 3, *, confidence: 
     a, b = (_at_most(side, rng) for side in _both(a, b))
     n = min(len(a), len(b))
     if n < 2:
-        return Estimate(None, None, None, n, f"undefined: expected two images or more on each side, got {n}")
+        return Estimate.of(None, None, None, n, f"undefined: expected two images or more on each side, got {n}")
     within_a, within_b, between = ((x @ y.T / a.shape[1] + 1) ** degree for x, y in ((a, a), (b, b), (a, b)))
     np.fill_diagonal(within_a, 0.0)
     np.fill_diagonal(within_b, 0.0)
@@ -160,7 +161,7 @@ def kernel_distance(a: Features, b: References, degree: int = 3, *, confidence: 
     drawn = [rng.multinomial(len(x), np.full(len(x), 1 / len(x)), size=REPLICATES).astype(float) for x in (a, b)]
     replicates = discrepancy(*drawn)
     low, high = percentile_interval(replicates[np.isfinite(replicates)], confidence)
-    return Estimate(value, float(min(low, value)), float(max(high, value)), n)
+    return Estimate.of(value, float(min(low, value)), float(max(high, value)), n)
 
 
 def diversity(
@@ -196,19 +197,19 @@ def diversity(
     ]
     k = len(spreads)
     if not k:
-        return Estimate(None, None, None, 0, "undefined: it takes two images of one class")
+        return Estimate.of(None, None, None, 0, "undefined: it takes two images of one class")
     made, real = np.array(spreads).T
     if not real.sum() > 0:
-        return Estimate(None, None, None, k, "undefined: the private images of a class are all alike")
+        return Estimate.of(None, None, None, k, "undefined: the private images of a class are all alike")
     value = float(made.sum() / real.sum())
     if k < 2:
-        return Estimate(value, None, None, k, "one class has no interval")
+        return Estimate.of(value, None, None, k, "one class has no interval")
     drawn = resampled_classes(k, rng)
     above, below = made[drawn].sum(axis=1), real[drawn].sum(axis=1)
     replicates = above[below > 0] / below[below > 0]
     low, high = percentile_interval(replicates, expanded(confidence, k))
     flag = f"{k} classes: the interval is on the narrow side" if k < FEWEST_RESAMPLED else None
-    return Estimate(value, float(min(low, value)), float(max(high, value)), k, flag)
+    return Estimate.of(value, float(min(low, value)), float(max(high, value)), k, flag)
 
 
 def _gaps(features, labels, reference, reference_labels):

@@ -7,9 +7,10 @@ from scipy.stats import rankdata
 from scipy.stats import t as student
 
 from seepage.metrics.bootstrap import two_way, weighted_mean
-from seepage.metrics.intervals import Estimate, check_confidence, clopper_pearson
+from seepage.metrics.intervals import check_confidence, clopper_pearson
 from seepage.metrics.roc import check_columns, threshold_counts
 from seepage.randomness import Seed, generator
+from seepage.schema.estimates import Estimate
 
 FEWEST_PAIRS = 15  # out of order, among min(n_in, n_out), for which a normal law is trusted
 
@@ -227,7 +228,7 @@ def _best_threshold(scores: Float64[np.ndarray, " samples"], members: Bool[np.nd
 def advantage(balanced_accuracy: Estimate) -> Estimate:
     """Membership advantage, 2 BA - 1: TPR - FPR of the honest threshold.
 
-    >>> print(advantage(Estimate(0.75, 0.5, 1.0, 8)).value)
+    >>> print(advantage(Estimate.of(0.75, 0.5, 1.0, 8)).value)
     0.5
 
     Reference: Yeom, Giacomelli, Fredrikson and Jha (2018), arXiv 1709.01604.
@@ -239,4 +240,4 @@ def _estimate(value: float, low: float, high: float, n: int, trials: int, confid
     """The estimate within [0, 1]; where nothing varied, the exact interval of as many independent trials."""
     if np.isnan(low) or high - low < 1e-12:
         low, high = clopper_pearson(np.clip(value, 0, 1) * trials, trials, confidence)
-    return Estimate(value, float(np.clip(min(low, value), 0, 1)), float(np.clip(max(high, value), 0, 1)), n)
+    return Estimate.of(value, float(np.clip(min(low, value), 0, 1)), float(np.clip(max(high, value), 0, 1)), n)

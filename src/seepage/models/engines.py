@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from seepage.errors import InputError, TrainingError
-from seepage.models.batches import Records, Stream, augment
+from seepage.models.batches import Stream, augment
 from seepage.models.held_out import HeldOut
 from seepage.models.objectives import on_copies
 from seepage.models.recipe import BestValidation, Recipe, StopAt
+from seepage.models.records import Records
 from seepage.models.stopping import EVALUATION_BATCH, BestEpoch, EpochAccuracy, validation_accuracy
 from seepage.models.tracing import traced
 

@@ -14,13 +14,14 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from seepage.errors import InputError, TrainingError
-from seepage.models.batches import Records, augment
+from seepage.models.batches import augment
 from seepage.models.book_keeping import BookKeeping
 from seepage.models.clipping import per_sample_clipped_sum
 from seepage.models.dropout import SeededDropout
 from seepage.models.engines import has_convolutions
 from seepage.models.objectives import on_copies
 from seepage.models.recipe import Recipe
+from seepage.models.records import Records
 
 # Batches are padded to a multiple of this, so that few shapes occur.
 PADDED_TO = 16

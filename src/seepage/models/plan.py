@@ -3,64 +3,39 @@
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from seepage.errors import InputError, TrainingError, unknown_name
-from seepage.execution.executor import MOST_WORKERS, check_workers
-from seepage.models.batches import Records
 from seepage.models.engines import BLOCK, ENGINES, Single, Stacked, Training
 from seepage.models.held_out import HeldOut
 from seepage.models.recipe import Recipe
+from seepage.models.records import Records
 from seepage.outside import from_outside
+from seepage.runs.executor import check_workers
+from seepage.runs.plan import Plan
 
 # Under this many seconds of training in one process, starting workers costs more than they save.
 WORTH_A_WORKER_S = 5.0
 _TIMED_S = 0.2
 _WARM_UP_STEPS = 2
-# More than anybody has: a plan that is read from a file and says more is not one of ours.
-MOST_MODELS = 1_000_000
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How a run's models are trained; frozen in the run's manifest when it starts.
+def check_plan(plan: Plan, recipe: Recipe, n_models: int, otherwise: str) -> None:
+    """That this machine can follow the plan, which was made elsewhere, for `n_models` models of `recipe`.
 
-    Attributes:
-        engine: "stacked", "single", or "procedure" where the recipe has one.
-        chunk: models trained and committed together (1 for the one-by-one engine).
-        workers: processes; 0 trains in this one.
-        device: "cpu" or "cuda".
-        stacked_step_s, single_step_s: measured seconds for one step of one model; None where an engine
-            could not run (`why` says so) or was not timed.
+    Raises:
+        InputError: it cannot; `otherwise` says what to do then.
     """
-
-    engine: Literal["stacked", "single", "procedure"]
-    chunk: Annotated[int, Field(ge=1, le=MOST_MODELS)]
-    workers: Annotated[int, Field(ge=0, le=MOST_WORKERS)]
-    device: Literal["cpu", "cuda"]
-    stacked_step_s: Annotated[float, Field(ge=0)] | None
-    single_step_s: Annotated[float, Field(ge=0)] | None
-    why: Annotated[str, Field(max_length=1000)]
-
-    def check(self, recipe: Recipe, n_models: int, otherwise: str) -> None:
-        """That this machine can follow the plan, which was made elsewhere, for `n_models` models of `recipe`.
-
-        Raises:
-            InputError: it cannot; `otherwise` says what to do then.
-        """
-        check_workers(self.workers, "the plan")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise InputError(f"the plan trains on the device 'cuda', and there is none here: {otherwise}")
-        if (self.engine == "procedure") != (recipe.procedure is not None) or self.chunk > n_models:
-            raise InputError(
-                f"the plan trains {self.chunk} models at a time by the engine '{self.engine}', which does not suit "
-                f"{n_models} models of this recipe: {otherwise}"
-            )
+    check_workers(plan.workers, "the plan")
+    if plan.device == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"the plan trains on the device 'cuda', and there is none here: {otherwise}")
+    if (plan.engine == "procedure") != (recipe.procedure is not None) or plan.chunk > n_models:
+        raise InputError(
+            f"the plan trains {plan.chunk} models at a time by the engine '{plan.engine}', which does not suit "
+            f"{n_models} models of this recipe: {otherwise}"
+        )
 
 
 def n_cores() -> int:

@@ -1,13 +1,19 @@
-"""A recipe: everything needed to train one more model the same way."""
+"""A recipe: everything needed to train one more model the same way.
+
+A procedure trains by a recipe, and a recipe may hold one: so both stand here.
+"""
+
+from __future__ import annotations
 
 import dataclasses
 import functools
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import torch
@@ -15,8 +21,9 @@ from torch import Tensor, nn
 
 from seepage.errors import InputError
 from seepage.models.dropout import replace_dropout, seed_dropout
+from seepage.models.held_out import HeldOut
 from seepage.models.optimisers import SGD, Adam, Constant, Optimiser, Schedule
-from seepage.models.procedure import Procedure
+from seepage.models.records import Records
 from seepage.models.wrapper import Wrapper
 from seepage.outside import check_kinds
 
@@ -80,6 +87,56 @@ class BestValidation:
             raise InputError(f"BestValidation: patience must be a positive whole number or None, got {self.patience}")
         if not 0 <= self.least_gain < 1:
             raise InputError(f"BestValidation: least_gain must be in [0, 1), got {self.least_gain}")
+
+
+@dataclass(frozen=True)
+class Procedure(ABC):
+    """How models are trained instead of plainly. Its fields are its options: numbers and text.
+
+    Attributes:
+        uses: which held-out records it needs, of "validation" and "population".
+        chunk: how many models it trains together, where that is faster.
+    """
+
+    uses: ClassVar[frozenset[str]] = frozenset()
+    chunk: ClassVar[int] = 1
+
+    def repeated(self, seed: int) -> Procedure:
+        """The procedure as the repetition of a study with that seed uses it: for those that make something once for
+        several models, so that another repetition makes it anew."""
+        del seed
+        return self
+
+    def try_on(self, recipe: Recipe, records: Records) -> None:
+        """Raise where such models cannot be trained so; called with two records before a run begins.
+
+        Args:
+            recipe: of a plain training, with a batch size of at most two.
+            records: two of the pool's.
+        """
+        del recipe, records
+
+    @abstractmethod
+    def train(
+        self,
+        recipe: Recipe,
+        records: Records,
+        columns: Sequence[np.ndarray],
+        seeds: Sequence[int],
+        held_out: HeldOut,
+        report: Callable[[float], None],
+    ) -> list[nn.Module]:
+        """One model for each column of member rows, in eval mode, of the architecture that the recipe builds.
+
+        Args:
+            recipe: of each plain training; it has no procedure and no wrapper.
+            records: the pool, where the engines train.
+            columns: rows of the members of each model.
+            seeds: one a model: everything that is random in its training derives from it, so that the same model is
+                made whichever others are trained beside it.
+            held_out: rows that no model is trained on.
+            report: told the share that is done, from 0 to 1.
+        """
 
 
 @dataclass(frozen=True)

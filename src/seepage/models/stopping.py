@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from seepage.models.batches import Records, Stream
+from seepage.models.batches import Stream
 from seepage.models.recipe import BestValidation
+from seepage.models.records import Records
 
 EVALUATION_BATCH = 1024
 

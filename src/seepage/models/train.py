@@ -9,11 +9,11 @@ from torch import nn
 
 from seepage.data import Pool
 from seepage.errors import InputError, TrainingError
-from seepage.models.batches import Records
 from seepage.models.engines import ENGINES, has_convolutions
 from seepage.models.held_out import HeldOut
 from seepage.models.plan import one_thread
 from seepage.models.recipe import Recipe
+from seepage.models.records import Records
 from seepage.models.trial import try_recipe
 from seepage.outside import check_kinds, from_outside
 from seepage.randomness import Seed, generator

@@ -8,9 +8,10 @@ import torch
 
 from seepage.data import Pool
 from seepage.errors import InputError
-from seepage.models.batches import Records, check_batch_size
+from seepage.models.batches import check_batch_size
 from seepage.models.engines import Single
 from seepage.models.recipe import Recipe
+from seepage.models.records import Records
 from seepage.outside import check_kinds, from_outside
 
 TRIED_RECORDS = 2

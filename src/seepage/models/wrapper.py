@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from seepage.models.held_out import HeldOut
-
-if TYPE_CHECKING:
-    from seepage.models.batches import Records
+from seepage.models.records import Records
 
 
 class Wrapped(nn.Module):

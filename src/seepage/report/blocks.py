@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from matplotlib.axes import Axes
 
-from seepage.report.numbers import UNDEFINED, count, decimal, interval_of, value_of
-from seepage.report.result import Estimate, LogMiaEstimate
+from seepage.schema.audit import Estimate, LogMiaEstimate
+from seepage.schema.numbers import UNDEFINED, count, decimal, interval_of, value_of
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from seepage.report import comparison_plots as plots
 from seepage.report import comparison_tables as tables
 from seepage.report.blocks import Facts, Figure, Figures, Paragraph, Section
-from seepage.report.comparison_result import ComparisonResult, DefenceResult
 from seepage.report.content import KeyFigure
-from seepage.report.numbers import count, duration, interval_of, percent, rate, value_of
 from seepage.report.provenance import provenance
-from seepage.report.result import Estimate
+from seepage.schema.audit import Estimate
+from seepage.schema.comparison import ComparisonResult, DefenceResult
+from seepage.schema.numbers import count, duration, interval_of, percent, rate, value_of
 
 CHANGES = {
     "none": "nothing: the undefended model",

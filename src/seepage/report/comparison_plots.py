@@ -17,10 +17,10 @@ from matplotlib.textpath import TextToPath
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from seepage.report import plots
-from seepage.report.comparison_result import ComparisonResult
-from seepage.report.numbers import rate
 from seepage.report.plots import INK, LEAD, NORMAL, PALETTE, PAPER, SMALL, SOFT, WIDTH
-from seepage.report.result import Estimate
+from seepage.schema.audit import Estimate
+from seepage.schema.comparison import ComparisonResult
+from seepage.schema.numbers import rate
 
 Leak = Literal["tpr", "auc"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from seepage.report.blocks import Cell, Column, Paragraph, Table, estimates, hoisted, numbers, words
-from seepage.report.comparison_result import METRICS, ComparisonResult, DefenceResult, Leak, Metric, Option, Worst
-from seepage.report.numbers import UNDEFINED, count, decimal, interval_of, percent, rate, significant, value_of
+from seepage.schema.comparison import METRICS, ComparisonResult, DefenceResult, Leak, Metric, Option, Worst
+from seepage.schema.numbers import UNDEFINED, count, decimal, interval_of, percent, rate, significant, value_of
 
 MOST_COLUMNS = 7
 FAMILIES = {

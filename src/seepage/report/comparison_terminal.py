@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from seepage.errors import one_line
-from seepage.report.comparison_result import ComparisonResult
-from seepage.report.numbers import rate
 from seepage.report.terminal import FALLBACK, WIDEST, _aligned, _hanging, _heading, _text
+from seepage.schema.comparison import ComparisonResult
+from seepage.schema.numbers import rate
 
 
 def summary(result: ComparisonResult, *, width: int | None = None) -> str:

@@ -20,7 +20,8 @@ from seepage.report.blocks import (
     numbers,
     words,
 )
-from seepage.report.numbers import (
+from seepage.schema.audit import AttackResult, AuditResult, Control, Estimate, Gate, Slice
+from seepage.schema.numbers import (
     UNDEFINED,
     count,
     decimal,
@@ -34,7 +35,6 @@ from seepage.report.numbers import (
     significant,
     with_interval,
 )
-from seepage.report.result import AttackResult, AuditResult, Control, Estimate, Gate, Slice
 
 MOST_SLICES = 12  # a longer table of classes moves to the appendix
 MOST_VALUES = 16

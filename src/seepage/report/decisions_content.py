@@ -1,8 +1,8 @@
 """What a report says of the decisions of attackers who know some records."""
 
 from seepage.report.blocks import Paragraph, Table, estimates, numbers, words
-from seepage.report.numbers import count, decimal, duration, interval_of, value_of
-from seepage.report.result import AuditResult, Decisions
+from seepage.schema.audit import AuditResult, Decisions
+from seepage.schema.numbers import count, decimal, duration, interval_of, value_of
 
 TITLE = "What attackers who know a few records decide"
 

@@ -4,9 +4,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from seepage.report.numbers import count
 from seepage.report.plots import INK, LEAD, NORMAL, PALETTE, RULE, SMALL, SOFT, _axes, _short, _title
-from seepage.report.result import AuditResult, Ensemble, Intersection
+from seepage.schema.audit import AuditResult, Ensemble, Intersection
+from seepage.schema.numbers import count
 
 ROW, BARS, FRAME = 0.2, 1.9, 0.75  # inches: of an attack's row, of the bars, around them
 MEMBER, NONMEMBER = PALETTE["member"][0], PALETTE["nonmember"][0]

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from seepage.errors import InputError, StorageError
-from seepage.report.inversion_result import FisherCurve
 from seepage.report.plots import LEAD, NORMAL, PALETTE, PAPER, SMALL, SOFT, WIDTH, _axes, _rate_ticks, _short, _title
+from seepage.schema.inversion import FisherCurve
 from seepage.writing import whole_file
 
 LEAK = PALETTE["leak"][0]

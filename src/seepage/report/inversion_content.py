@@ -7,8 +7,10 @@ from seepage.report.content import KeyFigure
 from seepage.report.fisher_plot import fisher_figure, slope_of
 from seepage.report.inversion_method import method, sentences
 from seepage.report.inversion_pictures import pictures
-from seepage.report.inversion_result import InversionResult, TargetResult
-from seepage.report.inversion_view import (
+from seepage.report.provenance import provenance
+from seepage.schema.audit import Estimate
+from seepage.schema.inversion import InversionResult, TargetResult
+from seepage.schema.inversion_reading import (
     best_accuracy,
     best_baseline,
     controls,
@@ -21,9 +23,7 @@ from seepage.report.inversion_view import (
     title_of,
     titles,
 )
-from seepage.report.numbers import count, interval_of, listed, percent, rate, value_of, with_interval
-from seepage.report.provenance import provenance
-from seepage.report.result import Estimate
+from seepage.schema.numbers import count, interval_of, listed, percent, rate, value_of, with_interval
 
 MEANS = {
     "LEAK SHOWN": "Someone with the access of the leading attack can get images of a class that a model apart from "

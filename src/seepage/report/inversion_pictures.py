@@ -1,9 +1,9 @@
 """The contact sheet of model inversion: private images beside what was made of them."""
 
 from seepage.report.blocks import Paragraph, PictureRow, Pictures
-from seepage.report.inversion_result import InversionResult, Picture
-from seepage.report.inversion_view import title_of, titles
-from seepage.report.numbers import count
+from seepage.schema.inversion import InversionResult, Picture
+from seepage.schema.inversion_reading import title_of, titles
+from seepage.schema.numbers import count
 
 MOST_OF_A_CLASS = 8  # images on either side of a row of the contact sheet
 MOST_CHARACTERS = 6_000_000  # of pictures on a page

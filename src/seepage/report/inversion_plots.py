@@ -10,8 +10,10 @@ from matplotlib.ticker import FuncFormatter
 
 from seepage.report import plots
 from seepage.report.comparison_plots import ABOVE, BELOW, LEFT, RIGHT, _draw, _label, _name_points, _Point
-from seepage.report.inversion_result import InversionResult, Reconstructed, TargetResult
-from seepage.report.inversion_view import (
+from seepage.report.plots import INK, LEAD, NORMAL, PALETTE, PAPER, SMALL, SOFT, WIDTH
+from seepage.schema.audit import Estimate
+from seepage.schema.inversion import InversionResult, Reconstructed, TargetResult
+from seepage.schema.inversion_reading import (
     best_accuracy,
     is_beyond,
     level_of,
@@ -22,9 +24,7 @@ from seepage.report.inversion_view import (
     title_of,
     titles,
 )
-from seepage.report.numbers import rate
-from seepage.report.plots import INK, LEAD, NORMAL, PALETTE, PAPER, SMALL, SOFT, WIDTH
-from seepage.report.result import Estimate
+from seepage.schema.numbers import rate
 
 ALARM = PALETTE["unsure"][0]
 BASELINES = {

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
+from seepage.metrics.reconstruction import paired
 from seepage.report.blocks import Cell, Column, Paragraph, Table, estimates, numbers, words
-from seepage.report.inversion_result import InversionResult, Reconstructed, TargetResult
-from seepage.report.inversion_view import (
+from seepage.schema.audit import Estimate
+from seepage.schema.inversion import InversionResult, Reconstructed, TargetResult
+from seepage.schema.inversion_reading import (
     best_accuracy,
     best_baseline,
     controls,
     is_beyond,
     level_of,
-    paired,
     ranked,
     reference,
     rivals,
@@ -18,8 +19,7 @@ from seepage.report.inversion_view import (
     title_of,
     titles,
 )
-from seepage.report.numbers import UNDEFINED, count, duration, p_value, percent, significant
-from seepage.report.result import Estimate
+from seepage.schema.numbers import UNDEFINED, count, duration, p_value, percent, significant
 
 MOST_CLASSES = 40
 Option = str | int | float | bool | None | list[float]

@@ -9,13 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from seepage.errors import one_line
+from seepage.metrics.reconstruction import paired
 from seepage.report.inversion_content import NOT_MEANT
-from seepage.report.inversion_result import InversionResult, TargetResult
-from seepage.report.inversion_view import (
+from seepage.report.terminal import FALLBACK, STYLES, WIDEST, _aligned, _hanging, _heading, _text
+from seepage.schema.inversion import InversionResult, TargetResult
+from seepage.schema.inversion_reading import (
     UNKNOWN,
     best_accuracy,
     level_of,
-    paired,
     ranked,
     reference,
     rivals,
@@ -23,8 +24,7 @@ from seepage.report.inversion_view import (
     title_of,
     titles,
 )
-from seepage.report.numbers import p_value, percent
-from seepage.report.terminal import FALLBACK, STYLES, WIDEST, _aligned, _hanging, _heading, _text
+from seepage.schema.numbers import p_value, percent
 
 WITH_NAMED = 76  # columns, below which there is no room for what a closed judge says
 

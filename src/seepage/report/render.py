@@ -9,13 +9,13 @@ from markupsafe import Markup
 
 from seepage.errors import InputError, StorageError, printable
 from seepage.report import comparison_content, content, inversion_content, trust_content, wording
-from seepage.report.comparison_result import ComparisonResult
-from seepage.report.inversion_result import InversionResult
-from seepage.report.numbers import moment
 from seepage.report.plots import PALETTE
-from seepage.report.result import AuditResult
 from seepage.report.svg import inline_svg
-from seepage.report.trust_result import TrustResult
+from seepage.schema.audit import AuditResult
+from seepage.schema.comparison import ComparisonResult
+from seepage.schema.inversion import InversionResult
+from seepage.schema.numbers import moment
+from seepage.schema.trust import TrustResult
 from seepage.writing import whole_file
 
 _PERCENT = re.compile(r"(?<=\d) %")  # never parted from its number at the end of a line

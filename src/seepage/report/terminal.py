@@ -13,8 +13,8 @@ from rich.text import Text
 
 from seepage.errors import one_line
 from seepage.report import decisions_content, wording
-from seepage.report.numbers import UNDEFINED, count, interval_of, p_value, percent, rate, value_of
-from seepage.report.result import AttackResult, AuditResult, Decisions, Estimate, Gate
+from seepage.schema.audit import AttackResult, AuditResult, Decisions, Estimate, Gate
+from seepage.schema.numbers import UNDEFINED, count, interval_of, p_value, percent, rate, value_of
 
 FALLBACK, WIDEST = 80, 120  # columns
 MOST_RECORDS = 5

@@ -18,11 +18,11 @@ from seepage.report.blocks import (
     words,
 )
 from seepage.report.content import KeyFigure
-from seepage.report.numbers import UNDEFINED, count, decimal, interval_of, percent, rate, value_of
 from seepage.report.provenance import provenance
-from seepage.report.result import Estimate
-from seepage.report.trust_result import LARGEST_SCORE as LEAD
-from seepage.report.trust_result import Finding, NonmemberSet, TrustResult, VariantResult
+from seepage.schema.audit import Estimate
+from seepage.schema.numbers import UNDEFINED, count, decimal, interval_of, percent, rate, value_of
+from seepage.schema.trust import LARGEST_SCORE as LEAD
+from seepage.schema.trust import Finding, NonmemberSet, TrustResult, VariantResult
 
 BY_SCORES = (LEAD, "top-3", "entropy")  # the source's
 KINDS = {"same": "own test part", "near": "near", "far": "far", "corrupted": "stress test"}

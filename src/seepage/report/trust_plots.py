@@ -6,7 +6,6 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from seepage.report.numbers import count, decimal, rate
 from seepage.report.plots import (
     INK,
     LEAD,
@@ -22,8 +21,9 @@ from seepage.report.plots import (
     _tick,
     _title,
 )
-from seepage.report.result import Estimate
-from seepage.report.trust_result import LARGEST_SCORE, SHOWN, TrustResult, VariantResult
+from seepage.schema.audit import Estimate
+from seepage.schema.numbers import count, decimal, rate
+from seepage.schema.trust import LARGEST_SCORE, SHOWN, TrustResult, VariantResult
 
 MARKS = ("o", "s", "D", "^", "v", "P")
 

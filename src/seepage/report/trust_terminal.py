@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from seepage.errors import one_line
-from seepage.report.numbers import UNDEFINED, count, percent, rate
-from seepage.report.result import Estimate
 from seepage.report.terminal import FALLBACK, WIDEST, _hanging, _heading, _text
-from seepage.report.trust_result import NonmemberSet, TrustResult
+from seepage.schema.audit import Estimate
+from seepage.schema.numbers import UNDEFINED, count, percent, rate
+from seepage.schema.trust import NonmemberSet, TrustResult
 
 NARROWEST = 60
 TITLE, CELL, BARE = 30, 14, 9  # columns of an attack's title, of a rate with its interval, and of a rate alone

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from seepage.report.numbers import decimal, percent, rate
-from seepage.report.result import AuditResult
+from seepage.schema.audit import AuditResult
+from seepage.schema.numbers import decimal, percent, rate
 
 
 @dataclass(frozen=True)

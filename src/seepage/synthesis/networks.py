@@ -9,7 +9,7 @@ from sklearn.neighbors import NearestNeighbors
 from seepage.data import Pool
 from seepage.errors import InputError
 from seepage.models.generators.vae import VAE
-from seepage.synthesis.synthesise import Synthetic
+from seepage.synthesis.release import Synthetic
 
 
 def network_scores(made: Synthetic, members: Pool, records: Pool) -> dict[str, Float64[np.ndarray, " records"]]:

@@ -11,12 +11,11 @@ from torch import nn
 
 from seepage.data import Pool
 from seepage.errors import InputError
-from seepage.models.batches import Records
 from seepage.models.generators.vae import VAE
 from seepage.models.generators.vae_training import train_vae
 from seepage.models.held_out import HeldOut
-from seepage.models.procedure import Procedure
-from seepage.models.recipe import Recipe
+from seepage.models.recipe import Procedure, Recipe
+from seepage.models.records import Records
 from seepage.models.train import train_models
 from seepage.synthesis.mechanism import latent_noise
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Int64
@@ -18,40 +17,14 @@ from seepage.models.generators.vae import VAE, TrainingPrivacy
 from seepage.models.generators.vae_training import train_vae
 from seepage.outside import check_kinds
 from seepage.randomness import Seed, seed_from
-from seepage.synthesis.distances import CodeDistances, code_distances
+from seepage.synthesis.distances import code_distances
 from seepage.synthesis.guarantee import Guarantee
 from seepage.synthesis.labels import WAYS, randomised_response
 from seepage.synthesis.mechanism import check_epsilon, clipped, latent_noise
+from seepage.synthesis.release import Synthetic
 
 FEWEST_OF_A_CLASS = 10
 MAX_NORM = 1.0  # of DP-SGD
-
-
-@dataclass(frozen=True, eq=False)
-class Synthetic:
-    """A release.
-
-    Attributes:
-        pool: the synthetic records, in the originals' order, release after release.
-        guarantee: what is promised about them.
-        distances: of the originals' codes, and the bound on the odds there; not saved, no guarantee covers them.
-        vaes: the networks, one, or one for each class.
-        whole: of each value, whether it was a whole number in every record that the networks know.
-        about: the options, as JSON values.
-    """
-
-    pool: Pool
-    guarantee: Guarantee
-    distances: CodeDistances
-    vaes: tuple[VAE, ...]
-    whole: np.ndarray
-    about: dict[str, Any]
-
-    def save(self, path) -> None:
-        """Write the release; see `seepage.synthesis.saving.save`."""
-        from seepage.synthesis.saving import save
-
-        save(self, path)
 
 
 def synthesise(

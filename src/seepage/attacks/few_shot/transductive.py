@@ -89,8 +89,16 @@ class TransductiveTuning(Validated):
     def score_episodes(
         self, view: View, rows: Episodes, *, rng: np.random.Generator
     ) -> Float64[np.ndarray, "episodes queries"]:
-        from seepage.attacks.few_shot.tuning import tuned_scores  # the table of attacks must not wait for torch
+        from seepage.attacks.few_shot.tuning import Tuning, tuned_scores  # the table of attacks must not wait for torch
 
+        tuning = Tuning(
+            head=self.head or ("probabilities" if self.mode == "official" else "sorted"),
+            mode=self.mode,
+            temperatures=self.temperatures,
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            patience=self.patience,
+        )
         scores = np.empty(rows.queries.shape)
         for episode in range(len(scores)):
             queries = rows.queries[episode]
@@ -98,6 +106,6 @@ class TransductiveTuning(Validated):
             if len(queries) > self.queries:
                 unlabelled = queries[np.sort(rng.choice(len(queries), self.queries, replace=False))]
             scores[episode] = tuned_scores(
-                self, view, rows.support[episode], rows.validation[episode], unlabelled, queries, rng=rng
+                tuning, view, rows.support[episode], rows.validation[episode], unlabelled, queries, rng=rng
             )
         return scores

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,12 +16,26 @@ from seepage.errors import InputError
 from seepage.randomness import Seed, generator
 from seepage.signals.view import View
 
-if TYPE_CHECKING:
-    from seepage.attacks.few_shot.transductive import TransductiveTuning
-
 BATCH_SIZE = 256
 EPSILON = 1e-7  # Adam's, as in Keras
 LEAST_PROBABILITY = 1e-10
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a copy is tuned; see `TransductiveTuning`, whose options these are.
+
+    Attributes:
+        head: what h is: "sorted", "logits" or "probabilities".
+        mode: "corrected" or "official".
+    """
+
+    head: str
+    mode: str
+    temperatures: tuple[float, ...]
+    epochs: int
+    learning_rate: float
+    patience: int
 
 
 class TwoClasses(nn.Module):
@@ -58,7 +72,7 @@ class TwoClasses(nn.Module):
 
 
 def tuned_scores(
-    attack: TransductiveTuning,
+    tuning: Tuning,
     view: View,
     support: Int[np.ndarray, "2 shots"],
     validation: Int[np.ndarray, "2 validation"],
@@ -76,43 +90,42 @@ def tuned_scores(
         return torch.from_numpy(view.records.batch(rows)).to(like.device, like.dtype)
 
     x_support, x_validation, x_unlabelled = batch(support.ravel()), batch(validation.ravel()), batch(unlabelled)
-    on = attack.head or ("probabilities" if attack.mode == "official" else "sorted")
     # dropout draws from torch's generators: from a seed of ours, and what was there before is put back
     devices = [like.device] if like.device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.enable_grad():
         torch.manual_seed(int(rng.integers(2**63)))
-        start = TwoClasses(module, x_support.reshape(*support.shape, *x_support.shape[1:]), on)
+        start = TwoClasses(module, x_support.reshape(*support.shape, *x_support.shape[1:]), tuning.head)
         best, found = start, []
-        for temperature in attack.temperatures:
+        for temperature in tuning.temperatures:
             network = copy.deepcopy(start)
-            _tune(attack, network, temperature, x_support, x_validation, x_unlabelled)
+            _tune(tuning, network, temperature, x_support, x_validation, x_unlabelled)
             found.append(_log_odds(network, x_validation).reshape(1, *validation.shape))
-            if select(np.stack(found), attack.mode)[0] == len(found) - 1:
+            if select(np.stack(found), tuning.mode)[0] == len(found) - 1:
                 best = network
         parts = np.array_split(queries, -(-len(queries) // BATCH_SIZE))
         scores = np.concatenate([_log_odds(best, batch(part)) for part in parts])
-        if attack.mode == "official":
+        if tuning.mode == "official":
             return scores
         known = [_log_odds(best, x).reshape(2, 1, -1) for x in (x_support, x_validation)]
         return scores - best_thresholds(*np.concatenate(known, axis=2))
 
 
 def _tune(
-    attack: TransductiveTuning,
+    tuning: Tuning,
     network: TwoClasses,
     temperature: float,
     support: Tensor,
     validation: Tensor,
     unlabelled: Tensor,
 ) -> None:
-    corrected = attack.mode == "corrected"
+    corrected = tuning.mode == "corrected"
     if not corrected:
         network.train()
-    optimiser = torch.optim.Adam(network.parameters(), lr=attack.learning_rate, eps=EPSILON)
+    optimiser = torch.optim.Adam(network.parameters(), lr=tuning.learning_rate, eps=EPSILON)
     best, kept, waited = float("inf"), None, 0
     if corrected:
         best, kept = _validation_loss(network, validation), copy.deepcopy(network.state_dict())
-    for _ in range(attack.epochs):
+    for _ in range(tuning.epochs):
         optimiser.zero_grad()
         F.cross_entropy(network(support), _sides(support)).backward()
         optimiser.step()
@@ -124,7 +137,7 @@ def _tune(
         if now < best:
             best, waited = now, 0
             kept = copy.deepcopy(network.state_dict()) if corrected else None
-        if waited >= attack.patience:
+        if waited >= tuning.patience:
             break
     if kept is not None:
         network.load_state_dict(kept)

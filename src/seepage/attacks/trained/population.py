@@ -12,10 +12,10 @@ from torch import nn
 
 from seepage.errors import InputError
 from seepage.models.architectures import CNN, MLP
-from seepage.models.batches import Records
 from seepage.models.engines import Single
 from seepage.models.plan import one_thread
 from seepage.models.recipe import Factory, Recipe
+from seepage.models.records import Records
 from seepage.signals.functions import row_blocks
 from seepage.signals.view import View
 

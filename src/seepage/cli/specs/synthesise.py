@@ -1,0 +1,133 @@
+"""The configuration of a release of synthetic records."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from seepage.cli.specs.parts import DataConfig
+from seepage.cli.specs.reading import MOST_EPOCHS, Task
+from seepage.errors import InputError, StorageError
+from seepage.writing import whole_file
+
+
+class SynthesiseConfig(Task):
+    """Synthetic records in place of a data set's own."""
+
+    data: DataConfig
+    epsilon: float = Field(
+        gt=0, allow_inf_nan=True, description="per unit of distance between codes, and per release; .inf: no noise"
+    )
+    latent: int = Field(16, ge=1, description="dimensions of a code")
+    clip: float | None = Field(None, gt=0, description="bound on a code's norm")
+    labels: Literal["kept", "conditional", "per-class", "randomised-response"] = "conditional"
+    label_epsilon: float | None = Field(None, ge=0, description="of randomised response")
+    releases: int = Field(1, ge=1, description="records made of each original")
+    public: DataConfig | None = Field(None, description="records to train the networks on instead")
+    network: Literal["auto", "mlp", "conv"] = "auto"
+    epochs: int | None = Field(
+        None, ge=1, le=MOST_EPOCHS, description="of the VAE; default: those that make 3,000 steps"
+    )
+    batch_size: int = Field(64, ge=1)
+    noise_multiplier: float | None = Field(None, gt=0, description="train the networks by DP-SGD")
+    max_norm: float = Field(1.0, gt=0)
+    draw: bool = Field(True, description="draw values from what the decoder says; otherwise the likeliest")
+    compare_epsilons: tuple[Annotated[float, Field(gt=0, allow_inf_nan=True)], ...] = Field(
+        (), description="audit releases at these epsilons too, by the same networks; they are not written"
+    )
+    audit: bool = Field(False, description="keep half of the records from the networks and audit the release by them")
+    seed: int = Field(0, ge=0, description="of the records that are drawn or held back; networks and noise have none")
+    out: Path = Path("synthetic.npz")
+
+    def run(self, *, progress: bool) -> dict[str, Any]:
+        """Make the release, write it, and audit it where that is asked for.
+
+        Returns:
+            The number of records, the guarantee's sentences, those on the distances of codes (for the holder of the
+            records), and the audits' results by setting, none where that was not asked for.
+        """
+        import numpy as np
+        from rich.console import Console
+        from rich.progress import Progress
+
+        from seepage.synthesis import synthesise
+
+        self._check_compared()
+        pool, holdout = self._pool(self.data), None
+        rng = np.random.default_rng([self.seed, 6])
+        if self.audit:
+            rows = rng.permutation(len(pool))
+            holdout, pool = (pool.subset(np.sort(part)) for part in np.array_split(rows, 2))
+        with Progress(console=Console(stderr=True), disable=not progress, transient=True) as bar:
+            task = bar.add_task("training the networks", total=1.0)
+            options = {
+                "latent": self.latent,
+                "clip": self.clip,
+                "labels": self.labels,
+                "label_epsilon": self.label_epsilon,
+                "releases": self.releases,
+                "public": None if self.public is None else self._pool(self.public),
+                "network": self.network,
+                "epochs": self.epochs,
+                "batch_size": self.batch_size,
+                "noise_multiplier": self.noise_multiplier,
+                "max_norm": self.max_norm,
+                "draw": self.draw,
+            }
+            made = synthesise(
+                pool, epsilon=self.epsilon, report=lambda fraction: bar.update(task, completed=fraction), **options
+            )
+        made.save(self.out)
+        audits = {}
+        if holdout is not None:
+            audits[_setting(self.epsilon)] = self._audited(made, pool, holdout)
+            for epsilon in self.compare_epsilons:
+                other = synthesise(pool, epsilon=epsilon, networks=made.vaes, **options)
+                audits[_setting(epsilon)] = self._audited(other, pool, holdout)
+            self._write(audits)
+        return {
+            "n_records": len(made.pool),
+            "sentences": made.guarantee.sentences,
+            "distances": made.distances.sentences,
+            "audits": audits,
+        }
+
+    def _audited(self, made, members, holdout):
+        """By one seed, so that settings are judged by the same targets and lots."""
+        import numpy as np
+
+        from seepage.studies.release import audit_released
+
+        return audit_released(made.pool, members, holdout, pipeline=made, rng=np.random.default_rng([self.seed, 7]))
+
+    def _write(self, audits: dict[str, Any]) -> None:
+        """Beside the release, readable by its owner alone: what was measured on the originals is not to go with it."""
+        path = self.out.with_name(self.out.name + ".audit.json")
+        try:
+            with whole_file(path, encoding="utf-8") as file:
+                file.write(json.dumps({name: audit.to_json() for name, audit in audits.items()}, indent=1))
+        except OSError as error:
+            raise StorageError(f"cannot write {path}: {error.strerror}") from None
+
+    def _check_compared(self) -> None:
+        if self.compare_epsilons and not self.audit:
+            raise InputError("compare_epsilons only says which releases are audited: give audit (--audit) too")
+        for epsilon in (*self.compare_epsilons, self.epsilon):
+            if math.isnan(epsilon) or epsilon <= 0:
+                raise InputError(f"epsilon must be a positive number, got {epsilon:g}")
+        if len({self.epsilon, *self.compare_epsilons}) <= len(self.compare_epsilons):
+            raise InputError(f"compare_epsilons must be others than epsilon={self.epsilon:g}, each once")
+
+    def _pool(self, data: DataConfig):
+        """The records as a release wants them: pictures as pictures, numbers in their own units."""
+        own_units = {"digits": {"flat": False}, "adult": {"standardise": self.noise_multiplier is not None}}
+        options = {**own_units.get(data.name or "", {}), **data.options}
+        return data.model_copy(update={"options": options}).pool(self.seed)
+
+
+def _setting(epsilon: float) -> str:
+    return "no noise" if math.isinf(epsilon) else f"epsilon {epsilon:g}"

@@ -1,6 +1,0 @@
-"""Where units of work run: in this process, or in a supervised pool of local processes."""
-
-from seepage.execution.executor import Executor, Inline, Progress, Report, Task, Unit
-from seepage.execution.local import Processes
-
-__all__ = ["Executor", "Inline", "Processes", "Progress", "Report", "Task", "Unit"]

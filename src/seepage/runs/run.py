@@ -1,0 +1,65 @@
+"""Where and how the work of a verb is done: one value that every verb takes as `run=`."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from seepage.outside import check_kinds
+from seepage.randomness import Seed
+from seepage.runs.executor import Executor, check_workers
+
+
+@dataclass(frozen=True)
+class Run:
+    """Folder, seed and machine of a run. It changes no question, only where, how fast and from which random numbers.
+
+    Attributes:
+        folder: keeps models, scores, the result and its pages; a run that was killed goes on there. None keeps nothing.
+        seed: a seed or a generator; one root seed is drawn from it and recorded.
+        device: "cpu" or "cuda"; None takes a GPU where there is one.
+        engine: "stacked" or "single", how models are trained; None times both.
+        workers: processes; 0 trains in this one, None has as many as suit.
+        executor: maps units of work over machines; None: local processes.
+        progress: show progress bars.
+        keep_weights: keep the weights of the models that are trained.
+        weights_cache: a folder of trained models that runs share: recipes that differ in the wrapper alone train once.
+        replay: the result of the same run on another machine: models are trained as there, so that the numbers are the
+            same to the last bit.
+        command: what reproduces this run, for the report.
+        config: the configuration that it came from, recorded as it is.
+    """
+
+    folder: str | os.PathLike | None = None
+    seed: Seed = 0
+    device: str | None = None
+    engine: str | None = None
+    workers: int | None = None
+    executor: Executor | None = None
+    progress: bool = False
+    keep_weights: bool = False
+    weights_cache: str | os.PathLike | None = None
+    replay: str | os.PathLike | None = None
+    command: str | None = None
+    config: Mapping[str, Any] | None = None
+
+
+def check_run(run: Run, where: str) -> None:
+    """Check the kinds of its values, before anything is made of them.
+
+    Raises:
+        InputError: one is of another kind.
+    """
+    check_kinds(
+        where,
+        folder=(run.folder, str | os.PathLike | None),
+        weights_cache=(run.weights_cache, str | os.PathLike | None),
+        replay=(run.replay, str | os.PathLike | None),
+        engine=(run.engine, str | None),
+        device=(run.device, str | None),
+        command=(run.command, str | None),
+        config=(run.config, Mapping | None),
+        keep_weights=(run.keep_weights, bool),
+        progress=(run.progress, bool),
+    )
+    check_workers(run.workers, where)

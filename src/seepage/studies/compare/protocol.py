@@ -1,0 +1,236 @@
+"""What makes a comparison fair: one draw of members for all defences, one list of attackers, one audit for each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seepage.attacks import ATTACKS, Attack, Attacker, needs, titles
+from seepage.attacks.learned.rank_only import RankOnly
+from seepage.attacks.objects import identity
+from seepage.data import Membership, Pool
+from seepage.errors import InputError, StorageError
+from seepage.models.access import Access
+from seepage.models.recipe import Recipe
+from seepage.runs.run import Run
+from seepage.runs.store import digest
+from seepage.schema.audit import AuditResult
+from seepage.schema.comparison import AttackInfo, Family
+from seepage.studies.audit.audit import WRITTEN, audit_recipe
+from seepage.studies.audit.settings import Settings
+from seepage.version import __version__
+from seepage.writing import check_place, file_digest, read_bytes, warn_damaged, whole_file
+
+# By what they see: the answers' values, those beside references, their order alone. What sees the label alone is in
+# `label_only`. Left out: confidence, which orders records as the loss does, and networks (nasr), which are trained
+# anew for every target.
+GRADED = (
+    "loss",
+    "entropy",
+    "modified-entropy",
+    "modified-entropy-per-class",
+    "lira-online",
+    "lira-online-fixed-variance",
+    "lira-offline",
+    "rmia-online",
+)
+RANK_ONLY = "rank-only"
+ON_CANARIES = ("loss", "lira-online", "lira-online-fixed-variance", "rank-only")
+FEWEST_REFERENCES = 4
+NOTE = "about.json"  # in the folder of an audit: what was asked, and checksums of what was written
+MOST_NOTE_BYTES = 2**16
+KEPT = tuple(name for name in WRITTEN if name != "report.html")  # which is drawn from the result
+
+
+def default_queries(pool: Pool) -> str:
+    """Eighteen flipped and shifted copies of an image; anything else is asked about as it is."""
+    return "flip-shift" if pool.inputs.ndim == 4 else "none"
+
+
+def label_only(queries: str) -> tuple[str, ...]:
+    """Attacks that see the predicted label alone.
+
+    Which copies of an image are right, where copies are asked about; else how much noise a record bears.
+    """
+    return ("correctness", "noise" if queries == "none" else "label-only-aerni")
+
+
+def default_attacks(
+    pool: Pool,
+    *,
+    queries: str | None = None,
+    references: int = 64,
+    every_model: bool = True,
+    population: bool = True,
+) -> list[str]:
+    """The attacks that every defence meets: on scores, beside references, on the ranking and on the label alone.
+
+    The last two are always there: a defence that changes the scores and keeps their order, or the label, is not
+    judged by what it changes.
+
+    Args:
+        pool: the records.
+        queries: what is asked about each; by default `default_queries`.
+        references: trained models.
+        every_model: whether each is the target in its turn, which leaves one fewer on each side.
+        population: whether there are records that no model is trained on.
+    """
+    queries = default_queries(pool) if queries is None else queries
+    on_each_side = references // 2 - every_model
+    lacking = set() if population else {"population"}
+    graded = [
+        name for name in GRADED if ATTACKS[name].least_references <= on_each_side and not ATTACKS[name].needs & lacking
+    ]
+    return [*graded, *label_only(queries), RANK_ONLY]
+
+
+def family(attack: Attack) -> Family:
+    """What an attack lives on."""
+    if isinstance(attack, RankOnly):
+        return "rank-only"
+    if attack.access == Access.LABEL:
+        return "label-only"
+    return "references" if "references" in needs(attack) else "scores"
+
+
+def attack_infos(attacks: Mapping[str, Attack]) -> list[AttackInfo]:
+    title_of = titles(attacks)
+    return [
+        AttackInfo(name=name, title=title_of[name], access=str(attack.access), family=family(attack))
+        for name, attack in attacks.items()
+    ]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How members are drawn, the same for all defences.
+
+    Attributes:
+        seeds: one repetition each, with another draw of members and other weights.
+        references: models trained for each defence and seed.
+        every_model: each of them is the target in its turn: intervals over models and records, for the price of the
+            references. Otherwise there are `targets` beside them.
+        targets: without `every_model`, how many share the references: intervals over these models and records.
+        validation, population: records that no model is trained on, a share or a count: for defences that need some,
+            for attacks that do, and for the search.
+    """
+
+    seeds: Sequence[int] = (0, 1, 2)
+    references: int = 64
+    every_model: bool = True
+    targets: int = 1
+    validation: float | int = 0.1
+    population: float | int = 0.2
+
+    def membership(self, pool: Pool, references: int, seed: int) -> Membership:
+        """The same for the same seed and number of references, whatever the defence."""
+        if references < FEWEST_REFERENCES:
+            raise InputError(
+                f"compare: expected at least {FEWEST_REFERENCES} references, got {references}: attacks that know the "
+                "defence train models with it"
+            )
+        if self.targets < 1:
+            raise InputError(f"compare: expected at least one of targets, got {self.targets}")
+        common = {"validation": self.validation, "population": self.population, "rng": np.random.default_rng([seed, 2])}
+        if self.every_model:
+            return Membership.every_model(pool, references=references, **common)
+        return Membership.split(pool, references=references, targets=self.targets, **common)
+
+
+@dataclass(frozen=True)
+class Attackers:
+    """What every defence is attacked with, and how models are trained for it."""
+
+    attacks: Mapping[str, Attack]
+    attacker: Attacker
+    settings: Settings
+    run: Run
+
+    def audit(
+        self,
+        recipe: Recipe,
+        pool: Pool,
+        membership: Membership,
+        folder: Path,
+        seed: int,
+        attacks: Mapping[str, Attack] | None = None,
+    ) -> AuditResult:
+        """One audit in a folder of its own: read back where it is finished, gone on with where it was stopped.
+
+        A result is believed only if it stands with a note of what was asked and of what was written, and both are as
+        they should be now. One of an attack whose scores cannot be kept is made anew.
+        """
+        attacks = attacks or self.attacks
+        identities = {name: identity(attack) for name, attack in attacks.items()}
+        asked = digest(
+            [
+                __version__,
+                recipe.fingerprint,
+                pool.fingerprint,
+                membership.fingerprint,
+                list(identities.items()),
+                [self.attacker.queries, self.attacker.access, asdict(self.settings), seed],
+            ]
+        )
+        note, saved = folder / NOTE, folder / "result.json"
+        if None not in identities.values() and _is_finished(folder, asked):
+            return AuditResult.load(saved)
+        try:
+            note.unlink(missing_ok=True)  # from here on the folder may hold the result of another question
+        except OSError as error:
+            raise StorageError(f"cannot write to the folder {folder}: {error.strerror}") from None
+        audit_recipe(
+            recipe,
+            pool,
+            membership,
+            attacker=replace(self.attacker, attacks=list(attacks.values())),
+            settings=self.settings,
+            run=replace(self.run, folder=folder, seed=seed),
+        )
+        try:
+            with whole_file(note, encoding="utf-8") as file:
+                file.write(json.dumps(_noted(asked, {name: file_digest(folder / name) for name in KEPT}), indent=1))
+        except OSError as error:
+            raise StorageError(f"cannot write {note}: {error.strerror}") from None
+        return AuditResult.load(saved)  # as a resumed comparison reads it
+
+
+def _noted(asked: str, files: Mapping[str, str]) -> dict[str, Any]:
+    """What a note says: the question, the SHA-256 of each file of the answer, and that of all this."""
+    return {"asked": asked, "files": dict(files), "sha256": digest([asked, dict(files)])}
+
+
+def _is_finished(folder: Path, asked: str) -> bool:
+    """Whether the audit in a folder is finished and as it was written; what is damaged is named in a warning.
+
+    Raises:
+        StorageError: something that is no file stands in the place of one.
+    """
+    note = folder / NOTE
+    for name in (NOTE, *WRITTEN):
+        check_place(folder / name)
+    if not note.exists():
+        return False
+    try:
+        about = json.loads(read_bytes(note, MOST_NOTE_BYTES))
+        if about != _noted(about["asked"], about["files"]) or set(about["files"]) != set(KEPT):
+            raise ValueError("its content does not have the checksum that was written with it")
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        warn_damaged(f"{note} cannot be used ({str(error)[:200]}): the audit in {folder} is made again")
+        return False
+    if about["asked"] != asked:
+        return False  # it answers another question, and this one takes its place
+    for name, written in about["files"].items():
+        try:
+            why = None if file_digest(folder / name) == written else "it is not what was written"
+        except OSError as error:
+            why = error.strerror
+        if why is not None:
+            warn_damaged(f"{folder / name} cannot be used ({why}): it is made again")
+            return False
+    return True

@@ -1,0 +1,204 @@
+"""The records of a study: split into disjoint parts, standardised, and set beside every kind of non-member."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from seepage.data import Pool
+from seepage.errors import InputError
+from seepage.models.images import as_images
+from seepage.randomness import Seed, generator
+from seepage.studies.trust import nonmembers
+from seepage.studies.trust.attackers import check_studied
+from seepage.studies.trust.near import (
+    BY_DEFAULT,
+    FEWEST,
+    NEAR,
+    Near,
+    check_near,
+    copies,
+    distinct,
+    make_near,
+    trained_gan,
+)
+from seepage.studies.trust.nonmembers import Nonmembers, Standard
+from seepage.studies.trust.variants import check_variants
+
+SHARES = {
+    "target train": (0.30, "trains the target; its members"),
+    "shadow train": (0.30, "trains the attacker's shadow; its members"),
+    "target test": (0.10, "own-distribution non-members, calibration and test accuracy of the target"),
+    "shadow test": (0.10, "the shadow's non-members, on which thresholds are fixed"),
+    "target validation": (0.04, "temperature and prior variance of the target"),
+    "shadow validation": (0.04, "temperature and prior variance of the shadow"),
+    "generator": (0.12, "near non-members are made of these records, which no model and no attack meets"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """The records, split and standardised, and all sets of non-members."""
+
+    pool: Pool  # without the generator's part
+    parts: Mapping[str, Int64[np.ndarray, " rows"]]  # rows of `pool`; of the original records for "generator"
+    standard: Standard
+    sets: tuple[Nonmembers, ...]
+    left_out: Mapping[str, str]
+    generator: str
+    evaluated: int
+    n_copies: int  # own test records that are exact copies of training records
+    n_known: int  # members, and as many non-members, that attacks from known records know
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The options that a study's numbers depend on beside its data and recipe.
+
+    Attributes:
+        smoothing: share of each label that label smoothing gives to all classes.
+        weight_decay: of the L2 variant.
+        evaluated: at most so many members, and records of each set of non-members.
+        gan_steps, gan_width: of the generator.
+        far: names of other data sets, `nonmembers.FAR`; None for those of the default list that are in the cache.
+        doublings: scale inputs up to 2^doublings along rays; 0 for no rays.
+        ray_records: non-members that are scaled.
+        prior: share of members among those asked about.
+        confidence: of every interval.
+        attacks: registered attacks that are run beside the source's three; None for the default ones that the known
+            records suffice for.
+        variants: names of `variants.VARIANTS`, with "standard" among them; None for all.
+        strict_rate: share of the shadow's own non-members that the strict threshold of each attack calls members.
+        n_known: at most so many members, and as many non-members, are known to attacks that learn from such.
+    """
+
+    smoothing: float = 0.0083
+    weight_decay: float = 3e-4
+    evaluated: int = 2500
+    gan_steps: int = 10_000
+    gan_width: int = 32
+    far: tuple[str, ...] | None = None
+    doublings: int = 20
+    ray_records: int = 500
+    prior: float = 0.5
+    confidence: float = 0.95
+    attacks: tuple[str, ...] | None = None
+    variants: tuple[str, ...] | None = None
+    strict_rate: float = 0.01
+    n_known: int = 50
+
+    def __post_init__(self):
+        for name in ("smoothing", "prior", "confidence", "strict_rate"):
+            if not 0 < getattr(self, name) < 1:
+                raise InputError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
+        for name, least in (("evaluated", FEWEST), ("ray_records", 1), ("doublings", 0), ("n_known", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.doublings > 60:
+            raise InputError(f"doublings above 60 leave the range of float32, got {self.doublings}")
+        if not self.weight_decay > 0:
+            raise InputError(f"weight_decay must be positive, got {self.weight_decay}")
+        if self.variants is not None:
+            object.__setattr__(self, "variants", check_variants(self.variants))
+        if self.attacks is not None:
+            object.__setattr__(self, "attacks", check_studied(self.attacks))
+
+
+def make_world(
+    pool: Pool,
+    choices: Choices,
+    near: Sequence[Near] | None,
+    out: Path,
+    progress: bool,
+    *,
+    split_rng: np.random.Generator,
+    set_rng: np.random.Generator,
+) -> World:
+    """Split and standardise the records, and make every set of non-members."""
+    if pool.labels is None:
+        raise InputError(f"the study trains classifiers, and the pool '{pool.name}' has no labels")
+    images, labels = as_images(pool), np.asarray(pool.labels)
+    rows = split(len(pool), rng=split_rng)
+    order = np.concatenate([part for name, part in rows.items() if name != "generator"])
+    ends = np.cumsum([len(part) for name, part in rows.items() if name != "generator"])
+    names = [name for name in rows if name != "generator"]
+    parts = {name: np.arange(end - len(rows[name]), end) for name, end in zip(names, ends, strict=True)}
+    parts["generator"] = rows["generator"]
+    standard = Standard.of(images[np.concatenate([rows["target train"], rows["shadow train"]])])
+    records = Pool(
+        standard(images[order]), labels[order], ids=pool.ids[order], name=pool.name, n_classes=pool.n_classes,
+        classes=pool.classes,
+    )  # fmt: skip
+    evaluated = min(choices.evaluated, *(len(rows[name]) for name in ("target test", "shadow test")))
+    if evaluated < FEWEST:
+        raise InputError(f"too few records: {len(pool)} leave {evaluated} non-members, expected at least {FEWEST}")
+    own, own_labels = (values[rows["target test"][:evaluated]] for values in (images, labels))
+    trained_on = images[np.concatenate([rows["target train"], rows["shadow train"]])]
+    shape = tuple(images.shape[1:])
+    near_rng, far_rng, spoil_rng, gan_rng = set_rng.spawn(4)
+    same = Nonmembers(
+        "same", "Own distribution", "same", standard(own), "the target's own test records", True, own_labels, "own"
+    )
+    held_out = rows["generator"][~copies(images[rows["generator"]], trained_on)]
+    held_out = Pool(images[held_out], labels[held_out], n_classes=pool.n_classes, name="held out")
+
+    def gan():
+        how = {"n_steps": choices.gan_steps, "width": choices.gan_width, "folder": out / "run" / "gan"}
+        return trained_gan(held_out, **how, progress=progress, rng=gan_rng)
+
+    made, left_out = make_all(near, held_out, trained_on, standard, evaluated, gan=gan, rng=near_rng)
+    others, not_far = nonmembers.find_far(choices.far, pool.name, shape, standard, evaluated, trained_on, rng=far_rng)
+    spoilt = nonmembers.corrupted(own, own_labels, standard, rng=spoil_rng)
+    made_by = "; ".join(f"{one.title}: {one.about}" for one in made) or "none"
+    n_copies = int(copies(own, trained_on).sum())
+    n_known = max(1, min(choices.n_known, *(len(rows[f"{side} validation"]) // 2 for side in ("target", "shadow"))))
+    return World(
+        records,
+        parts,
+        standard,
+        (same, *made, *others, *spoilt),
+        left_out | not_far,
+        made_by,
+        evaluated,
+        n_copies,
+        n_known,
+    )
+
+
+def make_all(
+    near: Sequence[Near] | None, held_out: Pool, members, standard: Standard, n: int, *, gan, rng: np.random.Generator
+) -> tuple[list[Nonmembers], dict[str, str]]:
+    """The near sets asked for or, by default, those that the records suffice for; and why others are left out.
+
+    Raises:
+        InputError: a set that was asked for cannot be made.
+    """
+    asked = BY_DEFAULT if near is None else check_near(near)
+    made, left_out = [], {name: "not asked for (--near)" for name in NEAR if name not in asked}
+    for one, one_rng in zip(asked, rng.spawn(len(asked)), strict=True):
+        try:
+            name, title, images, labels, about = make_near(one, held_out, n, gan=gan, rng=one_rng)
+            kept, told = distinct(images, members, f"the near set '{name}'")
+        except InputError as error:
+            if near is not None:
+                raise
+            left_out[str(one)] = str(error)
+            continue
+        claimed = None if labels is None else labels[kept]
+        known_as = {"generated": "asked for", "given": "given"}.get(name, "own") if labels is not None else "predicted"
+        about = "; ".join(filter(None, (about, told)))
+        made.append(Nonmembers(name, title, "near", standard(images[kept]), about, True, claimed, known_as))
+    return made, left_out
+
+
+def split(n: int, *, rng: Seed) -> dict[str, Int64[np.ndarray, " rows"]]:
+    """Disjoint random parts of n records, in the shares of `SHARES`; the last takes what is left."""
+    rng = generator(rng)
+    order = rng.permutation(n)
+    ends = np.cumsum([share for share, _ in SHARES.values()])
+    bounds = [0, *np.round(ends[:-1] * n).astype(int), n]
+    return {name: order[low:high] for name, low, high in zip(SHARES, bounds, bounds[1:], strict=False)}

@@ -1,0 +1,287 @@
+"""The whole study on a few hundred digits: parts apart, numbers kept and rendered, a stopped study goes on."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from seepage.cli import main
+from seepage.data import load
+from seepage.errors import DataFileError, InputError, StorageError
+from seepage.models.architectures import CNN
+from seepage.models.generators import from_callable
+from seepage.models.optimisers import Adam
+from seepage.models.recipe import Recipe
+from seepage.report.render import html, markdown
+from seepage.report.trust_terminal import summary
+from seepage.schema.__main__ import schema
+from seepage.schema.reading import load_result
+from seepage.schema.trust import SCHEMA, TrustResult
+from seepage.studies.trust import study
+from seepage.studies.trust.attackers import STUDIED
+from seepage.studies.trust.findings import conclusions
+from seepage.studies.trust.seeds import combined
+from seepage.studies.trust.signs import comparisons
+from seepage.studies.trust.variants import VARIANTS, recipes
+from seepage.studies.trust.world import SHARES, Choices, split
+
+FLAGS = ["trust", "--data", "digits", "--limit", "240", "--epochs", "1", "--gan-steps", "3", "--far", "none"]
+FLAGS += ["--near", "generated,warped", "--workers", "1"]
+RECIPE = Recipe(CNN, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("trust")
+    done = CliRunner().invoke(main, [*FLAGS, "--out", str(out)])
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "Report: " in done.output
+    assert "Own distribution: " in done.output
+    for attack in ("Largest score", "Loss", "RMIA offline", "Difficulty calibration (loss)"):
+        assert done.output.count(f"\n{attack} ") >= 2  # at its own threshold, and at the strict one
+    return out
+
+
+@pytest.fixture(scope="module")
+def result(folder):
+    return TrustResult.load(folder)
+
+
+def test_parts_are_disjoint_and_all_records_are_used():
+    parts = split(103, rng=np.random.default_rng(0))
+    assert sorted(np.concatenate(list(parts.values()))) == list(range(103))
+    assert list(parts) == list(SHARES)
+    assert sum(share for share, _ in SHARES.values()) == pytest.approx(1)
+
+
+def test_every_variant_attack_and_set_has_its_numbers(result):
+    assert [variant.name for variant in result.variants] == list(VARIANTS)
+    assert {one.kind for one in result.sets} == {"same", "near", "corrupted"}
+    attacks = [name for name in STUDIED if name not in result.attacks_left_out]
+    assert len(attacks) == len(STUDIED) - 1  # too few records are known for the few-shot learner
+    for variant in result.variants:
+        assert variant.test_accuracy.n == 24
+        assert sum(variant.reliability.counts) == 24
+        assert [attack.name for attack in variant.attacks] == ["max-score", "top-3", "entropy", *attacks]
+        for attack in variant.attacks:
+            assert [accused.set for accused in attack.sets] == [one.name for one in result.sets]
+            assert all(accused.false_positive_rate.n == 24 for accused in attack.sets)
+            assert all(accused.strict_false_positive_rate.n == 24 for accused in attack.sets)
+    # temperature changes neither the likeliest class nor the order of the logits
+    tempered, plain = result.variant("temperature-10"), result.variant("standard")
+    assert tempered.test_accuracy == plain.test_accuracy
+    assert result.variant("laplace").options["prior variance"] >= 1
+    assert [ray.variant for ray in result.rays] == list(VARIANTS)
+    assert all(np.diff([estimate.value for estimate in ray.called]).min() >= 0 for ray in result.rays)
+
+
+def test_it_is_kept_and_read_again(result, folder, tmp_path):
+    assert result.schema_ == SCHEMA
+    assert TrustResult.load(result.save(tmp_path / "result.json")) == result
+    assert load_result(folder) == result
+    values = json.loads(result.to_json())
+    (tmp_path / "odd.json").write_text(json.dumps({**values, "surprise": 1}))
+    with pytest.raises(DataFileError, match="surprise"):
+        TrustResult.load(tmp_path / "odd.json")
+    (tmp_path / "old.json").write_text(json.dumps({**values, "schema": "seepage.trust/0"}))
+    with pytest.raises(DataFileError, match=r"seepage\.trust/0"):
+        TrustResult.load(tmp_path / "old.json")
+
+
+def test_the_published_schema_is_the_one_of_the_code():
+    published = Path(__file__).parents[3] / "docs" / "trust.schema.json"
+    assert published.read_text() == schema(TrustResult), "python -m seepage.schema trust > docs/trust.schema.json"
+
+
+def test_the_report_loads_nothing_and_says_what_the_numbers_say(result, folder):
+    page = (folder / "report.html").read_text()
+    assert page == html(result)
+    assert (folder / "report.md").read_text() == markdown(result)
+    assert not re.search(r'(src|href)="(?!#|data:)', page)
+    assert "<script" not in page
+    assert len(page) < 1_000_000
+    for text in (page, markdown(result)):
+        for one in result.sets:
+            assert one.title in text
+        for variant in result.variants:
+            assert variant.title in text
+    assert page.count("<svg") == 6
+    for attack in result.variant("laplace").attacks:
+        assert page.count(attack.title) >= len(result.variants)
+
+
+def test_a_finished_study_is_not_trained_again_and_gives_the_same_numbers(result, folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")  # another run writes another time into its result
+    before = {path: path.stat().st_mtime_ns for path in (copy / "run").rglob("*.safetensors")}
+    done = CliRunner().invoke(main, [*FLAGS, "--out", str(copy)])
+    assert done.exit_code == 0, done.output
+    units = {path: at for path, at in before.items() if "units" in path.parts}
+    assert units
+    assert units == {path: path.stat().st_mtime_ns for path in units}
+    again = TrustResult.load(copy)
+    assert again.variants == result.variants
+    assert again.rays == result.rays
+
+
+def test_another_study_does_not_mix_with_it(folder):
+    done = CliRunner().invoke(main, [*FLAGS, "--seed", "1", "--out", str(folder)])
+    assert done.exit_code == 2
+    assert "holds" in done.output
+
+
+def test_the_published_signs_are_read_off_the_numbers(result):
+    standard = result.variant("standard")
+    lead = standard.attack("max-score")
+
+    def with_rate(value, auc=0.6):
+        rate = lead.on("same").false_positive_rate.model_copy(update={"value": value, "low": value, "high": value})
+        sets = [a.model_copy(update={"false_positive_rate": rate}) if a.set == "same" else a for a in lead.sets]
+        area = lead.auc.model_copy(update={"value": auc, "low": auc - 0.05, "high": auc + 0.05})
+        attacks = [lead.model_copy(update={"sets": sets, "auc": area}), *standard.attacks[1:]]
+        changed = [standard.model_copy(update={"attacks": attacks}), *result.variants[1:]]
+        said = conclusions(changed, result.sets, result.rays, 0.5, 0.01)
+        found = comparisons(changed, result.sets, result.rays)[0]
+        assert (said[0].about == "The target") == (found.holds == "undecided") == ("says nothing" in found.ours)
+        return found.holds
+
+    assert with_rate(0.45) == "yes"
+    assert with_rate(0.02) == "no"
+    assert with_rate(0.45, auc=0.52) == "undecided"  # a target that leaks nothing accuses nobody in particular
+    assert with_rate(1.0) == "undecided"  # a threshold that everybody passes
+    assert comparisons(result.variants, result.sets, [])[-1].holds == "not run"
+
+
+def test_plain_must_be_plain():
+    trainings = recipes(RECIPE, smoothing=0.1, weight_decay=1e-3)
+    assert trainings["standard"] is RECIPE
+    assert trainings["l2"].optimiser.weight_decay == 1e-3
+    assert len({training.fingerprint for training in trainings.values()}) == 3
+    with pytest.raises(InputError, match="without weight decay"):
+        recipes(replace(RECIPE, optimiser=Adam(weight_decay=0.1)), smoothing=0.1, weight_decay=1e-3)
+
+
+def test_somebody_s_own_generator_and_files_of_images(tmp_path):
+    pool = load("digits", flat=False).subset(np.arange(200))
+    choices = Choices(far=(), doublings=0, attacks=("loss",))
+    seen, made_of = [], np.random.default_rng(0).integers(0, 256, (50, 1, 8, 8), dtype=np.uint8)
+
+    def noise(labels, rng):
+        seen.append(labels)
+        return made_of[: len(labels)]
+
+    def studied(near):
+        return study(pool, recipe=RECIPE, out=tmp_path / "a", choices=choices, near=near, workers=1, rng=0)
+
+    made = studied(from_callable(noise))
+    assert len(seen[0]) == 20
+    assert made.rays == []
+    np.savez(tmp_path / "images.npz", images=made_of)
+    file = studied([tmp_path / "images.npz", "warped"])
+    rates = [r.variant("l2").attack("entropy").on("given").false_positive_rate for r in (made, file)]
+    assert rates[0] == rates[1]
+    assert {one.name: one.labels for one in file.sets if one.kind == "near"} == {"given": "predicted", "warped": "own"}
+    none = studied(())
+    assert set(none.left_out) == {"blended", "interpolated", "warped", "generated"}
+    default = studied(None)  # 24 held-out digits: too few for pairs of one class, enough to warp
+    assert [one.name for one in default.sets if one.kind == "near"] == ["warped"]
+    assert "expected at least 10" in default.left_out["blended"]
+    with pytest.raises(InputError, match="expected at least 10"):
+        studied("interpolated")
+
+
+def test_studies_of_several_seeds_are_one_result_and_go_on(tmp_path):
+    flags = ["trust", "--data", "digits", "--limit", "240", "--epochs", "1", "--near", "warped", "--far", "none"]
+    flags += ["--attacks", "loss", "--doublings", "0", "--workers", "1", "--seeds", "2", "--out", str(tmp_path)]
+    done = CliRunner().invoke(main, flags)
+    assert done.exit_code == 0, (done.output, done.exception)
+    whole, parts = TrustResult.load(tmp_path), [TrustResult.load(tmp_path / f"seed-{seed}") for seed in (0, 1)]
+    assert whole.seeds == [0, 1]
+    assert whole.variants == parts[0].variants
+    rates = [part.variant("standard").attack("loss").on("warped").false_positive_rate.value for part in parts]
+    (figure,) = (one for one in whole.over_seeds if one.name == "FPR: loss: warped")
+    assert figure.values == rates
+    assert figure.mean.value == pytest.approx(np.mean(rates))
+    half = 12.706 * np.std(rates, ddof=1) / np.sqrt(2)  # Student's, one degree of freedom
+    assert figure.mean.high == pytest.approx(min(1, np.mean(rates) + half), abs=1e-4)
+    assert "Over seeds" in html(whole)
+    assert "Over seeds" in markdown(whole)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("units/*")}
+    assert len(before) >= 6
+    again = CliRunner().invoke(main, flags)
+    assert again.exit_code == 0
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("units/*")}
+    quick = [*flags, "--seeds", "1", "--variants", "laplace,standard", "--out", str(tmp_path / "few")]
+    few = CliRunner().invoke(main, quick)
+    assert few.exit_code == 0, few.output
+    assert [one.name for one in (tmp_path / "few" / "run").iterdir()] == ["standard"]  # nothing else is trained
+    few = TrustResult.load(tmp_path / "few")
+    assert [v.name for v in few.variants] == ["standard", "laplace"]
+    assert few.variants[1].attacks == parts[0].variant("laplace").attacks
+    assert [c.holds == "not run" for c in few.comparisons] == [False, True, True, False, True, False, False, True]
+    plain = CliRunner().invoke(main, [*quick, "--variants", "standard", "--out", str(tmp_path / "few")])
+    assert plain.exit_code == 0, plain.output
+    plain = TrustResult.load(tmp_path / "few")
+    assert [v.name for v in plain.variants] == ["standard"]
+    assert html(plain).count("Last-layer Laplace") == 0
+    for results, words in ((parts[:1], "at least 2 seeds"), (parts[:1] * 2, "different seeds")):
+        with pytest.raises(InputError, match=words):
+            combined(results, confidence=0.95)
+    other = parts[1].model_copy(update={"sets": parts[1].sets[:-1]})
+    with pytest.raises(InputError, match="sets of non-members differ"):
+        combined([parts[0], other], confidence=0.95)
+
+
+def test_a_result_of_before_is_read_and_drawn(result, tmp_path):
+    """Results without strict rates, further attacks, labels and seeds."""
+    values = json.loads(result.to_json())
+    for name in ("strict_rate", "attacks_left_out", "seeds", "over_seeds"):
+        del values[name]
+    for one in values["sets"]:
+        del one["labels"]
+    for variant in values["variants"]:
+        variant["attacks"] = variant["attacks"][:3]
+        for attack in variant["attacks"]:
+            del attack["strict_threshold"], attack["strict_recall"]
+            for accused in attack["sets"]:
+                del accused["strict_false_positive_rate"]
+    (tmp_path / "result.json").write_text(json.dumps(values))
+    old = TrustResult.load(tmp_path)
+    assert "Who is accused" in html(old)
+    assert "Who is accused" in markdown(old)
+    assert "Largest score" in summary(old)
+    assert "shadow's own non-members (per" not in summary(old)
+
+
+def test_mistakes_are_named(tmp_path):
+    pool = load("digits", flat=False)
+    with pytest.raises(InputError, match="too few records"):
+        study(pool.subset(np.arange(60)), recipe=RECIPE, out=tmp_path, near=(), rng=0)
+    with pytest.raises(InputError, match="prior must be between"):
+        Choices(prior=1.0)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot write"):
+        study(pool, recipe=RECIPE, out=tmp_path / "file", near=(), rng=0)
+    for flags, expected in (
+        (["trust"], "give a CONFIG or --data"),
+        (["trust", "--data", "location30", "--out", tmp_path / "b"], "holds rows of a table"),
+        (["trust", "--data", "digits", "--far", "digits", "--out", tmp_path / "b"], "own data set"),
+        (["trust", "--data", "digits", "--near", "interpoled", "--out", tmp_path / "b"], "did you mean 'interpolated'"),
+        (["trust", "--data", "digits", "--near", "none.npz", "--far", "none", "--out", tmp_path / "b"], "no file at"),
+        (["trust", "--data", "digits", "--variants", "l2", "--out", tmp_path / "b"], "expected 'standard'"),
+        (["trust", "--data", "digits", "--attacks", "lira-offline", "--out", tmp_path / "b"], "one shadow"),
+        (
+            ["trust", "--data", "digits", "--attacks", "gradient-norm", "--out", tmp_path / "b"],
+            "probabilities",
+        ),
+    ):
+        done = CliRunner().invoke(main, list(map(str, flags)))
+        assert done.exit_code == 2, done.output
+        assert expected in done.output
+    (tmp_path / "trust.yaml").write_text("data: {name: digits}\nsmothing: 0.1\n")
+    done = CliRunner().invoke(main, ["trust", str(tmp_path / "trust.yaml")])
+    assert "did you mean 'smoothing'" in done.output

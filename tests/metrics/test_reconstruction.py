@@ -128,6 +128,7 @@ def test_images_without_a_value_are_left_out_and_said_so():
     assert (found.value, found.n, found.flag) == (2.0, 2, "1 classes have no value")
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 @pytest.mark.parametrize(
     ("values", "classes", "words"),
     [

@@ -582,6 +582,9 @@ def test_a_code_of_a_stylegan_is_one_truncated_style_for_all_layers():
         w = prior.draw(rngs(3))
         np.testing.assert_allclose(w, np.array([1, 2]) + truncation * (z[:, :2] - np.array([1, 2])), rtol=1e-5)
     assert prior.slope == 0.2
+    there = prior.to("meta")
+    assert there.draw(rngs(2)).device.type == there.generator.network.mapping.w_avg.device.type == "meta"
+    assert prior.generator.network.mapping.w_avg.device.type == "cpu"
     codes = torch.tensor([[0.1, -0.1], [0.0, 0.2], [5.0, 5.0]], requires_grad=True)
     images = prior.images(codes, torch.zeros(3, dtype=torch.int64))
     # three layers, the mean of two: 3 w / 2, then (x + 1) / 2

@@ -14,6 +14,7 @@ from seepage.inversion.priors.base import Prior
 from seepage.inversion.priors.networks import ImageNetwork
 from seepage.inversion.priors.options import PriorOptions
 from seepage.inversion.randomness import normal
+from seepage.models.device import device_of
 from seepage.models.generators.trainer import GanTrainer
 
 
@@ -31,7 +32,7 @@ class GANPrior(Prior):
         self.generator = generator.eval().requires_grad_(False)
         self.critic = critic.eval().requires_grad_(False)
         self.image_shape, self.latent = tuple(image_shape), latent
-        self.device = next(generator.parameters()).device
+        self.device = device_of(generator)
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> Float[Tensor, "codes latent"]:
         return normal(rngs, self.latent, device=self.device)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seepage.models.laplace import noise_like
+from seepage.defences.laplace import noise_like
 from seepage.schema import trust as report
 from seepage.signals.collect import Collection
 from seepage.studies.trust import measures, rays

@@ -18,7 +18,7 @@ from torch import nn
 
 from seepage.errors import InputError, unknown_name
 from seepage.models.architectures import Classifier
-from seepage.models.laplace import LastLayerLaplace, choose_prior
+from seepage.defences.laplace import LastLayerLaplace, choose_prior
 from seepage.models.objectives import label_smoothing
 from seepage.models.optimisers import Adam
 from seepage.models.recipe import Recipe, cross_entropy

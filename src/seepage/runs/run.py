@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from seepage.outside import check_kinds
 from seepage.randomness import Seed
-from seepage.runs.executor import Executor
+from seepage.runs.executor import Executor, check_workers
 
 
 @dataclass(frozen=True)
@@ -41,3 +42,24 @@ class Run:
     replay: str | os.PathLike | None = None
     command: str | None = None
     config: Mapping[str, Any] | None = None
+
+
+def check_run(run: Run, where: str) -> None:
+    """Check the kinds of its values, before anything is made of them.
+
+    Raises:
+        InputError: one is of another kind.
+    """
+    check_kinds(
+        where,
+        folder=(run.folder, str | os.PathLike | None),
+        weights_cache=(run.weights_cache, str | os.PathLike | None),
+        replay=(run.replay, str | os.PathLike | None),
+        engine=(run.engine, str | None),
+        device=(run.device, str | None),
+        command=(run.command, str | None),
+        config=(run.config, Mapping | None),
+        keep_weights=(run.keep_weights, bool),
+        progress=(run.progress, bool),
+    )
+    check_workers(run.workers, where)

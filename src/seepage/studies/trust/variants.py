@@ -16,9 +16,9 @@ from jaxtyping import Float32, Float64, Int64
 from scipy.special import log_softmax
 from torch import nn
 
+from seepage.defences.laplace import LastLayerLaplace, choose_prior
 from seepage.errors import InputError, unknown_name
 from seepage.models.architectures import Classifier
-from seepage.defences.laplace import LastLayerLaplace, choose_prior
 from seepage.models.objectives import label_smoothing
 from seepage.models.optimisers import Adam
 from seepage.models.recipe import Recipe, cross_entropy

@@ -33,6 +33,7 @@ class ClassThreshold(Attack):
     statistic: str = "modified-entropy"
 
     needs: ClassVar[frozenset[str]] = frozenset({"labels", "in-references"})
+    learns = True
     source = f"{SONG}, class-dependent thresholds"
 
     def __post_init__(self):

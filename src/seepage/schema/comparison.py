@@ -10,6 +10,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from seepage.schema.audit import Estimate, Provenance, Share, ShareEstimate
+from seepage.schema.nonmembers import OtherNonmembers
 from seepage.schema.saved import MOST_ATTACKS, MOST_ROWS, MOST_TARGETS, Part, Saved, distinct, known
 
 SCHEMA = "seepage.comparison/1"
@@ -123,6 +124,7 @@ class DefenceResult(Part):
     attacks: dict[str, AttackFigures] = Field(description="by the attack's name")
     per_seed: list[SeedFigures] = Field(max_length=MOST_ROWS)
     canaries: CanaryFigures | None = None
+    other_nonmembers: list[OtherNonmembers] = Field([], max_length=MOST_ROWS, description="over all seeds")
 
 
 class Matched(Part):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,7 @@ class Attackers:
     attacker: Attacker
     settings: Settings
     run: Run
+    other_nonmembers: Mapping[str, Pool] = field(default_factory=dict)
 
     def audit(
         self,
@@ -175,6 +176,10 @@ class Attackers:
                 membership.fingerprint,
                 list(identities.items()),
                 [self.attacker.queries, self.attacker.access, asdict(self.settings), seed],
+                *(
+                    [{name: other.fingerprint for name, other in self.other_nonmembers.items()}]
+                    * bool(self.other_nonmembers)
+                ),
             ]
         )
         note, saved = folder / NOTE, folder / "result.json"
@@ -188,6 +193,7 @@ class Attackers:
             recipe,
             pool,
             membership,
+            other_nonmembers=self.other_nonmembers,
             attacker=replace(self.attacker, attacks=list(attacks.values())),
             settings=self.settings,
             run=replace(self.run, folder=folder, seed=seed),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from dataclasses import replace as changed
 from pathlib import Path
@@ -42,6 +42,7 @@ def compare(
     floor: float | None = None,
     tolerance: float = TOLERANCE,
     canaries: tuple[str, int] | None = None,
+    other_nonmembers: Mapping[str, Pool] | None = None,
     rate: float | None = None,
     settings: Settings | None = None,
     run: Run,
@@ -61,6 +62,8 @@ def compare(
             for the most protective setting that costs no more. None: its defaults.
         tolerance: how much further below the undefended model's test accuracy than `floor` a matched defence may be.
         canaries: (kind, n): audit planted records too, see `planted.Canaries`.
+        other_nonmembers: name -> further records that no model is trained on: every attack is counted on them in every
+            row, as in `seepage.audit`.
         rate: FPR (and FNR) at which TPR (and TNR) are told; by default the least of the settings' rates at which every
             target has 10 false positives.
         settings: levels, rates and controls of the audits; without controls by default.
@@ -87,6 +90,8 @@ def compare(
     out, draw, attacker = Path(run.folder), draw or Draw(), attacker or Attacker()
     settings = settings or Settings(controls=False)
     is_recipe(recipe, "compare")
+    others = dict(other_nonmembers or {})
+    check_kinds("compare", **{f"other_nonmembers[{name!r}]": (one, Pool) for name, one in others.items()})
     references = draw.references
     if draw.every_model and draw.targets != 1:
         raise InputError(f"compare: every_model= makes each model a target: leave targets={draw.targets} or it out")
@@ -112,7 +117,9 @@ def compare(
     planted, chosen_on_canaries = None if canaries is None else Canaries(*canaries), canary_attacks(asked, queries)
     rate = _rate(rate, settings, list(members.values()))
     settings = settings if rate in settings.rates else changed(settings, rates=(*settings.rates, rate))
-    attackers = Attackers(chosen, attacker, settings, changed(run, weights_cache=out / WEIGHTS_CACHE, config=None))
+    attackers = Attackers(
+        chosen, attacker, settings, changed(run, weights_cache=out / WEIGHTS_CACHE, config=None), others
+    )
     try:
         make_folder(out / TUNING)
         sweep(out)
@@ -190,6 +197,7 @@ def compare(
                 "floor": floor,
                 "tolerance": tolerance,
                 "canaries": canaries and list(canaries),
+                **({"other_nonmembers": list(others)} if others else {}),
                 "recipe": recipe.describe(),
                 **({"config": dict(run.config)} if run.config else {}),
             },

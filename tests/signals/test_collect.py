@@ -264,6 +264,7 @@ def test_queries_that_the_records_do_not_allow_are_refused_before_training(monke
         run(queries="flips")
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 @pytest.mark.parametrize(
     "columns",
     [COLUMNS[:-1], COLUMNS[:, 0], COLUMNS.astype(int), COLUMNS[:, :0]],

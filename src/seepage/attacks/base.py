@@ -34,6 +34,8 @@ class Attack(ABC):
     An attack never sees the target's membership and never grades itself: the harness does.
     """
 
+    title: ClassVar[str]  # the name for people
+    source: ClassVar[str]  # paper and section
     access: ClassVar[Access] = Access.PROBABILITIES  # the least level it needs
     needs: ClassVar[frozenset[str]] = frozenset({"labels"})  # keys of NEEDS; without "labels" it must look at none
     least_references: ClassVar[int] = 0  # on each side, for most records; one is enough where `needs` says no more
@@ -41,16 +43,6 @@ class Attack(ABC):
     least_known: ClassVar[int] = 0  # known members, and as many known non-members
     # Whether it learns from the references' own records, so that it scores records that no reference was trained on.
     learns: ClassVar[bool] = False
-
-    @property
-    @abstractmethod
-    def title(self) -> str:
-        """The name for people."""
-
-    @property
-    @abstractmethod
-    def source(self) -> str:
-        """Paper and section."""
 
     @final
     def score(self, view: View, *, rng: Seed) -> Float64[np.ndarray, " samples"]:

@@ -164,6 +164,13 @@ class Stateful(Attack):
         return view.target("loss").mean(axis=1)
 
 
+class Untitled(Attack):
+    source = "a test"
+
+    def _score(self, view, *, rng):
+        return np.zeros(view.n_samples)
+
+
 def changed_margin(**namespace):
     return make_dataclass("Changed", [], bases=(Margin,), frozen=True, namespace=namespace)()
 
@@ -184,6 +191,7 @@ def changed_margin(**namespace):
         ([Stateful(1)], r"options of Stateful as fields.*@dataclass\(frozen=True\)"),
         ([changed_margin(access="logits")], "access .an Access.*got 'Margin', 'a test', 'logits'"),
         ([changed_margin(needs={"reference"})], "'reference'"),
+        ([Untitled()], "title and source .text.*got None, 'a test'"),
         ([changed_margin(title=3)], "title and source .text.*got 3"),
     ],
 )

@@ -62,8 +62,8 @@ def share_called(
 ) -> Estimate:
     """Share of the records in `among` (of all, by default) that are called members, mean over targets.
 
-    n is that of the target that has fewest. Interval: one target, Clopper-Pearson; several, two-way bootstrap over records and targets, and Clopper-Pearson's for
-    the records of one target where nothing varies between the resamples.
+    n is that of the target that has fewest. Interval: one target, Clopper-Pearson; several, two-way bootstrap over
+    records and targets, and Clopper-Pearson's for the records of one target where nothing varies between the resamples.
 
     >>> share_called(np.array([True, False, False, False]), rng=0).value
     0.25

@@ -1,5 +1,7 @@
 """Other non-members in an audit: who is wrongly called a member, and that nothing else of the audit changes."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
@@ -100,7 +102,7 @@ def test_copies_are_left_out_and_named():
         audited(other=(SURE, np.full(80, 7)))
     with pytest.raises(InputError, match="same shape"):
         audited(wide=np.zeros((20, 5), dtype=np.float32))
-    with pytest.raises(InputError, match="as {name: records}"):
+    with pytest.raises(InputError, match=r"as \{name: records\}"):
         seepage.audit(Answers(), MEMBERS, NONMEMBERS, other_nonmembers=SURE, **OPTIONS)
 
 
@@ -139,7 +141,7 @@ class Spy(Attack):
 
     title, source, learns = "Spy", "a test", True
     needs = frozenset({"in-references"})
-    seen = []
+    seen: ClassVar[list] = []
 
     def _score(self, view, *, rng):
         self.seen.append(view)
@@ -183,8 +185,8 @@ def test_membership_keeps_named_sets_apart():
     assert not longer.references[20:].any()
     with pytest.raises(InputError, match="disjoint"):
         Membership(plain.references, plain.targets, plain.audit, others={"far": np.ones(20, dtype=bool)})
+    some = ~plain.audit | (np.arange(20) < 3)
     with pytest.raises(InputError, match="OUT of every model"):
-        some = ~plain.audit | (np.arange(20) < 3)
         Membership(plain.references, plain.targets, plain.audit & ~some, others={"far": some})
     with pytest.raises(InputError, match="expected names of other non-members beside"):
         Membership(plain.references, plain.targets, plain.audit, others={"known": np.zeros(20, dtype=bool)})

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from seepage.cli.specs.parts import DataConfig, PlantedConfig, RecipeConfig, as_tuples, check_architecture
+from seepage.cli.specs.parts import DataConfig, PlantedConfig, RecipeConfig, as_tuples, check_architecture, other_pools
 from seepage.cli.specs.reading import MOST_MODELS, Section, Task
 from seepage.schema.saved import MOST_WORKERS
 
@@ -38,6 +38,7 @@ class CompareConfig(Task):
     floor: float | None = Field(None, ge=0, lt=1, description="validation accuracy that a searched defence may cost")
     tolerance: float = Field(0.01, ge=0, lt=1)
     canaries: PlantedConfig | None = Field(None, description="audit planted records too")
+    other_nonmembers: dict[str, DataConfig] = Field({}, description="further records that attacks are counted on")
     rate: float | None = Field(None, gt=0, lt=1, description="FPR and FNR at which TPR and TNR are told")
     alpha: float = Field(0.05, gt=0, lt=0.5)
     confidence: float = Field(0.95, gt=0, lt=1)
@@ -95,6 +96,7 @@ class CompareConfig(Task):
             floor=self.floor,
             tolerance=self.tolerance,
             canaries=None if self.canaries is None else (self.canaries.kind, self.canaries.n),
+            other_nonmembers=other_pools(self.other_nonmembers, self.seed),
             rate=self.rate,
             settings=Settings(
                 alpha=self.alpha, confidence=self.confidence, rates=tuple(self.rates), controls=self.controls

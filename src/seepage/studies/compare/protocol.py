@@ -167,6 +167,7 @@ class Attackers:
         they should be now. One of an attack whose scores cannot be kept is made anew.
         """
         attacks = attacks or self.attacks
+        others = {name: other.fingerprint for name, other in self.other_nonmembers.items()}
         identities = {name: identity(attack) for name, attack in attacks.items()}
         asked = digest(
             [
@@ -176,10 +177,7 @@ class Attackers:
                 membership.fingerprint,
                 list(identities.items()),
                 [self.attacker.queries, self.attacker.access, asdict(self.settings), seed],
-                *(
-                    [{name: other.fingerprint for name, other in self.other_nonmembers.items()}]
-                    * bool(self.other_nonmembers)
-                ),
+                *([others] if others else []),
             ]
         )
         note, saved = folder / NOTE, folder / "result.json"

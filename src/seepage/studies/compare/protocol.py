@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +147,7 @@ class Attackers:
     attacker: Attacker
     settings: Settings
     run: Run
+    other_nonmembers: Mapping[str, Pool] = field(default_factory=dict)
 
     def audit(
         self,
@@ -163,6 +164,7 @@ class Attackers:
         they should be now. One of an attack whose scores cannot be kept is made anew.
         """
         attacks = attacks or self.attacks
+        others = {name: other.fingerprint for name, other in self.other_nonmembers.items()}
         identities = {name: identity(attack) for name, attack in attacks.items()}
         settings = asdict(self.settings)
         controls = settings.pop("controls")
@@ -174,6 +176,7 @@ class Attackers:
                 membership.fingerprint,
                 list(identities.items()),
                 [self.attacker.queries, self.attacker.access, controls, settings, seed],
+                *([others] if others else []),
             ]
         )
         saved = folder / "result.json"
@@ -186,6 +189,7 @@ class Attackers:
             recipe,
             pool,
             membership,
+            other_nonmembers=self.other_nonmembers,
             attacker=replace(self.attacker, attacks=list(attacks.values())),
             settings=self.settings,
             run=replace(self.run, folder=folder, seed=seed),

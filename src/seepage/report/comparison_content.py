@@ -2,7 +2,7 @@
 
 from seepage.report import comparison_plots as plots
 from seepage.report import comparison_tables as tables
-from seepage.report import nonmembers_content
+from seepage.report import nonmembers_content, trust_content
 from seepage.report.blocks import Facts, Figure, Figures, Paragraph, Section
 from seepage.report.content import KeyFigure
 from seepage.report.provenance import provenance
@@ -69,7 +69,10 @@ def sections(result: ComparisonResult) -> list[Section]:
         ("method", "Method and limits", _method(result)),
         ("provenance", "Provenance", provenance(result.provenance)),
     ]
-    return [Section(name, title, blocks) for name, title, blocks in made if blocks]
+    made = [Section(name, title, blocks) for name, title, blocks in made if blocks]
+    if result.shadow_study is not None:
+        made[-2:-2] = trust_content.parts(result.shadow_study)  # before the method
+    return made
 
 
 def _frontier(result: ComparisonResult) -> list:

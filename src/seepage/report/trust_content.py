@@ -58,6 +58,13 @@ def key_figures(result: TrustResult) -> list[KeyFigure]:
     ]  # fmt: skip
 
 
+def parts(result: TrustResult) -> list[Section]:
+    """The sections of a shadow study within a comparison, which has its own provenance."""
+    about = Section("headline", "The answer", [Paragraph(result.headline), *map(Paragraph, lead(result))])
+    found = [about, *sections(result)[:-1]]
+    return [Section(f"shadow-{one.id}", f"Shadow study: {one.title}", one.blocks) for one in found]
+
+
 def sections(result: TrustResult) -> list[Section]:
     """Everything after the answer."""
     return [

@@ -145,11 +145,15 @@ def compare(
         least_accuracy = _undefended_accuracy(trial, recipe) - floor
         found = {row.label: search(row, trial, least_accuracy) for row in rows if row.grid is not None}
 
-    audits, results, settled = {}, [], []
-    for row in rows:
+    settled = [row.at(found[row.label].options) if row.label in found else row.defence for row in rows]
+    among_others = None
+    if shadow_study is not None:
+        variants = variants_of(rows, settled)
+        among_others = studies(pool, variants, shadow_study, seeds, settings, run, out / SHADOW_STUDY)
+
+    audits, results = {}, []
+    for row, defence in zip(rows, settled, strict=True):
         searched = found.get(row.label)
-        defence = row.at(searched.options) if searched else row.defence
-        settled.append(defence)
         defended = row.recipe if defence is None else defence.apply(row.recipe)
         folders = [out / row.folder / f"seed-{seed}" for seed in seeds]
         audits[row.label] = [
@@ -165,11 +169,6 @@ def compare(
         about = describe(row, rows[0], defence, searched, members[row.references, seeds[0]])
         measured = measure(audits[row.label], on_canaries, infos, seeds, names_of, rate, settings.confidence)
         results.append(report.DefenceResult(**about, **measured))
-
-    among_others = None
-    if shadow_study is not None:
-        variants = variants_of(rows, settled)
-        among_others = studies(pool, variants, shadow_study, seeds, settings, run, out / SHADOW_STUDY)
 
     rates = report.Rates(fpr=rate, fnr=rate)
     matched = figures.matched(results, floor, tolerance)

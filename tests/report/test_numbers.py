@@ -5,7 +5,7 @@ import pytest
 from seepage import errors
 from seepage.errors import printable
 from seepage.schema import numbers
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 
 
 def test_doctests():

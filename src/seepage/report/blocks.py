@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from matplotlib.axes import Axes
 
-from seepage.schema.audit import Estimate, LogMiaEstimate
+from seepage.schema.attack import LogMiaEstimate
+from seepage.schema.estimates import Estimate
 from seepage.schema.numbers import UNDEFINED, count, decimal, interval_of, value_of
 
 

@@ -5,8 +5,8 @@ from seepage.report import comparison_tables as tables
 from seepage.report.blocks import Facts, Figure, Figures, Paragraph, Section
 from seepage.report.content import KeyFigure
 from seepage.report.provenance import provenance
-from seepage.schema.audit import Estimate
 from seepage.schema.comparison import ComparisonResult, DefenceResult
+from seepage.schema.estimates import Estimate
 from seepage.schema.numbers import count, duration, interval_of, percent, rate, value_of
 
 CHANGES = {

@@ -20,7 +20,9 @@ from seepage.report.blocks import (
     numbers,
     words,
 )
-from seepage.schema.audit import AttackResult, AuditResult, Control, Estimate, Gate, Slice
+from seepage.schema.attack import AttackResult
+from seepage.schema.audit import AuditResult, Control, Gate, Slice
+from seepage.schema.estimates import Estimate
 from seepage.schema.numbers import (
     UNDEFINED,
     count,

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from seepage.report import ensemble_plot
 from seepage.report.blocks import Figure, Figures, Paragraph, Table, estimates, numbers, words
-from seepage.schema.audit import AuditResult, BestAttack, Ensemble
+from seepage.schema.audit import AuditResult
+from seepage.schema.ensemble import BestAttack, Ensemble
 from seepage.schema.numbers import count, decimal, listed, percent, rate
 
 MOST_PAIRS = 12

@@ -8,7 +8,7 @@ from seepage.report.fisher_plot import fisher_figure, slope_of
 from seepage.report.inversion_method import method, sentences
 from seepage.report.inversion_pictures import pictures
 from seepage.report.provenance import provenance
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 from seepage.schema.inversion import InversionResult, TargetResult
 from seepage.schema.inversion_reading import (
     best_accuracy,

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from seepage.report import inversion_tables as tables
 from seepage.report.blocks import Facts
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 from seepage.schema.inversion import AttackInfo, InversionResult, TargetResult
 from seepage.schema.inversion_reading import titles
 from seepage.schema.numbers import count, with_interval
-from seepage.schema.trust import Finding
+from seepage.schema.parts import Finding
 
 
 def sentences(found: Sequence[Finding], title: str = "") -> Facts:

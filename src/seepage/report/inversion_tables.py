@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from seepage.metrics.reconstruction import paired
 from seepage.report.blocks import Cell, Column, Paragraph, Table, estimates, numbers, words
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 from seepage.schema.inversion import InversionResult, Reconstructed, TargetResult
 from seepage.schema.inversion_reading import (
     best_accuracy,

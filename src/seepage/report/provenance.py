@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 
 from seepage.report.blocks import Code, Facts
-from seepage.schema.audit import Provenance
 from seepage.schema.numbers import count, duration, moment
+from seepage.schema.parts import Provenance
 
 
 def provenance(

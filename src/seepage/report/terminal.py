@@ -13,7 +13,9 @@ from rich.text import Text
 
 from seepage.errors import one_line
 from seepage.report import decisions_content, wording
-from seepage.schema.audit import AttackResult, AuditResult, Decisions, Estimate, Gate
+from seepage.schema.attack import AttackResult
+from seepage.schema.audit import AuditResult, Decisions, Gate
+from seepage.schema.estimates import Estimate
 from seepage.schema.numbers import UNDEFINED, count, interval_of, p_value, percent, rate, value_of
 
 FALLBACK, WIDEST = 80, 120  # columns

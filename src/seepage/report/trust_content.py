@@ -19,10 +19,11 @@ from seepage.report.blocks import (
 )
 from seepage.report.content import KeyFigure
 from seepage.report.provenance import provenance
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 from seepage.schema.numbers import UNDEFINED, count, decimal, interval_of, percent, rate, value_of
+from seepage.schema.parts import Finding
 from seepage.schema.trust import LARGEST_SCORE as LEAD
-from seepage.schema.trust import Finding, NonmemberSet, TrustResult, VariantResult
+from seepage.schema.trust import NonmemberSet, TrustResult, VariantResult
 
 BY_SCORES = (LEAD, "top-3", "entropy")  # the source's
 KINDS = {"same": "own test part", "near": "near", "far": "far", "corrupted": "stress test"}

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from seepage.errors import one_line
 from seepage.report.terminal import FALLBACK, WIDEST, _hanging, _heading, _text
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 from seepage.schema.numbers import UNDEFINED, count, percent, rate
 from seepage.schema.trust import NonmemberSet, TrustResult
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from seepage.schema.audit import Epsilon, Estimate
+from seepage.schema.attack import Epsilon
+from seepage.schema.estimates import Estimate
 
 UNDEFINED = "\N{EN DASH}"
 

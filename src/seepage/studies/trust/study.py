@@ -26,7 +26,7 @@ from seepage.outside import check_kinds
 from seepage.randomness import Seed, seed_from
 from seepage.runs.executor import check_workers
 from seepage.schema import trust as report
-from seepage.schema.audit import Provenance
+from seepage.schema.parts import Provenance
 from seepage.signals.collect import collect
 from seepage.studies.trust import findings
 from seepage.studies.trust.attackers import choose

@@ -11,8 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from seepage.errors import DataFileError
 from seepage.report.comparison_plots import frontier_figure, leak_against_accuracy
-from seepage.report.comparison_terminal import summary
 from seepage.report.render import html, markdown
+from seepage.report.terminal import summary
 from seepage.schema import comparison as schema
 from seepage.schema.comparison import AttackFigures, ComparisonResult, largest, worst_of
 from seepage.schema.numbers import UNDEFINED, decimal, interval_of, percent

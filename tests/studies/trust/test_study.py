@@ -17,7 +17,7 @@ from seepage.models.generators import from_callable
 from seepage.models.optimisers import Adam
 from seepage.models.recipe import Recipe
 from seepage.report.render import html, markdown
-from seepage.report.trust_terminal import summary
+from seepage.report.terminal import summary
 from seepage.schema.reading import load_result
 from seepage.schema.trust import TrustResult
 from seepage.studies.trust import study

@@ -1,4 +1,4 @@
-"""What a report says of all attacks together: who finds whom, what the union costs, which is best where."""
+"""What the page of an audit says of all attacks together: who finds whom, what the union costs, which is best where."""
 
 from collections.abc import Sequence
 

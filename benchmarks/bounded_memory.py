@@ -33,7 +33,7 @@ def classes_of_outputs(folder, n=1000, k=30_000):
     probs = rng.random((n, 1, k), dtype=np.float32)
     probs[np.arange(n), 0, labels] += 1000 * member
     probs /= probs.sum(axis=2, keepdims=True)
-    return seepage.audit(outputs={"probs": probs, "labels": labels, "membership": member[:, None]}).verdict
+    return seepage.audit_outputs({"probs": probs, "labels": labels, "membership": member[:, None]}).verdict
 
 
 def classes_of_an_estimator(folder, n=1000, k=30_000):
@@ -79,7 +79,7 @@ def models(folder, n=100_000, n_models=9, k=10):
     path = folder / "outputs.npz"
     np.savez(path, logits=logits, labels=labels, membership=member)
     del logits
-    return seepage.audit(outputs=path).verdict
+    return seepage.audit_outputs(path).verdict
 
 
 def refused(path):
@@ -142,7 +142,7 @@ def long_result(folder):
     rng = np.random.default_rng(0)
     member, labels = rng.random(200) < 0.5, rng.integers(0, 3, 200)
     outputs = {"logits": rng.normal(size=(200, 1, 3)), "labels": labels, "membership": member[:, None]}
-    seepage.audit(outputs=outputs, attacks=["loss"]).save(folder / "result.json")
+    seepage.audit_outputs(outputs, attacker=seepage.Attacker(attacks=["loss"])).save(folder / "result.json")
     content = json.loads((folder / "result.json").read_text())
     content["records"] = content["records"] * (36_000_000 // len(json.dumps(content["records"])))
     (folder / "result.json").write_text(json.dumps(content))

@@ -23,8 +23,10 @@ def audits(pool: seepage.Pool, seed: int, *, null: bool) -> tuple[seepage.AuditR
     side = rng.integers(0, 4 if null else 2, len(pool))  # a null target is trained on the records of 2 and 3
     model = seepage.train(RECIPE, pool, side >= 2 if null else side == 1, rng=rng)
     inside, outside = pool.subset(side == 1), pool.subset(side == 0)
-    common = {"origin": "declared", "rng": seed}
-    labelled = seepage.audit(model, members=inside, nonmembers=outside, attacks=SIGNALS, **common)
+    common = {"origin": "declared", "run": seepage.Run(seed=seed)}
+    labelled = seepage.audit(
+        model, members=inside, nonmembers=outside, attacker=seepage.Attacker(attacks=SIGNALS), **common
+    )
     sides = {"members": inside.inputs, "nonmembers": outside.inputs}
     return labelled, seepage.audit(model, **sides, **common)
 

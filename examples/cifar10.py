@@ -45,18 +45,13 @@ recipe = seepage.Recipe(
     batch_size=64,
     augmentation=Augmentation(flip=True, shift=4),
 )
-result = seepage.audit(
-    None,
+result = seepage.audit_recipe(
+    recipe,
     pool,
-    recipe=recipe,
     references=arguments.references,
     every_model=True,
-    attacks=ATTACKS,
-    queries=arguments.queries,
-    out=arguments.out,
-    progress=True,
-    command="python examples/cifar10.py",
-    rng=0,
+    attacker=seepage.Attacker(attacks=ATTACKS, queries=arguments.queries),
+    run=seepage.Run(arguments.out, progress=True, command="python examples/cifar10.py", seed=0),
 )
 print(result)
 for attack in result.attacks:

@@ -90,10 +90,14 @@ HEAD = (
     "| references | known | queries a record | scoring, s | training, s"
 )
 print(f"| attack | {HEAD} |\n|{'---|' * 11}")
-result = seepage.audit(
-    None, pool, membership, recipe=recipe, attacks=names, access="weights", queries=queries, controls=False,
-    out=out, progress=True, command=f"python examples/every_attack.py {arguments.data}", rng=0,
-)  # fmt: skip
+result = seepage.audit_recipe(
+    recipe,
+    pool,
+    membership,
+    attacker=seepage.Attacker(attacks=names, access="weights", queries=queries),
+    settings=seepage.Settings(controls=False),
+    run=seepage.Run(out, progress=True, command=f"python examples/every_attack.py {arguments.data}", seed=0),
+)
 for attack in sorted(result.attacks, key=lambda attack: -attack.auc.value):
     print(f"| {attack.name} | {cells(attack)} |")
 target, training = result.target, result.training

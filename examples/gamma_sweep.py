@@ -75,18 +75,19 @@ membership = seepage.Membership.every_model(
 def audited(name, recipe):
     """The same members, attacks and seed for every point."""
     print(name, flush=True)
-    return seepage.audit(
-        None,
+    return seepage.audit_recipe(
+        recipe,
         pool,
         membership,
-        recipe=recipe,
-        attacks=list(ATTACKS),
-        controls=False,
-        out=arguments.out / name,
-        shelf=arguments.out / "models",  # both modes have the same models
-        progress=True,
-        command="python examples/gamma_sweep.py",
-        rng=arguments.seed,
+        attacker=seepage.Attacker(attacks=list(ATTACKS)),
+        settings=seepage.Settings(controls=False),
+        run=seepage.Run(
+            arguments.out / name,
+            weights_cache=arguments.out / "models",
+            progress=True,
+            command="python examples/gamma_sweep.py",
+            seed=arguments.seed,
+        ),
     )
 
 

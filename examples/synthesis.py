@@ -83,8 +83,13 @@ def audited(name: str, recipe: seepage.Recipe) -> seepage.AuditResult:
     folder = out / name
     if (folder / "result.json").exists():
         return seepage.AuditResult.load(folder)
-    return seepage.audit(
-        None, pool, membership, recipe=recipe, attacks=ATTACKS, controls=False, out=folder, progress=True, rng=0
+    return seepage.audit_recipe(
+        recipe,
+        pool,
+        membership,
+        attacker=seepage.Attacker(attacks=ATTACKS),
+        settings=seepage.Settings(controls=False),
+        run=seepage.Run(folder, progress=True, seed=0),
     )
 
 

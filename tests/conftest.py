@@ -2,6 +2,8 @@
 
 All of it is taken away around each test, before its fixtures of any scope are made. Slow tests keep what the user has.
 Not reached: the child that opens model files (`models/sandbox.py`), which takes nothing from its parent's environment.
+
+And every array is what its annotation says: see `shapes.py`.
 """
 
 import os
@@ -16,7 +18,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests import shapes
 from tests.no_network import sitecustomize as network
+
+shapes.check()  # before the first import of seepage
 
 # Threads of several test processes that share the cores would wait for each other.
 torch.set_num_threads(1)
@@ -62,6 +67,13 @@ def pytest_runtest_protocol(item):
     # Not in the environment of the whole session: the processes of pytest-xdist run slow tests too.
     with as_the_user_is() if item.get_closest_marker("slow") else on_its_own():
         return (yield)
+
+
+@pytest.fixture
+def wrong_shapes() -> Iterator[None]:
+    """For a test that gives arrays of a wrong shape or dtype, to see what a function itself says to its user."""
+    with shapes.unchecked():
+        yield
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 import ast
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -22,12 +24,12 @@ def run(*command):
 def tool(name):
     found = shutil.which(name, path=Path(sys.executable).parent) or shutil.which(name)
     if found is None:
-        pytest.skip(f"{name} is not installed")
+        pytest.fail(f"{name} is not installed; it comes with: pip install -e .[test]")
     return found
 
 
-def test_the_facade_has_at_most_25_names_and_each_can_be_imported():
-    assert len(seepage.__all__) == len(set(seepage.__all__)) <= 25
+def test_the_facade_has_at_most_30_names_and_each_can_be_imported():
+    assert len(seepage.__all__) == len(set(seepage.__all__)) <= 30
     for name in seepage.__all__:
         assert getattr(seepage, name) is not None
     assert dir(seepage) == sorted(seepage.__all__)
@@ -66,8 +68,17 @@ def test_each_folder_imports_only_from_those_below_it():
 
 
 def test_the_code_is_clean_for_the_linter():
-    found = run(tool("ruff"), "check", "src", "tests")
+    found = run(tool("ruff"), "check", "--no-cache", ".")
     assert found.returncode == 0, found.stdout
+
+
+def test_the_code_stands_as_the_formatter_leaves_it():
+    found = run(tool("ruff"), "format", "--no-cache", "--check", ".")
+    assert found.returncode == 0, found.stdout
+
+
+def test_the_package_tells_type_checkers_that_it_has_types():
+    assert files("seepage").joinpath("py.typed").is_file()
 
 
 def test_sources_raise_for_users_and_hold_nothing_unfinished():
@@ -100,3 +111,10 @@ def test_every_module_says_what_it_is():
         text = path.read_text()
         if len(text.splitlines()) > 5:
             assert ast.get_docstring(ast.parse(text)), path
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    """Imports inside functions count too: `python benchmarks/house.py` prints the circles."""
+    house = runpy.run_path(str(ROOT / "benchmarks" / "house.py"))["House"](ROOT)
+    assert house.circles() == []
+    assert len(house.arrows()) <= 72

@@ -13,6 +13,7 @@ from seepage.models.files import load_model
 from seepage.models.optimisers import SGD, Adam, Steps
 from seepage.models.recipe import Augmentation, BestValidation, Recipe, StopAt
 from seepage.outside import check_kinds
+from tests.flat import audit
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(60, 3)).astype(np.float32), np.arange(60) % 2
@@ -122,28 +123,26 @@ def sure(x):
         ("engine", [3]),
         ("replay", [3, "", b"x", "a\0b", object()]),
         ("out", ["", "a\0b", 3, b"x"]),
-        ("shelf", ["", "a\0b"]),
-        ("outputs", ["", "a\0b"]),
+        ("weights_cache", ["", "a\0b"]),
         ("layer", [3]),
         ("command", [3]),
         ("workers", ["2", True, 1.5]),
         ("controls", ["no", 0]),
-        ("every_model", ["no"]),
         ("keep_weights", ["no"]),
         ("progress", ["no"]),
     ],
 )
 def test_arguments_of_an_audit(name, wrong):
     for value in wrong:
-        with pytest.raises(InputError, match=rf"^audit: {name} must be"):
-            seepage.audit(sure, **TWO, model_outputs="logits", recipe=recipe(epochs=1), references=2, **{name: value})
+        with pytest.raises(InputError, match=rf"^(audit|Settings): {'folder' if name == 'out' else name}=? must be"):
+            audit(sure, **TWO, model_outputs="logits", recipe=recipe(epochs=1), references=2, **{name: value})
 
 
 @pytest.mark.parametrize("path", [3, "", b"x", "a\0b", None])
 def test_paths(path):
     with pytest.raises(InputError, match=r"^load_model: path must be"):
         load_model(path)
-    with pytest.raises(InputError, match=r"^Pool\.from_file: path must be"):
+    with pytest.raises(InputError, match=r"^read_file: path must be"):
         read_file(path)
     if path is not None:
         with pytest.raises(InputError, match=r"^load: cache must be"):

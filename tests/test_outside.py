@@ -16,12 +16,15 @@ from seepage.errors import InputError, SeepageError, TrainingError
 from seepage.models.recipe import Recipe
 from seepage.models.trial import try_recipe
 from seepage.outside import from_outside
+from seepage.runs.run import Run
 from seepage.signals.collect import collect
 from seepage.studies.audit.gather import TargetModel as TargetOfAudits
-from seepage.studies.compare import compare
+from seepage.studies.compare import Draw, compare
 from seepage.studies.compare.choice import Choice
 from seepage.studies.release import audit_released
 from seepage.studies.trust import study
+from seepage.synthesis import NetworkOptions
+from tests.flat import audit
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(60, 3)).astype(np.float32), np.arange(60) % 2
@@ -138,7 +141,7 @@ class Failing(Attack):
 def test_an_attack_s_error_names_the_attack():
     for how, words in (("raise", "the attack 'Failing' failed.*no scores today"), ("list", "must give float64")):
         with pytest.raises(InputError, match=words):
-            seepage.audit(lambda x: np.c_[x[:, 0], -x[:, 0]], **TWO, model_outputs="logits", attacks=[Failing(how)])
+            audit(lambda x: np.c_[x[:, 0], -x[:, 0]], **TWO, model_outputs="logits", attacks=[Failing(how)])
 
 
 def test_an_executor_s_error_names_the_executor():
@@ -229,7 +232,7 @@ def test_what_is_no_recipe_is_refused_wherever_one_is_taken(other, tmp_path):
         "train": lambda: seepage.train(other, POOL, np.arange(60) < 30, rng=0),
         "defend": lambda: seepage.defend(other, "hamp"),
         "collect": lambda: collect(other, POOL, np.arange(60)[:, None] < 30, root_seed=0),
-        "compare": lambda: compare(POOL, recipe=other, defences=[Choice("hamp")], out=tmp_path / "compare"),
+        "compare": lambda: compare(POOL, other, [Choice("hamp")], run=Run(tmp_path / "compare")),
         "trust.study": lambda: study(POOL, recipe=other, out=tmp_path / "trust", rng=0),
         "audit_released": lambda: audit_released(*thirds, recipe=other, rng=0),
     }
@@ -239,7 +242,7 @@ def test_what_is_no_recipe_is_refused_wherever_one_is_taken(other, tmp_path):
     with pytest.raises(SeepageError, match="recipe"):
         seepage.invert(POOL, recipe=other, out=tmp_path / "invert")
     with pytest.raises(InputError, match="recipe= must say"):
-        compare(POOL, recipe=Recipe(seepage.MLP), defences=[Choice("hamp", recipe=other)], out=tmp_path / "compare")
+        compare(POOL, Recipe(seepage.MLP), [Choice("hamp", recipe=other)], run=Run(tmp_path / "compare"))
 
 
 def test_a_defence_that_does_not_suit_the_recipe_is_refused_before_the_first_training(tmp_path):
@@ -247,7 +250,7 @@ def test_a_defence_that_does_not_suit_the_recipe_is_refused_before_the_first_tra
         return nn.Sequential(nn.Linear(shape[0], 4), nn.Dropout(0.5), nn.Linear(4, k), nn.Bilinear(k, k, k))
 
     with pytest.raises(InputError, match="compare: undefended: "):
-        compare(POOL, recipe=Recipe(unnamed, version="1"), defences=[Choice("hamp")], out=tmp_path)
+        compare(POOL, Recipe(unnamed, version="1"), [Choice("hamp")], run=Run(tmp_path))
 
 
 def contradictions(pool, membership):
@@ -256,28 +259,27 @@ def contradictions(pool, membership):
     given = {"model": model, "model_outputs": "logits"}
     return {
         "queries": {"outputs": outputs, "queries": "flip"},
-        "model_outputs": {"outputs": outputs, "model_outputs": "logits"},
         "origin": {**given, "pool": pool, "membership": membership, "origin": "declared"},
         "every_model": {**given, "pool": pool, "membership": membership, "every_model": True},
         "keep_weights": {**given, **TWO, "keep_weights": True},
     }
 
 
-@pytest.mark.parametrize("name", ["queries", "model_outputs", "origin", "every_model", "keep_weights"])
+@pytest.mark.parametrize("name", ["queries", "origin", "every_model", "keep_weights"])
 def test_options_of_an_audit_that_contradict_each_other_are_refused(name):
     inside = np.arange(60) < 30
     membership = seepage.Membership.fixed(
         POOL, members=inside, nonmembers=~inside, references=0, origin="unknown", rng=0
     )
     with pytest.raises(InputError, match=name):
-        seepage.audit(**contradictions(POOL, membership)[name])
+        audit(**contradictions(POOL, membership)[name])
 
 
 def test_options_of_other_verbs_that_contradict_each_other_are_refused(tmp_path):
-    given = {"recipe": Recipe(seepage.MLP), "defences": [Choice("hamp")], "out": tmp_path}
+    given = {"recipe": Recipe(seepage.MLP), "defences": [Choice("hamp")], "run": Run(tmp_path)}
     with pytest.raises(InputError, match="every_model= makes each model a target: leave targets=3"):
-        compare(POOL, **given, targets=3)
+        compare(POOL, draw=Draw(targets=3), **given)
     with pytest.raises(InputError, match=r"tolerance=0\.2 is beside a floor="):
-        compare(POOL, **given, tolerance=0.2)
+        compare(POOL, tolerance=0.2, **given)
     with pytest.raises(InputError, match=r"max_norm=3\.0 is of DP-SGD"):
-        seepage.synthesise(POOL, epsilon=1.0, max_norm=3.0)
+        seepage.synthesise(POOL, epsilon=1.0, training=NetworkOptions(max_norm=3.0))

@@ -72,7 +72,7 @@ def digits(seed: int) -> list[str]:
     old = time.perf_counter() - start
     return row(
         f"digits, {len(pool):,} records, 64 references",
-        lambda: seepage.audit(None, pool, recipe=recipe, references=64),
+        lambda: seepage.audit_recipe(recipe, pool, references=64),
         old,
     )
 
@@ -102,4 +102,7 @@ def pictures(n: int, seed: int) -> list[str]:
     few = both.subset(np.flatnonzero(member)[:2000])
     model = seepage.train(seepage.Recipe(seepage.CNN, epochs=2), few, np.ones(len(few), bool), rng=rng)
     membership = seepage.Membership.fixed(both, members=member, origin="declared", rng=rng)
-    return row(f"images of 3 x 32 x 32, {n:,} records, no references", lambda: seepage.audit(model, both, membership))
+    return row(
+        f"images of 3 x 32 x 32, {n:,} records, no references",
+        lambda: seepage.audit_recipe(None, both, membership, model=model),
+    )

@@ -198,7 +198,12 @@ def level_of_the_scale_gate(size: float, rng) -> Table:
                     lists = [((x * np.float32(scale))[side], y[side]) for side in (member, ~member)]
                     try:
                         result = seepage.audit(
-                            model, members=lists[0], nonmembers=lists[1], attacks=["loss"], origin="declared", rng=at
+                            model,
+                            members=lists[0],
+                            nonmembers=lists[1],
+                            origin="declared",
+                            attacker=seepage.Attacker(attacks=["loss"]),
+                            run=seepage.Run(seed=at),
                         )
                     except SeepageError:  # answers that are no probabilities any more: refused
                         caught += scale != 1.0

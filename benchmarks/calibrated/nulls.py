@@ -56,7 +56,7 @@ def simulated(repetitions: int, seed: int) -> Table:
             if "no labels" in how:
                 alone = {"logits": arrays["logits"][:, :1], "membership": membership[:, :1]}
                 arrays = {"known": known, **alone}
-            result = seepage.audit(outputs=arrays, origin="declared", rng=at)
+            result = seepage.audit_outputs(arrays, origin="declared", run=seepage.Run(seed=at))
             verdicts.append(result.verdict)
             failed.update(gate.name for gate in result.gates if gate.status == "fail")
         rows.append(row(f"simulated, {n_in} + {n_out}{how}", verdicts, failed))
@@ -96,7 +96,7 @@ def real(scale: float, seed: int) -> Table:
                 members=(x[member], y[member]),
                 nonmembers=(x[~member], y[~member]),
                 origin="declared",
-                rng=at,
+                run=seepage.Run(seed=at),
                 **more,
             )
             verdicts.append(result.verdict)

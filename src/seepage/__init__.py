@@ -15,7 +15,11 @@ from seepage.version import __version__
 
 _HOMES = {
     "audit": "seepage.studies.audit",
+    "audit_recipe": "seepage.studies.audit",
+    "audit_outputs": "seepage.studies.audit",
+    "Attacker": "seepage.attacks",
     "Settings": "seepage.studies.audit",
+    "Run": "seepage.runs.run",
     "train": "seepage.models.train",
     "AuditResult": "seepage.schema.audit",
     "load": "seepage.data",

@@ -15,7 +15,7 @@ def generator(rng: Seed) -> np.random.Generator:
     Raises:
         InputError: neither a whole number of at least 0 nor a `np.random.Generator`.
 
-    >>> generator(0).integers(100) == np.random.default_rng(0).integers(100)
+    >>> bool(generator(0).integers(100) == np.random.default_rng(0).integers(100))
     True
     """
     return rng if isinstance(rng, np.random.Generator) else np.random.default_rng(_seed(rng))

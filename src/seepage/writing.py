@@ -202,7 +202,7 @@ def payload_digest(key: str, about: Mapping[str, Any], arrays: Mapping[str, np.n
     shapes = [[name, str(arrays[name].dtype), list(arrays[name].shape)] for name in sorted(arrays)]
     found = hashlib.sha256(json.dumps([key, dict(about), shapes], sort_keys=True).encode())
     for name, _, _ in shapes:
-        found.update(np.ascontiguousarray(arrays[name]))
+        found.update(np.ascontiguousarray(arrays[name]).data)
     return found.hexdigest()
 
 

@@ -336,6 +336,7 @@ def test_infinite_and_constant_columns():
     assert np.isfinite(trained_on(only, members)(only)).all()
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 def test_what_cannot_be_learned_from_is_refused():
     x, members = sample()
     with pytest.raises(InputError, match="members and non-members to learn from: got 400 and 0"):

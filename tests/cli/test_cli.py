@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from sklearn.linear_model import LogisticRegression
 
 import seepage
-from seepage.attacks import ATTACKS
+from seepage.attacks import ATTACKS, Attacker
 from seepage.cli import main
 from tests.models.graphs import graph
 from tests.studies.audit.worlds import outputs, probabilities, target_alone
@@ -237,7 +237,7 @@ def test_the_demo_audits_a_leaky_model_and_a_null_model(there, monkeypatch):
 
     whole = seepage.cli.demo.load("digits")
     monkeypatch.setattr("seepage.cli.demo.load", lambda name: whole.subset(np.arange(400)))
-    monkeypatch.setattr("seepage.cli.demo.audit", shortened(seepage.cli.demo.audit))
+    monkeypatch.setattr("seepage.cli.demo.audit_recipe", shortened(seepage.cli.demo.audit_recipe))
     said = worked("demo", "--out", "d", "--references", 2, "--seed", 1)
     leaky, null = (json.loads(Path(f"d/{name}/result.json").read_text()) for name in ("leaky", "null"))
     assert leaky["verdict"] == "LEAK SHOWN"
@@ -246,10 +246,11 @@ def test_the_demo_audits_a_leaky_model_and_a_null_model(there, monkeypatch):
     assert "seepage demo --references 2 --seed 1 --out d" in said
 
 
-def shortened(audit):
-    def short(*arguments, **options):
-        options["recipe"] = replace(options["recipe"], epochs=40)
-        return audit(*arguments, **options | {"controls": False, "engine": "single", "attacks": ["loss"]})
+def shortened(audit_recipe):
+    def short(recipe, *arguments, run, **options):
+        quick = {"attacker": Attacker(["loss"]), "settings": seepage.Settings(controls=False)}
+        recipe, run = replace(recipe, epochs=40), replace(run, engine="single")
+        return audit_recipe(recipe, *arguments, run=run, **quick, **options)
 
     return short
 
@@ -374,8 +375,11 @@ REFUSED = {
     "an unknown access": (("audit", "--outputs", "probs.npz", "--access", "all"), "Invalid value"),
     "an alpha of one": (("audit", "--outputs", "probs.npz", "--alpha", "1"), "alpha"),
     "outputs and a model": (("audit", "--outputs", "probs.npz", "--model", "model.safetensors"), "model"),
-    "outputs and a population": (("audit", "--outputs", "probs.npz", "--population", "in.npz"), "population= does not"),
-    "outputs in turns": (("audit", "--outputs", "probs.npz", "--every-model"), "every_model= does not go"),
+    "outputs and a population": (
+        ("audit", "--outputs", "probs.npz", "--population", "in.npz"),
+        "population: does not go with outputs",
+    ),
+    "outputs in turns": (("audit", "--outputs", "probs.npz", "--every-model"), "every_model: does not go"),
     "members alone": ((*MODEL, "--members", "in.npz"), "only one of them"),
     "the same file twice": ((*MODEL, "--members", "in.npz", "--nonmembers", "in.npz"), "on both sides"),
     "records of another width": ((*MODEL, "--members", "wide.npz", "--nonmembers", "out.npz"), "wide|shape|fit"),

@@ -34,7 +34,7 @@ FORMS = {
     "one-hot tensor": torch.eye(3)[torch.tensor(LABELS)],
     "one-hot sparse": sparse.csr_matrix(np.eye(3)[LABELS]),
     "one-hot frame": pd.get_dummies(pd.Series(LABELS)),
-    "a matrix": np.matrix(np.eye(3)[LABELS]),
+    "a matrix": np.eye(3)[LABELS].view(np.matrix),  # its constructor warns
     "a sparse column": sparse.csr_matrix(LABELS[:, None]),
     "a series with an index of its own": pd.Series(LABELS, index=[9, 7, 5, 3]),
     "nullable integers": pd.Series(LABELS, dtype="Int64"),

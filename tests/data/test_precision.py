@@ -11,6 +11,7 @@ import seepage
 from seepage.cli import main
 from seepage.data import overlap, read_dataset, read_file, read_frame
 from seepage.data.precision import check_float32
+from tests.flat import audit
 from tests.models.graphs import graph
 
 N = 300
@@ -45,7 +46,7 @@ def test_the_model_is_asked_about_the_records_that_were_given(column):
         asked.append(batch)
         return np.c_[batch[:, 0], -batch[:, 0]]
 
-    seepage.audit(model, **lists(x, y, m), model_outputs="logits", attacks=["loss"])
+    audit(model, **lists(x, y, m), model_outputs="logits", attacks=["loss"])
     given = {tuple(row) for row in x}
     first = np.concatenate(asked)[:N]
     assert {tuple(row) for row in first} == given
@@ -56,30 +57,30 @@ def test_who_takes_float32_is_told_which_column(column):
     x, y, m = table(column)
     network, recipe = nn.Linear(2, 2), seepage.Recipe(seepage.MLP, epochs=1)
     with pytest.raises(seepage.SeepageError, match=r"column 1.*model\.double\(\)"):
-        seepage.audit(network, **lists(x, y, m), attacks=["loss"])
+        audit(network, **lists(x, y, m), attacks=["loss"])
     with pytest.raises(seepage.SeepageError, match=r"column 1"):
         seepage.train(recipe, seepage.Pool(x, y), m, rng=np.random.default_rng(0))
     if column == "huge":  # neither do trees, nor a callable that is asked with float32
         return
     forest = DecisionTreeClassifier().fit(x, y)
     with pytest.raises(seepage.SeepageError, match=r"column 1"):
-        seepage.audit(forest, **lists(x, y, m), recipe=recipe, references=2)
+        audit(forest, **lists(x, y, m), recipe=recipe, references=2)
 
     def callable_around(batch):
         return network(torch.from_numpy(batch)).detach().numpy()
 
     with pytest.raises(seepage.SeepageError, match=r"column 1"):
-        seepage.audit(callable_around, **lists(x, y, m), model_outputs="logits", attacks=["loss"])
+        audit(callable_around, **lists(x, y, m), model_outputs="logits", attacks=["loss"])
 
 
 def test_ways_out_that_the_advice_names():
     x, y, m = table("seconds")
     network = nn.Linear(2, 2)
-    seepage.audit(network.double(), **lists(x, y, m), attacks=["loss"])
+    audit(network.double(), **lists(x, y, m), attacks=["loss"])
     network.float()
-    seepage.audit(network, **lists(x - x.min(axis=0), y, m), attacks=["loss"])
+    audit(network, **lists(x - x.min(axis=0), y, m), attacks=["loss"])
     rounded = x.astype(np.float32)
-    result = seepage.audit(network, **lists(rounded, y, m), attacks=["loss"])
+    result = audit(network, **lists(rounded, y, m), attacks=["loss"])
     assert result.verdict != "NO EVIDENCE"  # said by the gates: some records are the same now
 
 

@@ -432,6 +432,7 @@ def test_a_given_generator_takes_the_place_of_the_gan_alone():
         make_prior("gan", halves(), None, options=TINY, given=other, seed=0)
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 @pytest.mark.parametrize(
     ("kind", "public", "message"),
     [

@@ -396,7 +396,7 @@ def test_parents_are_drawn_as_their_probabilities():
 
 
 def test_the_fitter_parent_gives_more_except_in_the_official_code():
-    first, second = torch.tensor([-1.0]), torch.tensor([-3.0])
+    first, second = torch.tensor([[-1.0]]), torch.tensor([[-3.0]])
     assert share_of_first(first, second).item() == pytest.approx(math.exp(-1) / (math.exp(-1) + math.exp(-3)))
     assert share_of_first(first, second, "official").item() == pytest.approx(0.25)
 

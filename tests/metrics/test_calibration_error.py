@@ -123,6 +123,7 @@ def test_likelihood_by_hand_and_without_bound():
     assert "probability zero" in wrong.flag
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 @pytest.mark.parametrize(
     ("p", "labels", "message"),
     [

@@ -253,6 +253,7 @@ def test_a_rate_below_one_in_n_is_undefined():
     assert row.naive_tpr.value is None
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 @pytest.mark.parametrize(
     ("call", "words"),
     [

@@ -194,6 +194,7 @@ def test_one_image_a_class_has_no_diversity():
 # What is refused
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 @pytest.mark.parametrize(
     ("call", "words"),
     [

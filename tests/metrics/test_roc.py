@@ -108,6 +108,7 @@ def test_auc_ignores_order_and_any_increasing_map_and_mirrors_when_roles_swap(dr
     assert auc(-scores, ~members) == pytest.approx(value, abs=1e-12)
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 @pytest.mark.parametrize(
     ("scores", "members", "message"),
     [

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from seepage import MLP, Pool, Recipe, audit, train
+from seepage import MLP, Pool, Recipe, train
 from seepage.errors import InputError
 from seepage.models.batches import Stream, augment
 from seepage.models.recipe import Augmentation
 from seepage.models.records import Records
+from tests.flat import audit
 from tests.reference import training as naive
 
 RNG = np.random.default_rng(3)

@@ -135,6 +135,7 @@ def test_noise_fills_the_range_of_the_records():
         noise_like(records, 0, rng=rng())
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 @pytest.mark.parametrize(
     ("change", "message"),
     [

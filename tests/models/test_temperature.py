@@ -54,6 +54,7 @@ def test_tempering_keeps_the_order_and_does_not_saturate():
     assert np.exp(tempered(logits, 1e6)) == pytest.approx(1 / 3, abs=1e-3)
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 def test_what_cannot_be_fitted_is_refused():
     with pytest.raises(InputError, match="record 1"):
         fit_temperature(np.array([[0.0, 1.0], [np.inf, 0.0]]), np.array([0, 1]))

@@ -49,6 +49,7 @@ def test_progress_is_reported():
     assert all(0 < fraction <= 1 for fraction in heard)
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 @pytest.mark.parametrize(
     ("members", "says"),
     [

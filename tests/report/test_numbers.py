@@ -1,16 +1,8 @@
-import doctest
-
 import pytest
 
-from seepage import errors
 from seepage.errors import printable
 from seepage.schema import numbers
 from seepage.schema.estimates import Estimate
-
-
-def test_doctests():
-    assert doctest.testmod(numbers).failed == 0
-    assert doctest.testmod(errors).failed == 0
 
 
 def test_an_interval_is_written_as_finely_as_its_value():

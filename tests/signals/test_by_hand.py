@@ -83,7 +83,9 @@ def test_estimators(name):
     signals = ScalarSignals(logits[:, None, None], y, np.array([True]))
     for signal, right in by_hand(p, y).items():
         np.testing.assert_allclose(signals[signal][:, 0, 0], right, rtol=1e-9, atol=1e-9, err_msg=signal)
-    result = seepage.audit(model, members=(x[m], y[m]), nonmembers=(x[~m], y[~m]), attacks=["loss"])
+    result = seepage.audit(
+        model, members=(x[m], y[m]), nonmembers=(x[~m], y[~m]), attacker=seepage.Attacker(attacks=["loss"])
+    )
     right = roc_auc_score(m, p[np.arange(N), y])
     assert result.attack("loss").auc.value == pytest.approx(right, abs=1e-12)
 
@@ -100,7 +102,9 @@ def test_networks(dtype):
     signals = ScalarSignals(TargetModel.wrap(module).logits(x)[:, None, None], y)
     for signal, right in by_hand(np.exp(log_p), y).items():
         np.testing.assert_allclose(signals[signal][:, 0, 0], right, rtol=1e-9, atol=1e-9, err_msg=signal)
-    result = seepage.audit(module, members=(x[m], y[m]), nonmembers=(x[~m], y[~m]), attacks=["loss"])
+    result = seepage.audit(
+        module, members=(x[m], y[m]), nonmembers=(x[~m], y[~m]), attacker=seepage.Attacker(attacks=["loss"])
+    )
     assert result.attack("loss").auc.value == pytest.approx(roc_auc_score(m, log_p[np.arange(N), y]), abs=1e-12)
 
 
@@ -172,7 +176,11 @@ def test_onnx_exports(name, tmp_path):
     for signal in ("loss", "confidence"):
         np.testing.assert_allclose(signals[signal][:, 0, 0], right[signal], rtol=1e-9, atol=1e-9)
     result = seepage.audit(
-        model, members=(x[m], y[m]), nonmembers=(x[~m], y[~m]), attacks=["loss"], model_outputs="probabilities"
+        model,
+        members=(x[m], y[m]),
+        nonmembers=(x[~m], y[~m]),
+        model_outputs="probabilities",
+        attacker=seepage.Attacker(attacks=["loss"]),
     )
     assert result.attack("loss").auc.value == pytest.approx(roc_auc_score(m, p[np.arange(N), y]), abs=1e-12)
 
@@ -198,7 +206,7 @@ def test_equal_probabilities_of_the_label_give_equal_scores(rows):
     for row, own in enumerate(np.where(m[:, None], *rows)):
         p[row, (y[row] + np.arange(4)) % 4] = own
     outputs = {"probs": p[:, None], "labels": y, "membership": m[:, None]}
-    result = seepage.audit(outputs=outputs, attacks=["loss"], origin="declared")
+    result = seepage.audit_outputs(outputs, origin="declared", attacker=seepage.Attacker(attacks=["loss"]))
     assert result.attack("loss").auc.value == 0.5
     signals = ScalarSignals(np.log(np.maximum(p, 1e-45))[:, None, None], y, np.array([True]))
     # Where p has run into 1, the other classes are all that says how sure it is.

@@ -264,6 +264,7 @@ def test_queries_that_the_records_do_not_allow_are_refused_before_training(monke
         run(queries="flips")
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 @pytest.mark.parametrize(
     "columns",
     [COLUMNS[:-1], COLUMNS[:, 0], COLUMNS.astype(int), COLUMNS[:, :0]],
@@ -383,11 +384,11 @@ def weights_of(found):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_damaged_model_on_the_shelf_is_named_and_trained_again(tmp_path, workers):
-    shelf = tmp_path / "shelf"
-    options = {"engine": "single", "shelf": shelf, "workers": workers}
+def test_a_damaged_model_in_the_weights_cache_is_named_and_trained_again(tmp_path, workers):
+    cache = tmp_path / "cache"
+    options = {"engine": "single", "weights_cache": cache, "workers": workers}
     first = run(folder=tmp_path / "one", **options)
-    files = sorted((shelf / "units").iterdir())
+    files = sorted((cache / "units").iterdir())
     assert len(files) == 6
     before = [file.read_bytes() for file in files]
     flip(files[2])
@@ -398,11 +399,11 @@ def test_a_damaged_model_on_the_shelf_is_named_and_trained_again(tmp_path, worke
     assert [file.read_bytes() for file in files] == before
 
 
-def test_a_model_on_the_shelf_of_another_version_is_trained_again(tmp_path, monkeypatch):
-    run(folder=tmp_path / "one", engine="single", shelf=tmp_path / "shelf", columns=COLUMNS[:, :1])
+def test_a_model_in_the_weights_cache_of_another_version_is_trained_again(tmp_path, monkeypatch):
+    run(folder=tmp_path / "one", engine="single", weights_cache=tmp_path / "cache", columns=COLUMNS[:, :1])
     monkeypatch.setattr(collecting, "__version__", "99")
     with pytest.warns(DamagedFile, match="written for other version"):
-        run(folder=tmp_path / "two", engine="single", shelf=tmp_path / "shelf", columns=COLUMNS[:, :1])
+        run(folder=tmp_path / "two", engine="single", weights_cache=tmp_path / "cache", columns=COLUMNS[:, :1])
 
 
 def test_a_unit_of_another_shape_with_a_checksum_of_its_own_is_made_again(tmp_path):

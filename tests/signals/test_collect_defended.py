@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-import seepage
 import seepage.signals.collect as collecting
 from seepage import MLP, SGD, Pool, Recipe
 from seepage.errors import InputError
@@ -16,6 +15,7 @@ from seepage.models.recipe import BestValidation, Procedure
 from seepage.models.train import train, train_models
 from seepage.models.wrapper import Wrapped, Wrapper
 from seepage.signals.collect import collect, training_keys
+from tests.flat import audit
 
 RNG = np.random.default_rng(3)
 POOL = Pool(RNG.normal(size=(60, 5)).astype(np.float32), RNG.integers(0, 3, 60))
@@ -79,20 +79,20 @@ def test_models_answer_through_the_wrapper_that_was_fitted_for_each():
     assert np.array_equal(again, raised.logits[:, 1, 0])
 
 
-def test_recipes_that_differ_in_the_wrapper_alone_train_once_on_a_shelf(tmp_path, monkeypatch):
+def test_recipes_that_differ_in_the_wrapper_alone_train_once_in_a_weights_cache(tmp_path, monkeypatch):
     raised = replace(PLAIN, wrapper=Raise())
     without = [collected(PLAIN).logits, collected(raised).logits]
-    first = collected(PLAIN, shelf=tmp_path / "shelf").logits
+    first = collected(PLAIN, weights_cache=tmp_path / "cache").logits
     monkeypatch.setattr(collecting, "train_models", lambda *_, **__: pytest.fail("trained again"))
-    second = collected(raised, shelf=tmp_path / "shelf").logits
+    second = collected(raised, weights_cache=tmp_path / "cache").logits
     assert np.array_equal(first, without[0])
     assert np.array_equal(second, without[1])
 
 
-def test_another_training_finds_nothing_of_its_own_on_the_shelf(tmp_path):
-    collected(PLAIN, shelf=tmp_path)
+def test_another_training_finds_nothing_of_its_own_in_the_weights_cache(tmp_path):
+    collected(PLAIN, weights_cache=tmp_path)
     longer = replace(PLAIN, epochs=4)
-    assert np.array_equal(collected(longer, shelf=tmp_path).logits, collected(longer).logits)
+    assert np.array_equal(collected(longer, weights_cache=tmp_path).logits, collected(longer).logits)
 
 
 def test_a_procedure_trains_the_models_of_a_run_whatever_its_chunks(tmp_path):
@@ -139,7 +139,7 @@ def test_one_training_takes_masks_and_refuses_those_that_overlap():
 def test_a_drawn_membership_sets_validation_records_aside_for_a_recipe_that_chooses_by_some():
     recipe = replace(PLAIN, stop=BestValidation())
     options = {"references": 4, "attacks": ["loss"], "controls": False, "engine": "single", "workers": 0}
-    result = seepage.audit(None, POOL, recipe=recipe, **options)
-    plain = seepage.audit(None, POOL, recipe=PLAIN, **options)
+    result = audit(None, POOL, recipe=recipe, **options)
+    plain = audit(None, POOL, recipe=PLAIN, **options)
     n = [r.attacks[0].n_members + r.attacks[0].n_nonmembers for r in (result, plain)]
     assert n == [42, 48]

@@ -116,6 +116,7 @@ def test_nan_and_infinite_outputs_are_refused(bad):
             signal(logits, np.zeros(3, dtype=int))
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 def test_wrong_shapes_and_labels_are_refused():
     with pytest.raises(InputError, match="from 0 to 3"):
         SIGNALS["loss"](np.zeros((3, 4)), np.array([0, 1, 4]))
@@ -123,5 +124,5 @@ def test_wrong_shapes_and_labels_are_refused():
         SIGNALS["loss"](np.zeros((3, 4)), np.array([0, 1, -1]))
     with pytest.raises(InputError, match="at least 2 classes"):
         SIGNALS["loss"](np.zeros((3, 1)), np.zeros(3, dtype=int))
-    with pytest.raises((InputError, TypeError)):  # TypeError where the tests run with type checks
+    with pytest.raises(InputError):
         SIGNALS["loss"](np.zeros((3, 4)), np.zeros(2, dtype=int))

@@ -26,7 +26,7 @@ SCRIPT = """
     columns = rng.random((400, int(sys.argv[2]))) < 0.5
     found = collect(
         recipe, pool, columns, root_seed=3, engine="single", workers=2, folder=sys.argv[1], keep_weights=True,
-        shelf=sys.argv[1] + "-shelf",
+        weights_cache=sys.argv[1] + "-cache",
     )
     np.save(sys.argv[1] + "/logits.npy", found.logits)
 """
@@ -51,8 +51,8 @@ def workers_of(driver):
 
 
 def committed(folder):
-    """Content and time of every unit, of every model on the shelf, and of the manifest."""
-    files = [*units(folder), *Path(f"{folder}-shelf").rglob("*.safetensors"), folder / "manifest.json"]
+    """Content and time of every unit, of every model on the cache, and of the manifest."""
+    files = [*units(folder), *Path(f"{folder}-cache").rglob("*.safetensors"), folder / "manifest.json"]
     return {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in files if file.exists()}
 
 

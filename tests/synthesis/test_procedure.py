@@ -102,7 +102,14 @@ def test_an_audit_trains_the_whole_pipeline_for_every_model():
     recipe = replace(RECIPE, epochs=2, procedure=pipeline)
     membership = Membership.every_model(DIGITS, references=6, rng=np.random.default_rng(0))
     attacks = ["loss", "rmia-online"]
-    result = seepage.audit(None, DIGITS, membership, recipe=recipe, attacks=attacks, controls=False, workers=1)
+    result = seepage.audit_recipe(
+        recipe,
+        DIGITS,
+        membership,
+        attacker=seepage.Attacker(attacks=attacks),
+        settings=seepage.Settings(controls=False),
+        run=seepage.Run(workers=1),
+    )
     assert result.training.recipe["procedure"]["kind"] == "TrainOnSynthetic"
     assert result.training.recipe["procedure"]["epsilon"] == 4.0
     assert {attack.name for attack in result.attacks} == set(attacks)

@@ -15,6 +15,7 @@ class Attacker:
         access: what may be asked: "label", "probabilities", "logits", "gradients" or "weights". None: logits, or the
             most that the model gives below them.
         queries: a name from `seepage.signals.queries.QUERIES`: augmented copies of each image that are asked about too.
+            None: each record as it is; in a comparison of images, flipped and shifted copies.
         layer: whose output the features are, by its name in the module; None: the penultimate one's.
         known: how many records, drawn at random, the attacker knows the membership of (a count, or a share below 1);
             they are not audited. Few-shot attacks need some.
@@ -22,6 +23,6 @@ class Attacker:
 
     attacks: Iterable[str | Attack] | None = None
     access: str | None = None
-    queries: str = "none"
+    queries: str | None = None
     layer: str | None = None
     known: int | float = 0

@@ -34,21 +34,13 @@ class Attack(ABC):
     An attack never sees the target's membership and never grades itself: the harness does.
     """
 
+    title: ClassVar[str]  # the name for people
+    source: ClassVar[str]  # paper and section
     access: ClassVar[Access] = Access.PROBABILITIES  # the least level it needs
     needs: ClassVar[frozenset[str]] = frozenset({"labels"})  # keys of NEEDS; without "labels" it must look at none
     least_references: ClassVar[int] = 0  # on each side, for most records; one is enough where `needs` says no more
     most_references: ClassVar[int | None] = None  # where it makes use of no more
     least_known: ClassVar[int] = 0  # known members, and as many known non-members
-
-    @property
-    @abstractmethod
-    def title(self) -> str:
-        """The name for people."""
-
-    @property
-    @abstractmethod
-    def source(self) -> str:
-        """Paper and section."""
 
     @final
     def score(self, view: View, *, rng: Seed) -> Float64[np.ndarray, " samples"]:

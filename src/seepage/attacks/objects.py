@@ -37,7 +37,7 @@ def check_object(value: Any) -> Attack:
             f"attacks: expected the options of {maker.__name__} as fields, got an __init__: write "
             "@dataclass(frozen=True) above the class, and a field for each option"
         )
-    texts, needs = (value.title, value.source), value.needs
+    texts, needs = (getattr(value, "title", None), getattr(value, "source", None)), value.needs
     is_told = all(isinstance(text, str) for text in texts) and isinstance(value.access, Access)
     if not (is_told and isinstance(needs, (set, frozenset)) and needs <= NEEDS.keys()):
         raise InputError(

@@ -5,6 +5,7 @@ null model and serves the attacks as population. Of the rest a coin decides who 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,11 @@ from seepage.models.optimisers import Adam
 from seepage.models.recipe import Recipe
 from seepage.models.train import train
 from seepage.report.terminal import summary
-from seepage.studies.audit import audit
+from seepage.runs.run import Run
+from seepage.studies.audit import audit_recipe
 
 
-def run(out: Path, *, references: int, seed: int, echo: Callable[[str], None]) -> None:
+def demo(out: Path, *, references: int, seed: int, echo: Callable[[str], None]) -> None:
     """Audit both models; write `out/leaky` and `out/null`, each with result and report."""
     pool = load("digits")
     rng = np.random.default_rng(seed)
@@ -31,22 +33,13 @@ def run(out: Path, *, references: int, seed: int, echo: Callable[[str], None]) -
         f"{int(membership.population.sum())} kept apart. {references} reference models.\n"
     )
     echo("1. A model trained on the members")
-    leaky = audit(
-        None, pool, membership, recipe=recipe, out=out / "leaky", progress=True, command=again, rng=seed
-    )  # fmt: skip
+    run = Run(out / "leaky", seed=seed, progress=True, command=again)
+    leaky = audit_recipe(recipe, pool, membership, run=run)
     echo(summary(leaky))
     echo("\n2. A null model, which saw none of these records: nothing may be found")
     stranger = train(recipe, pool, membership.population, rng=np.random.default_rng(seed))
-    null = audit(
-        stranger,
-        pool,
-        membership,  # the same sides as before: no attack may tell them apart now
-        recipe=recipe,
-        out=out / "null",
-        progress=True,
-        command=again,
-        rng=seed,
-    )
+    # the same sides as before: no attack may tell them apart now
+    null = audit_recipe(recipe, pool, membership, model=stranger, run=replace(run, folder=out / "null"))
     echo(summary(null))
     echo(
         f"\nThe leaky model: {leaky.verdict}. The null model: {null.verdict}.\n"

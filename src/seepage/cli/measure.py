@@ -15,9 +15,9 @@ from seepage.cli.group import main, say
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def demo(out: Path, references: int, seed: int) -> None:
     """Audit a leaky model and a null model on real data (handwritten digits)."""
-    from seepage.cli.demo import run
+    from seepage.cli.demo import demo as run_demo
 
-    run(out, references=references, seed=seed, echo=say)
+    run_demo(out, references=references, seed=seed, echo=say)
 
 
 @main.command()

@@ -104,7 +104,7 @@ def plant(
     rng = generator(rng)
     if kind not in CANARIES:
         raise unknown_name("kind of canaries", kind, CANARIES)
-    if pool.labels is None or pool.n_classes < 2:
+    if pool.labels is None or pool.n_classes is None or pool.n_classes < 2:
         raise InputError("canaries need a pool with labels of at least two classes")
     if other is not None and kind != "ood":
         raise InputError(f"other= gives the values of canaries of kind 'ood', got it for '{kind}'")

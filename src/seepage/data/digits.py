@@ -13,11 +13,11 @@ def read_digits(folder: Folder, *, flat: bool = True) -> Pool:
     """
     from sklearn.datasets import load_digits  # a second to import: only for those who ask for it
 
-    digits = load_digits()
-    inputs = (digits.data / 16).astype(np.float32)
+    inputs, labels = load_digits(return_X_y=True)
+    inputs = (inputs / 16).astype(np.float32)
     return Pool(
         inputs if flat else inputs.reshape(-1, 1, 8, 8),
-        digits.target,
+        labels,
         name="digits",
         classes=tuple("0123456789"),
     )

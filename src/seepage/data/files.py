@@ -116,9 +116,10 @@ def _npz(
         )
     parts = {role: arrays[keys[0]] for role, keys in found.items() if keys}
     return Pool(
-        parts.pop("inputs"),
-        parts.pop("labels", None),
-        **parts,
+        parts["inputs"],
+        parts.get("labels"),
+        ids=parts.get("ids"),
+        groups=parts.get("groups"),
         name=name or path.stem,
         n_classes=n_classes,
         scale=scale,

@@ -156,7 +156,10 @@ class Membership:
             targets=(rng.random((n, _count("targets", targets))) < 0.5) & trainable[:, None],
             canaries=canary_mask,
             origin="drawn",
-            **subsets,
+            audit=subsets["audit"],
+            known=subsets["known"],
+            population=subsets["population"],
+            validation=subsets["validation"],
         )
 
     @classmethod
@@ -211,7 +214,8 @@ class Membership:
             known=known_mask,
             canaries=None if canaries is None else _selection("canaries", canaries, n),
             origin=origin,
-            **held_out,
+            population=held_out["population"],
+            validation=held_out["validation"],
         )
 
     @classmethod

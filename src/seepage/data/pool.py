@@ -198,9 +198,9 @@ class Pool:
         digest = hashlib.sha256(b"seepage.pool/1")
         digest.update(repr((self.inputs.shape, self.inputs.dtype.str, self.scale, self.n_classes)).encode())
         for _, block in blocks(self.inputs):
-            digest.update(block)
+            digest.update(block.data)
         if self.labels is not None:
-            digest.update(self.labels.astype("<i8"))
+            digest.update(self.labels.astype("<i8").data)
         return digest.hexdigest()
 
     def duplicates(self) -> list[Int64[np.ndarray, "copies"]]:

@@ -58,9 +58,9 @@ def _labelled_rows(path: Path, member: str) -> tuple[UInt8[np.ndarray, "rows fea
             labels.append(label)
             yield bits
 
-    for _, file in tar_members(path, [member]):
-        with reading(path):
-            return _bits(without_label(file)), _classes(labels)
+    _, file = next(tar_members(path, [member]))
+    with reading(path):
+        return _bits(without_label(file)), _classes(labels)
 
 
 def _texas(path: Path) -> tuple[UInt8[np.ndarray, "rows features"], Int64[np.ndarray, "rows"]]:

@@ -52,7 +52,7 @@ def traits(records: np.ndarray | Sequence[str]) -> Traits:
         As many rows as records.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is the largest there is, below
-        columns = _of_texts(records) if isinstance(records[0], str) else _of_numbers(np.asarray(records))
+        columns = _of_texts(list(records)) if isinstance(records[0], str) else _of_numbers(np.asarray(records))
     values = np.column_stack([np.asarray(column, dtype=np.float64) for column in columns.values()])
     values = np.nan_to_num(values, nan=-1.0, posinf=1e300, neginf=-1e300)
     vary = np.ptp(values, axis=0) > 0

@@ -19,23 +19,17 @@ class Defence(ABC):
     """A defence. Its fields are its options, with the source's defaults; they are checked when it is made.
 
     Attributes:
+        title: the name for people.
+        source: paper and section.
         kind: what it changes: the "training", the "answers", or "both".
         grid: settings that a search goes through, those that protect most first.
         notes: what its user must know, one sentence each; printed where it is used.
     """
 
+    title: ClassVar[str]
+    source: ClassVar[str]
     kind: ClassVar[str]
     grid: ClassVar[tuple[dict[str, Any], ...]] = ({},)
-
-    @property
-    @abstractmethod
-    def title(self) -> str:
-        """The name for people."""
-
-    @property
-    @abstractmethod
-    def source(self) -> str:
-        """Paper and section."""
 
     @property
     def notes(self) -> tuple[str, ...]:

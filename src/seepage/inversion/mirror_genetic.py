@@ -118,7 +118,7 @@ class GeneticMIRROR(Inversion):
         with torch.no_grad():
             return attempt.prior.images(spread.codes(units[:, 0]), attempt.labels), fitness[:, 0]
 
-    def children(self, units: Population, fitness: Fitness, rngs: Rngs) -> Population:
+    def children(self, units: Population, fitness: Fitness, rngs: Rngs) -> Float[Tensor, "images children ..."]:
         """As many children as there are members besides the fittest one."""
         n = units.shape[1] - 1
         rows = torch.arange(len(units), device=units.device)[:, None]
@@ -154,7 +154,7 @@ def share_of_first(
     return torch.sigmoid(first - second) if crossover == "fitness" else first / (first + second)
 
 
-def fittest(units: Population, fitness: Fitness) -> tuple[Population, Fitness]:
+def fittest(units: Population, fitness: Fitness) -> tuple[Float[Tensor, "images 1 ..."], Float[Tensor, "images 1"]]:
     """The fittest member of each population, as a population of one."""
     best = fitness.argmax(1, keepdim=True)
     return units[torch.arange(len(units), device=units.device)[:, None], best], fitness.gather(1, best)

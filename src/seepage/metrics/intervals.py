@@ -80,7 +80,7 @@ def proportion(flags: Bool[np.ndarray, " samples"], *, confidence: float = 0.95)
 
 def percentile_interval(
     replicates: Float[np.ndarray, "replicates *rest"], confidence: float
-) -> tuple[Float64[np.ndarray, "*rest"], Float64[np.ndarray, "*rest"]]:
+) -> tuple[Float64[np.ndarray | np.float64, "*rest"], Float64[np.ndarray | np.float64, "*rest"]]:
     """The central share `confidence` of bootstrap replicates, along the first axis."""
     low, high = np.quantile(replicates, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
     return low, high

@@ -23,6 +23,8 @@ SAME = 1e-12  # class means closer than this are one value
 
 Classes = Int[np.ndarray, " images"]
 Hits = Bool[np.ndarray, " images"] | Float[np.ndarray, " images"]
+BaselineClasses = Int[np.ndarray, " others"]
+BaselineHits = Bool[np.ndarray, " others"] | Float[np.ndarray, " others"]
 
 
 def class_mean(
@@ -97,8 +99,8 @@ def is_known(hits: Hits) -> bool:
 def advantage(
     hits: Hits,
     classes: Classes,
-    baseline_hits: Hits,
-    baseline_classes: Classes,
+    baseline_hits: BaselineHits,
+    baseline_classes: BaselineClasses,
     *,
     confidence: float = 0.95,
     rng: Seed,

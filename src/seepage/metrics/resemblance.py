@@ -20,10 +20,12 @@ REPLICATES = 1000
 
 Features = Float[np.ndarray, "images features"]
 Labels = Int[np.ndarray, " images"]
+References = Float[np.ndarray, "references features"]
+ReferenceLabels = Int[np.ndarray, " references"]
 
 
 def nearest(
-    features: Features, labels: Labels, reference: Features, reference_labels: Labels
+    features: Features, labels: Labels, reference: References, reference_labels: ReferenceLabels
 ) -> Float64[np.ndarray, " images"]:
     """min over references r of the image's class of ||f - r||^2; NaN where the class has none.
 
@@ -45,10 +47,10 @@ def nearest(
 def nearer_private(
     features: Features,
     labels: Labels,
-    private: Features,
-    private_labels: Labels,
-    held_out: Features,
-    held_out_labels: Labels,
+    private: References,
+    private_labels: ReferenceLabels,
+    held_out: Float[np.ndarray, "others features"],
+    held_out_labels: Int[np.ndarray, " others"],
 ) -> Float64[np.ndarray, " images"]:
     """Whether an image is nearer to what the target was trained on than to other images of the class.
 
@@ -85,7 +87,7 @@ def nearer_private(
     return found
 
 
-def frechet_distance(a: Features, b: Features) -> Estimate:
+def frechet_distance(a: Features, b: References) -> Estimate:
     """||mu_a - mu_b||^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), of the normal laws with these means and covariances (FID).
 
     The trace of the root is the sum of the roots of the eigenvalues of S_a^(1/2) S_b S_a^(1/2), which is symmetric.
@@ -118,7 +120,7 @@ def frechet_distance(a: Features, b: Features) -> Estimate:
     return Estimate.of(distance, None, None, n, f"biased upwards: {n} images for {width} features" if few else None)
 
 
-def kernel_distance(a: Features, b: Features, degree: int = 3, *, confidence: float = 0.95, rng: Seed) -> Estimate:
+def kernel_distance(a: Features, b: References, degree: int = 3, *, confidence: float = 0.95, rng: Seed) -> Estimate:
     """The unbiased squared maximum mean discrepancy under the kernel k(x, y) = (x.y / d + 1)^degree (KID).
 
         mean_{i != j} k(a_i, a_j) + mean_{i != j} k(b_i, b_j) - 2 mean_{i, j} k(a_i, b_j)
@@ -165,8 +167,8 @@ def kernel_distance(a: Features, b: Features, degree: int = 3, *, confidence: fl
 def diversity(
     features: Features,
     labels: Labels,
-    private: Features,
-    private_labels: Labels,
+    private: References,
+    private_labels: ReferenceLabels,
     *,
     confidence: float = 0.95,
     rng: Seed,
@@ -245,7 +247,7 @@ def _spread(features) -> float:
     return float(2 * features.var(axis=0, ddof=1).sum())
 
 
-def _at_most(side: Features, rng: np.random.Generator) -> Features:
+def _at_most(side: Features, rng: np.random.Generator) -> Float[np.ndarray, "drawn features"]:
     return side if len(side) <= MOST_IMAGES else side[rng.choice(len(side), MOST_IMAGES, replace=False)]
 
 

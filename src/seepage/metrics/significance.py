@@ -189,7 +189,7 @@ def smallest_detectable_auc(n_in: int, n_out: int, *, alpha: float, power: float
         InputError: an argument out of its range.
 
     >>> print(round(smallest_detectable_auc(200, 200, alpha=0.05), 3))
-    0.571
+    0.572
 
     Reference: Hanley and McNeil (1982), Radiology 143(1).
     """

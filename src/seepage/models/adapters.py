@@ -256,9 +256,9 @@ def lightgbm_scale(text: str, n_rounds: int) -> float:
         text: of the model, whose head says what it is.
         n_rounds: boosting rounds that answer.
 
-    >>> lightgbm_scale("tree\nobjective=binary sigmoid:0.5\naverage_output", 10)
+    >>> lightgbm_scale("tree\\nobjective=binary sigmoid:0.5\\naverage_output", 10)
     0.05
-    >>> lightgbm_scale("tree\nobjective=multiclass num_class:3", 10)
+    >>> lightgbm_scale("tree\\nobjective=multiclass num_class:3", 10)
     1.0
     """
     head = text.partition("feature_names=")[0].splitlines()

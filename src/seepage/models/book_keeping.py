@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 from torch.func import functional_call, grad
 from torch.nn import functional as F
@@ -40,7 +40,7 @@ class BookKeeping:
     form by layer). Deviation: GroupNorm's and LayerNorm's gradients, which are small, are made one by one.
     """
 
-    def __init__(self, module: nn.Module, example: Float[Tensor, "1 ..."]):
+    def __init__(self, module: nn.Module, example: Shaped[Tensor, "1 ..."]):
         self.module = module
         probe = copy.deepcopy(module).eval()  # dropout draws nothing
         layers = {name: layer for name, layer in probe.named_modules() if _trained(layer)}

@@ -25,7 +25,7 @@ class HeldOut:
     """
 
     validation: Int64[np.ndarray, " rows"] = field(default_factory=NOBODY.copy)
-    population: Int64[np.ndarray, " rows"] = field(default_factory=NOBODY.copy)
+    population: Int64[np.ndarray, " others"] = field(default_factory=NOBODY.copy)
 
     @classmethod
     def of(cls, membership: Membership) -> HeldOut:

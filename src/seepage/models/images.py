@@ -36,7 +36,9 @@ def as_images(pool: Pool) -> Images:
     return np.round(inputs * BYTE_RANGE).astype(np.uint8)
 
 
-def to_shape(images: Images, shape: tuple[int, int, int]) -> Images:
+def to_shape(
+    images: Images, shape: tuple[int, int, int]
+) -> UInt8[np.ndarray, "records new_channels new_height new_width"]:
     """Other pictures as the target takes them: grey to every channel, colour to its mean, sides resized.
 
     >>> to_shape(np.full((2, 1, 4, 4), 7, dtype=np.uint8), (3, 8, 8)).shape

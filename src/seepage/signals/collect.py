@@ -6,8 +6,8 @@ A unit is a chunk of trainings plus their signals. Its key names everything that
   seed;
 - the *unit key* adds the wrapper, the version of this package, the engine, the chunk and the outputs kept.
 
-A wrapper changes no training: where a shelf is given, models lie there under their training keys, and recipes that
-differ in nothing but the wrapper share them.
+A wrapper changes no training: where a weights cache is given, models lie there under their training keys, and recipes
+that differ in nothing but the wrapper share them.
 """
 
 import functools
@@ -72,7 +72,7 @@ class TrainUnit:
     columns: Bool[np.ndarray, "samples models"]
     seeds: tuple[int, ...]
     held_out: HeldOut
-    shelf: Path | None
+    weights_cache: Path | None
     keys: tuple[str, ...]
     engine: str
     device: str
@@ -101,22 +101,22 @@ class TrainUnit:
         return {"seconds": seconds}
 
     def _modules(self, models: list[int], members: list[np.ndarray], report) -> list[nn.Module]:
-        """The trained models as they answer, those that are on the shelf not trained again."""
+        """The trained models as they answer, those that the cache has not trained again."""
         seeds = [self.seeds[model] for model in models]
         how = {"held_out": self.held_out, "engine": self.engine, "report": report}
-        if self.shelf is None:
+        if self.weights_cache is None:
             return train_models(self.recipe, self.records, members, seeds, **how)
-        shelf, bare = RunFolder(self.shelf), replace(self.recipe, wrapper=None)
+        cache, bare = RunFolder(self.weights_cache), replace(self.recipe, wrapper=None)
         like = _like(bare, self.pool)
         made_by = {"version": __version__}
-        weights = {model: shelf.find(_shelf_key(self.keys[model]), like, made_by) for model in models}
+        weights = {model: cache.find(_cache_key(self.keys[model]), like, made_by) for model in models}
         weights = {model: None if found is None else found.arrays for model, found in weights.items()}
         new = [place for place, model in enumerate(models) if weights[model] is None]
         if new:
             made = train_models(bare, self.records, [members[p] for p in new], [seeds[p] for p in new], **how)
             for place, module in zip(new, made, strict=True):
                 weights[models[place]] = _weights(module)
-                shelf.write(_shelf_key(self.keys[models[place]]), weights[models[place]], made_by)
+                cache.write(_cache_key(self.keys[models[place]]), weights[models[place]], made_by)
         modules = [_rebuilt(bare, self.pool, weights[model]).to(self.device) for model in models]
         return wrapped(self.recipe, modules, self.records, members, seeds, self.held_out)
 
@@ -153,7 +153,7 @@ def seed_of(key: str) -> int:
     return int(key[:15], 16)
 
 
-def _shelf_key(training_key: str) -> str:
+def _cache_key(training_key: str) -> str:
     return training_key[:32]
 
 
@@ -168,7 +168,7 @@ def collect(
     folder: str | os.PathLike | None = None,
     keep_weights: bool = False,
     live: Sequence[int] = (),
-    shelf: str | os.PathLike | None = None,
+    weights_cache: str | os.PathLike | None = None,
     engine: str | None = None,
     workers: int | None = None,
     executor: Executor | None = None,
@@ -189,12 +189,12 @@ def collect(
         folder: where finished units are kept, so that a killed run goes on; None for a temporary one.
         keep_weights: keep each model's weights in the folder too.
         live: models to give back as modules, by number; their weights are kept in the folder.
-        shelf: a folder of trained models that runs share; see above.
+        weights_cache: a folder of trained models that runs share; see above.
         engine, workers: fix a part of the plan instead of timing it.
         executor: where units run; by default in this process or in local processes, as planned.
         device: "cpu" or "cuda"; by default the GPU where there is one.
         replay: a plan to follow instead of timing this machine; `workers` may still be others, the bits are the same.
-            Models that a shelf has are taken from there, whatever their plan was.
+            Models that the weights cache has are taken from there, whatever their plan was.
         progress: show a bar with the time left.
 
     Raises:
@@ -251,8 +251,8 @@ def collect(
         kept = frozenset(range(len(keys)) if keep_weights else live)
         task = TrainUnit(
             recipe, pool, columns, tuple(map(seed_of, keys)), held_out,
-            None if shelf is None else Path(shelf).absolute(), tuple(keys), chosen.engine, chosen.device, queries,
-            folder.path.absolute(), kept,
+            None if weights_cache is None else Path(weights_cache).absolute(), tuple(keys), chosen.engine,
+            chosen.device, queries, folder.path.absolute(), kept,
         )  # fmt: skip
         gathered = Gathered(folder, len(pool), len(keys), len(query_set(queries)))
         like = _like(recipe, pool) if kept else {}

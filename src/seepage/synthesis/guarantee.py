@@ -70,6 +70,8 @@ class Guarantee:
         removed and one added, which is privacy of groups of two for the networks.
         """
         told = self.training
+        if told is None:
+            return math.inf, 1.0
         growth = math.exp(told.epsilon) if told.epsilon < MOST_EXPONENT else math.inf
         return 2 * told.epsilon + self.local_epsilon, (1 + growth) * told.delta
 

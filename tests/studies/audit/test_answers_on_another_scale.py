@@ -11,6 +11,7 @@ from torch import nn
 
 import seepage
 from seepage.cli import main
+from tests.flat import audit
 from tests.models.graphs import graph
 
 N, K = 400, 3
@@ -30,9 +31,7 @@ def world():
 def audited(world, model, labels=None, **options):
     _, x, y, m = world
     y = y if labels is None else labels
-    return seepage.audit(
-        model, members=(x[m], y[m]), nonmembers=(x[~m], y[~m]), attacks=["loss"], origin="declared", **options
-    )
+    return audit(model, members=(x[m], y[m]), nonmembers=(x[~m], y[~m]), attacks=["loss"], origin="declared", **options)
 
 
 def told(world, model, **options):
@@ -74,7 +73,7 @@ def test_outputs_under_the_wrong_name(world):
     p = torch.from_numpy(z).softmax(2).numpy()
     for name, values, other in (("logits", p, "probs"), ("probs", z, "logits")):
         with pytest.raises(seepage.SeepageError, match=f"name the array '{other}'"):
-            seepage.audit(outputs={name: values, "labels": y, "membership": m[:, None]})
+            audit(outputs={name: values, "labels": y, "membership": m[:, None]})
 
 
 def test_sigmoids(world):
@@ -134,7 +133,7 @@ def test_answers_of_a_layer_in_training_mode(layer):
         optimiser.step()
 
     def gate(model, **options):
-        result = seepage.audit(
+        result = audit(
             model, members=(x[m], y[m]), nonmembers=(x[~m], y[~m]), origin="declared", attacks=["loss"], **options
         )
         return next(gate for gate in result.gates if gate.name == "own answers"), result
@@ -193,7 +192,7 @@ def test_probabilities_as_people_round_them_are_no_logits(world):
     cut = np.where(p == p.min(axis=1, keepdims=True), 0, p)
     for values in (p.astype(np.float16), p.round(3), cut, (100 * p).round()):
         with pytest.raises(seepage.SeepageError, match="name the array 'probs'"):
-            seepage.audit(outputs={"logits": values[:, None], "labels": y, "membership": m[:, None]})
+            audit(outputs={"logits": values[:, None], "labels": y, "membership": m[:, None]})
         with pytest.raises(seepage.SeepageError, match="pass model_outputs='probabilities'"):
             audited(world, lambda batch, values=values: values[: len(batch)], model_outputs="logits")
 
@@ -206,7 +205,7 @@ def test_logarithms_of_zero_are_zeros(world):
     with np.errstate(divide="ignore"):
         logs = np.log(p)
     found = [
-        seepage.audit(outputs={name: values[:, None], "labels": y, "membership": m[:, None]}, attacks=["loss"])
+        audit(outputs={name: values[:, None], "labels": y, "membership": m[:, None]}, attacks=["loss"])
         for name, values in (("probs", p), ("logits", logs))
     ]
     assert found[0].attack("loss").auc.value == pytest.approx(found[1].attack("loss").auc.value, abs=5e-3)
@@ -230,7 +229,7 @@ def test_equal_probabilities_of_the_label_tie_for_a_single_output_too(dtype, sha
     for p_y in shares:
         single = np.where(y == 1, p_y, 1 - p_y).astype(dtype)
         outputs = {"probs": single[:, None, None], "labels": y, "membership": m[:, None]}
-        assert seepage.audit(outputs=outputs, attacks=["loss"], origin="declared").attack("loss").auc.value == 0.5
+        assert audit(outputs=outputs, attacks=["loss"], origin="declared").attack("loss").auc.value == 0.5
 
 
 def test_a_callable_that_fails_once_is_not_asked_in_another_precision(world):
@@ -245,7 +244,7 @@ def test_a_callable_that_fails_once_is_not_asked_in_another_precision(world):
         return batch[:, :K]
 
     with pytest.raises(seepage.SeepageError, match="ConnectionError: reset"):
-        seepage.audit(remote, members=(x[m], y[m]), nonmembers=(x[~m], y[~m]), model_outputs="logits")
+        audit(remote, members=(x[m], y[m]), nonmembers=(x[~m], y[~m]), model_outputs="logits")
 
 
 def test_an_estimator_around_torch_is_asked_in_float32(world):
@@ -256,7 +255,7 @@ def test_an_estimator_around_torch_is_asked_in_float32(world):
             return module(torch.as_tensor(batch)).softmax(1).detach().numpy()
 
     wide = x.astype(np.float64)
-    result = seepage.audit(Wrapper(), members=(wide[m], y[m]), nonmembers=(wide[~m], y[~m]), attacks=["loss"])
+    result = audit(Wrapper(), members=(wide[m], y[m]), nonmembers=(wide[~m], y[~m]), attacks=["loss"])
     assert result.attack("loss").auc.value == pytest.approx(audited(world, module).attack("loss").auc.value, abs=1e-3)
 
 
@@ -282,7 +281,7 @@ def test_records_of_one_class_alone(world):
     model = RandomForestClassifier(20, max_depth=2, random_state=0).fit(x[m], y[m])
     one = y == 2
     inside, outside = (x[m & one], y[m & one]), (x[~m & one], y[~m & one])
-    result = seepage.audit(model, members=inside, nonmembers=outside, attacks=["loss"], origin="declared")
+    result = audit(model, members=inside, nonmembers=outside, attacks=["loss"], origin="declared")
     assert next(gate for gate in result.gates if gate.name == "answers and labels").status == "pass"
 
 
@@ -299,7 +298,7 @@ def test_labels_that_no_record_has_are_one_answer():
     def model(batch):
         return ((batch[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
 
-    result = seepage.audit(model, members=(x[m], y[m]), nonmembers=(x[~m], y[~m]), model_outputs="labels")
+    result = audit(model, members=(x[m], y[m]), nonmembers=(x[~m], y[~m]), model_outputs="labels")
     assert next(gate for gate in result.gates if gate.name == "own answers").status == "pass"
 
 
@@ -315,7 +314,7 @@ def test_half_precision_keeps_the_leak_of_sure_models():
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
         p = torch.tensor(z).to(dtype).softmax(-1).double().numpy()
         outputs = {"probs": p, "labels": y, "membership": member}
-        result = seepage.audit(outputs=outputs, origin="declared", attacks=["lira-offline"])
+        result = audit(outputs=outputs, origin="declared", attacks=["lira-offline"])
         aucs[dtype] = result.attack("lira-offline").auc.value
     assert min(aucs.values()) > aucs[torch.float32] - 0.03
     assert aucs[torch.float32] > 0.75

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-import seepage
 from seepage.attacks import ATTACKS, RMIA, Attack, GlobalThreshold, LiRA, SimpleShot, resolve_attacks, titles
 from seepage.attacks.objects import identity
 from seepage.errors import InputError
 from seepage.models.access import Access
 from seepage.schema.audit import AuditResult
+from tests import flat
 from tests.studies.audit.test_audit import HERE, RECIPE, coin, lists, records, target
 from tests.studies.audit.worlds import outputs
 
@@ -61,7 +61,7 @@ def times(monkeypatch):
 
 
 def audit(attacks, **options):
-    return seepage.audit(outputs=LEAKY, origin="declared", attacks=attacks, **options)
+    return flat.audit(outputs=LEAKY, origin="declared", attacks=attacks, **options)
 
 
 # names
@@ -140,7 +140,7 @@ def test_a_variant_is_audited_and_its_result_read_back(tmp_path):
 
 def test_an_attack_of_one_s_own_meets_the_controls_too(times):
     asked = {"recipe": RECIPE, "references": 4, "attacks": [Margin()], **HERE}
-    result = seepage.audit(None, records(), **asked)
+    result = flat.audit(None, records(), **asked)
     assert [control.best_attack for control in result.controls] == ["Margin()", "Margin()"]
     assert len(times) == 3
     assert result.verdict == "LEAK SHOWN"
@@ -148,9 +148,7 @@ def test_an_attack_of_one_s_own_meets_the_controls_too(times):
 
 def test_what_an_object_needs_is_asked_for():
     with pytest.raises(InputError, match=r"'Changed\(\)' needs access 'logits', the attacker has 'label'"):
-        seepage.audit(
-            target(), **lists(records(), coin()), attacks=[changed_margin(access=Access.LOGITS)], access="label"
-        )
+        flat.audit(target(), **lists(records(), coin()), attacks=[changed_margin(access=Access.LOGITS)], access="label")
 
 
 # mistakes
@@ -164,6 +162,13 @@ class Stateful(Attack):
 
     def _score(self, view, *, rng):
         return view.target("loss").mean(axis=1)
+
+
+class Untitled(Attack):
+    source = "a test"
+
+    def _score(self, view, *, rng):
+        return np.zeros(view.n_samples)
 
 
 def changed_margin(**namespace):
@@ -186,12 +191,13 @@ def changed_margin(**namespace):
         ([Stateful(1)], r"options of Stateful as fields.*@dataclass\(frozen=True\)"),
         ([changed_margin(access="logits")], "access .an Access.*got 'Margin', 'a test', 'logits'"),
         ([changed_margin(needs={"reference"})], "'reference'"),
+        ([Untitled()], "title and source .text.*got None, 'a test'"),
         ([changed_margin(title=3)], "title and source .text.*got 3"),
     ],
 )
 def test_what_is_no_attack_is_refused_before_anything_is_done(attacks, expected):
     with pytest.raises(InputError, match=expected):
-        seepage.audit(None, records(), recipe=RECIPE, references=4, attacks=attacks)
+        flat.audit(None, records(), recipe=RECIPE, references=4, attacks=attacks)
 
 
 # what is kept

@@ -156,7 +156,9 @@ def test_counts_left_as_they_are_would_give_the_answer_away(monkeypatch):
 @pytest.mark.parametrize("references", [8, 16])
 def test_an_odd_balance_of_all_columns_together_never_ends_in_a_claim(references):
     arrays = outputs(together=True, references=references, n=200, seed=4)
-    result = seepage.audit(outputs=arrays, origin="declared", attacks=["difficulty-calibration", "lira-online"])
+    result = seepage.audit_outputs(
+        arrays, origin="declared", attacker=seepage.Attacker(attacks=["difficulty-calibration", "lira-online"])
+    )
     assert result.verdict != "LEAK SHOWN"
 
 
@@ -180,7 +182,11 @@ def verdicts(repetitions: int, **sizes) -> list[str]:
     for seed in range(repetitions):
         arrays = outputs(seed=seed, **sizes)
         attacks = ["loss", "lira-online"]
-        found.append(seepage.audit(outputs=arrays, origin="declared", attacks=attacks, rng=seed).verdict)
+        found.append(
+            seepage.audit_outputs(
+                arrays, origin="declared", attacker=seepage.Attacker(attacks=attacks), run=seepage.Run(seed=seed)
+            ).verdict
+        )
     return found
 
 

@@ -23,10 +23,14 @@ def run(kind, folder, *, models, n, records, population, epochs, hidden, queries
         planted.pool, canaries=planted.canaries, models=models, population=population, keep=planted.companions, rng=rng
     )
     recipe = Recipe(partial(MLP, hidden=(hidden,)), Adam(lr=5e-3), epochs=epochs, batch_size=50)
-    result = seepage.audit(
-        None, planted.pool, membership, recipe=recipe, queries=queries, attacks=attacks, out=folder,
-        engine="stacked", workers=0, rng=seed, controls=False,
-    )  # fmt: skip
+    result = seepage.audit_recipe(
+        recipe,
+        planted.pool,
+        membership,
+        attacker=seepage.Attacker(queries=queries, attacks=attacks),
+        settings=seepage.Settings(controls=False),
+        run=seepage.Run(folder, engine="stacked", workers=0, seed=seed),
+    )
     kept = np.load(folder / "scores.npz")
 
     def pooled(attack, fpr):

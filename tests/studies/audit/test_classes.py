@@ -15,6 +15,7 @@ from seepage.data import Pool
 from seepage.errors import InputError
 from seepage.models.target import TargetModel
 from seepage.studies.audit.classes import named_alike, pools_of
+from tests.flat import audit
 
 N = 160
 RNG = np.random.default_rng(0)
@@ -30,7 +31,7 @@ def tree(labels) -> DecisionTreeClassifier:
 
 def audited(model, inside, outside, **options):
     given = {"attacks": ["loss"], "controls": False, **options}
-    return seepage.audit(model, members=(X[IN], inside), nonmembers=(X[~IN], outside), **given)
+    return audit(model, members=(X[IN], inside), nonmembers=(X[~IN], outside), **given)
 
 
 def of(labels, form=lambda part: part, model=None, **options):
@@ -89,7 +90,7 @@ def test_a_side_that_lacks_a_class_shifts_no_code(names):
     kept = IN | (Y > 0)
     model = tree(names[Y])
     given = {"members": (X[IN], names[Y[IN]]), "nonmembers": (X[kept & ~IN], names[Y[kept & ~IN]])}
-    result = seepage.audit(model, **given, attacks=["loss"], controls=False)
+    result = audit(model, **given, attacks=["loss"], controls=False)
     right = model.predict(X[kept & ~IN]) == names[Y[kept & ~IN]]
     assert result.target.accuracy_nonmembers.value == pytest.approx(right.mean())
 
@@ -105,7 +106,7 @@ def test_an_estimator_that_was_trained_on_a_pool_s_class_numbers_goes_with_the_p
     pool = Pool(X, SIZES[Y])
     membership = seepage.Membership.fixed(pool, members=IN, nonmembers=~IN, references=0, origin="declared", rng=0)
     for model in (tree(pool.labels), tree(SIZES[Y])):
-        result = seepage.audit(model, pool, membership, attacks=["loss"], controls=False)
+        result = audit(model, pool, membership, attacks=["loss"], controls=False)
         assert result.attacks[0].auc.value == pytest.approx(PLAIN, abs=1e-9)
 
 
@@ -184,7 +185,7 @@ def test_outputs_may_name_their_columns():
     ):  # fmt: skip
         named = {} if classes is None else {"classes": classes}
         outputs = {"probs": probabilities, "labels": labels, "membership": IN[:, None], **named}
-        result = seepage.audit(outputs=outputs, attacks=["loss"])
+        result = audit(outputs=outputs, attacks=["loss"])
         assert result.attacks[0].auc.value == pytest.approx(PLAIN, abs=1e-9)
         assert [part.name for part in result.classes] == list(map(str, range(3) if classes is None else classes))
 
@@ -207,7 +208,7 @@ def test_truth_values_and_numbers_are_equal_to_their_texts(of_model, of_records)
     result = audited(fitted, of_records[IN], of_records[~IN])
     assert (result.attacks[0].auc.value, len(result.classes)) == (pytest.approx(TWO_PLAIN, abs=1e-9), 2)
     given = {"probs": fitted.predict_proba(X)[:, None], "labels": of_records, "membership": IN[:, None]}
-    result = seepage.audit(outputs={**given, "classes": fitted.classes_}, attacks=["loss"])
+    result = audit(outputs={**given, "classes": fitted.classes_}, attacks=["loss"])
     assert (result.attacks[0].auc.value, len(result.classes)) == (pytest.approx(TWO_PLAIN, abs=1e-9), 2)
     if of_records.dtype.kind == "U" and of_model.dtype.kind != "U":
         right = (fitted.predict(X[IN]) == of_model[IN]).mean()
@@ -234,10 +235,8 @@ def test_where_classes_of_outputs_are_numbers_labels_are_values_among_them():
     with pytest.raises(
         InputError, match=r"'labels' must hold values among 'classes', as these are numbers: .*'0' is not"
     ):
-        seepage.audit(outputs={**given, "labels": Y})
-    assert seepage.audit(outputs={**given, "labels": Y + 1}, attacks=["loss"]).attacks[0].auc.value == pytest.approx(
-        PLAIN
-    )
+        audit(outputs={**given, "labels": Y})
+    assert audit(outputs={**given, "labels": Y + 1}, attacks=["loss"]).attacks[0].auc.value == pytest.approx(PLAIN)
 
 
 def test_memory_does_not_grow_with_pairs_of_classes():
@@ -261,8 +260,8 @@ def test_memory_does_not_grow_with_pairs_of_classes():
     lists = {"members": (x[inside], codes[inside]), "nonmembers": (x[~inside], codes[~inside])}
     tracemalloc.start()
     try:
-        seepage.audit(outputs=outputs, origin="declared")
-        seepage.audit(Knows(), **lists)
+        audit(outputs=outputs, origin="declared")
+        audit(Knows(), **lists)
         assert tracemalloc.get_traced_memory()[1] < 100e6
     finally:
         tracemalloc.stop()

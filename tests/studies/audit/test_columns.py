@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 import seepage
 from seepage.data import read_frame
+from tests.flat import audit
 
 pd = pytest.importorskip("pandas", reason="pandas is not installed")
 N = 300
@@ -23,7 +24,7 @@ def world():
 
 
 def found(model, inside, outside):
-    return seepage.audit(model, members=inside, nonmembers=outside, attacks=["loss"]).attack("loss").auc.value
+    return audit(model, members=inside, nonmembers=outside, attacks=["loss"]).attack("loss").auc.value
 
 
 def right(model, frame, y, m):

@@ -8,7 +8,7 @@ import pytest
 import seepage
 from seepage.data import plant
 from seepage.studies.audit.controls import CONTROL_SHARE
-from seepage.studies.audit.gather import Run
+from seepage.studies.audit.gather import Trainer
 
 RECIPE = seepage.Recipe(seepage.MLP, optimiser=seepage.Adam(lr=1e-2), epochs=20, batch_size=32)
 
@@ -30,7 +30,14 @@ def audited(noisy_side):
         pool, members=members, origin="declared", population=500, references=4, rng=np.random.default_rng(1)
     )
     model = seepage.train(RECIPE, pool, membership.target, rng=np.random.default_rng(2))
-    result = seepage.audit(model, pool, membership, recipe=RECIPE, attacks=["loss", "attack-r"], rng=3)
+    result = seepage.audit_recipe(
+        RECIPE,
+        pool,
+        membership,
+        model=model,
+        attacker=seepage.Attacker(attacks=["loss", "attack-r"]),
+        run=seepage.Run(seed=3),
+    )
     return result, {gate.name: gate for gate in result.gates}
 
 
@@ -56,18 +63,24 @@ def test_sides_that_a_coin_drew_let_the_null_model_stay_silent():
 
 def test_the_positive_control_takes_as_many_steps_as_the_references_even_where_canaries_are_few(monkeypatch):
     """Every model of a canary audit is trained on nearly all records, the control on a few canaries alone."""
-    trained, train = {}, Run.train
+    trained, train = {}, Trainer.train
 
     def counting(self, pool, columns, name, held_out, recipe=None, live=()):
         trained[name] = (recipe or self.recipe).epochs * columns.sum(axis=0).mean()
         return train(self, pool, columns, name, held_out, recipe, live)
 
-    monkeypatch.setattr(Run, "train", counting)
+    monkeypatch.setattr(Trainer, "train", counting)
     rng = np.random.default_rng(0)
     planted = plant(pool_of(300, rng, np.zeros(300, dtype=bool)), "mislabelled", n=40, rng=rng)
     membership = seepage.Membership.canaries_in_turns(
         planted.pool, canaries=planted.canaries, models=4, population=50, rng=rng
     )
     recipe = replace(RECIPE, epochs=1)
-    seepage.audit(None, planted.pool, membership, recipe=recipe, attacks=["loss"], engine="single", workers=0)
+    seepage.audit_recipe(
+        recipe,
+        planted.pool,
+        membership,
+        attacker=seepage.Attacker(attacks=["loss"]),
+        run=seepage.Run(engine="single", workers=0),
+    )
     assert trained["positive-control"] == pytest.approx(trained["models"])

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-import seepage
 from seepage.attacks import Attack, resolve_attacks, titles
 from seepage.errors import InputError
 from seepage.metrics import auc, clopper_pearson
@@ -15,6 +14,7 @@ from seepage.studies.audit.decisions import decisions
 from seepage.studies.audit.findings import score
 from seepage.studies.audit.outputs import evidence_from_outputs
 from seepage.studies.audit.settings import Settings
+from tests import flat
 from tests.reference.few_shot import threshold
 
 
@@ -31,7 +31,7 @@ def told(leak=2.0, seed=0, n=600, n_known=50):
 
 
 def audit(arrays, attacks=None, **options):
-    return seepage.audit(outputs=arrays, origin="declared", attacks=attacks, rng=1, **options)
+    return flat.audit(outputs=arrays, origin="declared", attacks=attacks, rng=1, **options)
 
 
 def decided(arrays, names=("fes-mia-ss", "fes-mia-ss-label-free")):

@@ -20,6 +20,7 @@ from seepage.errors import DataFileError, InputError, StorageError
 from seepage.runs.store import DamagedFile, RunFolder
 from seepage.studies.audit import findings
 from tests.damage import flip, swap
+from tests.flat import audit
 
 RECIPE = Recipe(partial(MLP, hidden=[8]), optimiser=Adam(lr=1e-2), epochs=2, batch_size=64, version="1")
 ATTACKS = ["loss", "lira-online"]
@@ -32,7 +33,7 @@ def records(seed=0):
 
 def audited(folder, pool=None, **options):
     given = {"recipe": RECIPE, "references": 5, "attacks": ATTACKS, "workers": 0, "engine": "single"}
-    return seepage.audit(None, pool or records(), out=folder, **given | options)
+    return audit(None, pool or records(), out=folder, **given | options)
 
 
 def numbers(folder):
@@ -193,10 +194,10 @@ def test_a_replay_gives_the_same_numbers_where_the_planner_would_choose_otherwis
         ({"recipe": Recipe(RECIPE.model, epochs=3, batch_size=64)}, "'models' trained other models"),
         ({"rng": 1}, "cannot be replayed to the same numbers: seed 0 there, 1 here: replay the result"),
         ({"engine": "single"}, "engine= does not go with replay="),
-        ({"shelf": "shelf"}, "shelf= does not go with replay="),
+        ({"weights_cache": "cache"}, "weights_cache= does not go with replay="),
         ({"recipe": None, "references": None}, "replay= needs a recipe="),
     ],
-    ids=["models", "records", "recipe", "seed", "engine", "shelf", "no recipe"],
+    ids=["models", "records", "recipe", "seed", "engine", "weights cache", "no recipe"],
 )
 def test_a_result_of_another_audit_cannot_be_replayed(there, tmp_path, monkeypatch, change, said):
     monkeypatch.setattr(collecting.TrainUnit, "__call__", None)  # nothing is trained
@@ -291,7 +292,7 @@ def test_scores_of_logits_are_not_those_of_probabilities_with_the_same_numbers(t
     ways = {"logits": np.log(p)[:, None], "probs": p[:, None]}
 
     def scores(name, folder):
-        seepage.audit(outputs={name: ways[name], **common}, attacks=["loss"], access="probabilities", out=folder)
+        audit(outputs={name: ways[name], **common}, attacks=["loss"], access="probabilities", out=folder)
         return np.load(folder / "scores.npz")["loss"]
 
     assert not np.array_equal(scores("logits", tmp_path / "a"), scores("probs", tmp_path / "b"))

@@ -213,7 +213,7 @@ def test_reference_counts_that_give_the_answer_away_make_an_audit_invalid():
     arrays = outputs(n=200, population=0, references=4)
     target = arrays["membership"][:, 0]
     arrays["membership"][:, 1:] = np.where(target[:, None], np.arange(4) < 1, np.arange(4) < 3)
-    result = seepage.audit(outputs=arrays, attacks=["loss"])
+    result = seepage.audit_outputs(arrays, attacker=seepage.Attacker(attacks=["loss"]))
     assert result.verdict == "INVALID"
     assert any("references balanced" in reason for reason in result.reasons)
 

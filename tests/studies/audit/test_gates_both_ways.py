@@ -20,6 +20,7 @@ from seepage.studies.audit.gates.neighbours import count_neighbours
 from seepage.studies.audit.outputs import evidence_from_outputs
 from seepage.studies.audit.settings import Settings
 from tests.data.test_traits import images
+from tests.flat import audit
 from tests.studies.audit.worlds import outputs
 
 
@@ -236,7 +237,7 @@ def test_leaving_copies_out_keeps_membership_random():
 def test_members_that_were_repeated_for_training_are_audited_once_each():
     digits = seepage.load("digits").subset(rng().permutation(1797)[:400])  # in file order the writers differ
     twice = np.r_[np.arange(200), np.arange(200)]
-    result = seepage.audit(
+    result = audit(
         lambda x: x[:, :10], members=(digits.batch(twice), digits.labels[twice]),
         nonmembers=(digits.batch(np.arange(200, 400)), digits.labels[200:]),
         model_outputs="logits", attacks=["loss"], origin="declared",
@@ -324,7 +325,7 @@ def test_a_few_members_among_many_others_are_looked_at():
     members = np.arange(9000) < 2
     arrays = {"logits": logits, "labels": labels, "membership": members[:, None]}
     for seed in range(5):
-        assert seepage.audit(outputs=arrays, attacks=["loss"], rng=seed).verdict == "INCONCLUSIVE"
+        assert audit(outputs=arrays, attacks=["loss"], rng=seed).verdict == "INCONCLUSIVE"
 
 
 def test_a_rare_class_that_is_never_answered_is_no_lack_of_skill():
@@ -391,7 +392,7 @@ def test_a_model_that_refuses_other_scales_in_its_own_way_is_audited_all_the_sam
     x, y = pool.batch(some), (pool.batch(some) @ table).argmax(axis=1)
     y[::3] = (y[::3] + 1) % 10  # so that it errs on its members and is asked again
     lists = {"members": (x[:300], y[:300]), "nonmembers": (x[300:], y[300:])}
-    result = seepage.audit(picky, **lists, model_outputs="logits", attacks=["loss"], origin="declared")
+    result = audit(picky, **lists, model_outputs="logits", attacks=["loss"], origin="declared")
     scale = next(gate for gate in result.gates if gate.name == "scale")
     assert scale.status == "pass"
 
@@ -403,7 +404,7 @@ def test_a_strongly_regularised_model_gains_from_stretched_inputs_and_is_sound()
     model = LogisticRegression(C=0.001, max_iter=300).fit(x[members], y[members])
     assert model.score(16 * x[members], y[members]) > model.score(x[members], y[members]) + 0.02
     lists = {"members": (x[members], y[members]), "nonmembers": (x[~members], y[~members])}
-    result = seepage.audit(model, **lists, attacks=["loss"], origin="declared")
+    result = audit(model, **lists, attacks=["loss"], origin="declared")
     assert result.verdict != "INVALID"
     assert all(gate.status != "fail" for gate in result.gates)
 

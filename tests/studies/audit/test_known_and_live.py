@@ -14,6 +14,7 @@ from seepage.attacks import ATTACKS, find_attack
 from seepage.attacks.base import Attack
 from seepage.errors import InputError
 from seepage.models.access import Access
+from tests.flat import audit
 from tests.studies.audit.test_audit import HERE, QUICK, RECIPE, coin, lists, records, target
 from tests.studies.audit.worlds import outputs
 
@@ -43,7 +44,7 @@ def spy(monkeypatch):
 
 
 def test_known_records_are_told_and_never_scored(spy, tmp_path):
-    result = seepage.audit(None, records(), recipe=QUICK, references=2, known=30, attacks=["spy"], out=tmp_path, **HERE)
+    result = audit(None, records(), recipe=QUICK, references=2, known=30, attacks=["spy"], out=tmp_path, **HERE)
     first = spy[0]
     rows = np.load(tmp_path / "rows.npy")
     assert (first.known >= 0).sum() == 30
@@ -55,7 +56,7 @@ def test_known_records_are_told_and_never_scored(spy, tmp_path):
 
 
 def test_the_live_target_is_the_one_whose_answers_were_collected(spy):
-    seepage.audit(None, records(), recipe=QUICK, references=2, known=30, attacks=["spy"], **HERE)
+    audit(None, records(), recipe=QUICK, references=2, known=30, attacks=["spy"], **HERE)
     views = spy[:1] + spy[-1:]  # the target, and the positive control
     assert len({id(view.model) for view in spy}) == len(spy) == 3
     for view in views:
@@ -68,9 +69,7 @@ def test_the_live_target_is_the_one_whose_answers_were_collected(spy):
 
 def test_every_question_is_counted(spy):
     pool = records()
-    result = seepage.audit(
-        None, pool, recipe=QUICK, references=2, known=30, attacks=["loss", "spy"], controls=False, **HERE
-    )
+    result = audit(None, pool, recipe=QUICK, references=2, known=30, attacks=["loss", "spy"], controls=False, **HERE)
     n_audited = int(result.attacks[0].n_members + result.attacks[0].n_nonmembers)
     assert result.attack("loss").cost.queries == len(pool)
     assert result.attack("spy").cost.queries == len(pool) + n_audited
@@ -79,41 +78,39 @@ def test_every_question_is_counted(spy):
 
 
 def test_gradients_of_a_target_trained_here():
-    result = seepage.audit(None, records(), recipe=RECIPE, references=4, access="gradients", **HERE)
+    result = audit(None, records(), recipe=RECIPE, references=4, access="gradients", **HERE)
     assert "gradient-norm" in [attack.name for attack in result.attacks]
     assert all(control.best_attack for control in result.controls)
 
 
 def test_a_killed_run_goes_on_with_its_live_target(spy, tmp_path):
     arguments = dict(recipe=QUICK, references=2, known=30, attacks=["spy"], controls=False, out=tmp_path, **HERE)
-    first = seepage.audit(None, records(), **arguments)
+    first = audit(None, records(), **arguments)
     shutil.rmtree(tmp_path / "run" / "scores")
-    again = seepage.audit(None, records(), **arguments)
+    again = audit(None, records(), **arguments)
     assert first.attacks[0].auc == again.attacks[0].auc
     np.testing.assert_array_equal(spy[0].features, spy[1].features)
 
 
 def test_an_attack_that_is_done_is_not_run_again(spy, tmp_path, monkeypatch):
     arguments = dict(recipe=QUICK, references=2, known=30, controls=False, out=tmp_path, **HERE)
-    first = seepage.audit(None, records(), attacks=["loss", "spy"], **arguments)
-    again = seepage.audit(None, records(), attacks=["spy", "loss"], **arguments)
+    first = audit(None, records(), attacks=["loss", "spy"], **arguments)
+    again = audit(None, records(), attacks=["spy", "loss"], **arguments)
     assert len(spy) == 1
     for name in ("spy", "loss"):
         assert first.attack(name).auc == again.attack(name).auc
         assert first.attack(name).cost == again.attack(name).cost
     assert first.target.n_queries == again.target.n_queries
     monkeypatch.setattr(Spy, "__repr__", lambda self: "Spy(other options)")
-    seepage.audit(None, records(), attacks=["spy"], **arguments)
-    seepage.audit(None, records(), attacks=["spy"], **(arguments | {"rng": 1, "out": tmp_path / "other"}))
+    audit(None, records(), attacks=["spy"], **arguments)
+    audit(None, records(), attacks=["spy"], **(arguments | {"rng": 1, "out": tmp_path / "other"}))
     assert len(spy) == 3
 
 
 def test_every_model_in_its_turn_is_live(spy, monkeypatch):
     monkeypatch.setattr(Spy, "needs", frozenset({"features", "model", "records"}))
     monkeypatch.setattr(Spy, "least_known", 0)
-    seepage.audit(
-        None, records(), recipe=QUICK, references=3, every_model=True, attacks=["spy"], controls=False, **HERE
-    )
+    audit(None, records(), recipe=QUICK, references=3, every_model=True, attacks=["spy"], controls=False, **HERE)
     assert [view.target_column for view in spy] == [0, 1, 2]
     for view in spy:
         logits = view.model.logits(view.records.batch())
@@ -122,7 +119,7 @@ def test_every_model_in_its_turn_is_live(spy, monkeypatch):
 
 def test_lists_with_known_records(spy):
     model = seepage.train(QUICK, records(), coin(), rng=np.random.default_rng(0))
-    seepage.audit(model, **lists(records(), coin()), known=40, attacks=["spy"], origin="declared")
+    audit(model, **lists(records(), coin()), known=40, attacks=["spy"], origin="declared")
     assert (spy[0].known == 1).any()
     assert (spy[0].known >= 0).sum() == 40
 
@@ -130,11 +127,11 @@ def test_lists_with_known_records(spy):
 def test_a_layer_by_name_and_one_that_is_not_there(spy):
     model = seepage.train(QUICK, records(), coin(), rng=np.random.default_rng(0))
     arguments = dict(**lists(records(), coin()), known=40, attacks=["spy"], origin="declared")
-    seepage.audit(model, layer="body.1", **arguments)
-    seepage.audit(model, **arguments)
+    audit(model, layer="body.1", **arguments)
+    audit(model, **arguments)
     np.testing.assert_array_equal(np.maximum(spy[0].features, 0), spy[1].features)  # body.2 is the ReLU of body.1
     with pytest.raises(InputError, match=r"unknown layer 'body\.9'.*body\.1"):
-        seepage.audit(model, layer="body.9", **arguments)
+        audit(model, layer="body.9", **arguments)
 
 
 def test_too_few_known_records_are_refused_with_the_number_that_is_needed(spy):
@@ -144,20 +141,20 @@ def test_too_few_known_records_are_refused_with_the_number_that_is_needed(spy):
     )
     model = seepage.train(QUICK, records(), coin(), rng=np.random.default_rng(0))
     with pytest.raises(InputError, match=r"needs 3 known members .* got 1; audit with known=9"):
-        seepage.audit(model, records(), membership, attacks=["spy"])
+        audit(model, records(), membership, attacks=["spy"])
 
 
 def test_known_goes_with_what_draws_it():
     with pytest.raises(InputError, match="known= does not go with every_model"):
-        seepage.audit(None, records(), recipe=QUICK, references=4, every_model=True, known=20)
+        audit(None, records(), recipe=QUICK, references=4, every_model=True, known=20)
     membership = Membership.split(240, references=2, rng=np.random.default_rng(0))
     with pytest.raises(InputError, match="known= does not go with a membership"):
-        seepage.audit(None, records(), membership, recipe=QUICK, known=20)
+        audit(None, records(), membership, recipe=QUICK, known=20)
 
 
 def test_a_function_has_no_features(spy):
     with pytest.raises(InputError, match="'spy' needs access 'weights'"):
-        seepage.audit(target(), **lists(records(), coin()), known=40, attacks=["spy"], origin="declared")
+        audit(target(), **lists(records(), coin()), known=40, attacks=["spy"], origin="declared")
 
 
 def test_known_records_and_features_among_outputs():
@@ -165,14 +162,14 @@ def test_known_records_and_features_among_outputs():
     rng = np.random.default_rng(0)
     arrays["known"] = (np.arange(len(arrays["labels"])) % 4 == 0) & ~arrays["population"]
     arrays["features"] = rng.normal(size=(len(arrays["labels"]), 5))
-    result = seepage.audit(outputs=arrays, origin="declared", attacks=["loss"])
+    result = audit(outputs=arrays, origin="declared", attacks=["loss"])
     audited = int(result.attacks[0].n_members + result.attacks[0].n_nonmembers)
     assert audited == int((~arrays["known"] & ~arrays["population"]).sum())
     assert result.target.access == "weights"
     with pytest.raises(InputError, match="'features' must be finite numbers of shape"):
-        seepage.audit(outputs=arrays | {"features": np.ones((3, 5))})
+        audit(outputs=arrays | {"features": np.ones((3, 5))})
     with pytest.raises(InputError, match="'known' must be"):
-        seepage.audit(outputs=arrays | {"known": np.ones(3, dtype=bool)})
+        audit(outputs=arrays | {"known": np.ones(3, dtype=bool)})
 
 
 def test_attacks_say_their_needs_as_data():
@@ -188,7 +185,7 @@ def test_a_target_that_gives_labels_alone_is_asked_all_queries():
     def bright_left_half(images):
         return (images[..., :3].mean(axis=(1, 2, 3)) > 0.5).astype(int)
 
-    result = seepage.audit(
+    result = audit(
         bright_left_half, **lists(pool, member), model_outputs="labels", queries="flip", attacks=["augmentation"]
     )
     assert result.target.access == "label"
@@ -198,7 +195,7 @@ def test_a_target_that_gives_labels_alone_is_asked_all_queries():
 
 def test_the_training_of_the_references_is_shared_out_by_their_number():
     arguments = dict(recipe=QUICK, references=3, attacks=["loss", "lira-offline-fixed-variance"], controls=False)
-    result = seepage.audit(None, records(), **arguments, **HERE)
+    result = audit(None, records(), **arguments, **HERE)
     assert result.attack("loss").cost.training_seconds == 0
     cost = result.attack("lira-offline-fixed-variance").cost
     assert cost.references == 3

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 import seepage
 from seepage.errors import DataFileError, InputError
+from tests import flat
 from tests.reference import log_mia as naive_log_mia
 from tests.reference import roc as naive_roc
 from tests.studies.audit.worlds import outputs, probabilities, target_alone
@@ -20,13 +21,13 @@ def leaky(tmp_path_factory):
     """One audit of leaking outputs: the result as JSON and the scores."""
     folder = tmp_path_factory.mktemp("leaky")
     np.savez(folder / "outputs.npz", **outputs(leak=1.5, n=150, population=50, seed=3))
-    seepage.audit(outputs=folder / "outputs.npz", out=folder / "out")
+    flat.audit(outputs=folder / "outputs.npz", out=folder / "out")
     with np.load(folder / "out" / "scores.npz") as arrays:
         return json.loads((folder / "out" / "result.json").read_text()), dict(arrays), folder / "out"
 
 
 def audit(arrays, **options):
-    return seepage.audit(outputs=arrays, **{"attacks": ["loss"]} | options)
+    return flat.audit(outputs=arrays, **{"attacks": ["loss"]} | options)
 
 
 def test_the_folder_holds_result_report_and_scores_and_nothing_half_written(leaky):
@@ -131,7 +132,7 @@ def test_probabilities_say_the_same_as_their_logits():
 def test_probabilities_of_a_single_model_run_the_attacks_that_need_no_references(tmp_path):
     arrays = target_alone(probabilities(outputs(leak=1.5, n=150, population=0)))
     assert arrays["probs"].shape == (150, 1, 3)
-    result = seepage.audit(outputs=arrays, out=tmp_path)
+    result = flat.audit(outputs=arrays, out=tmp_path)
     assert {attack.name for attack in result.attacks} == {"loss", "entropy", "modified-entropy", "correctness"}
     assert {attack.access for attack in result.attacks} <= {"label", "probabilities"}
     assert result.training is None
@@ -268,15 +269,10 @@ def test_a_file_with_objects_in_it_is_not_opened(tmp_path):
         audit(tmp_path / "outputs.npz")
 
 
-@pytest.mark.parametrize("other", ["model", "pool", "membership", "members", "nonmembers", "population", "recipe"])
-def test_nothing_that_would_be_ignored_goes_with_outputs(other):
-    with pytest.raises(InputError, match=f"{other}= does not go with outputs"):
-        audit(outputs(), **{other: object()})
-
-
-def test_outputs_have_one_target():
-    with pytest.raises(InputError, match="every_model"):
-        audit(outputs(), every_model=True)
+def test_nothing_that_would_be_ignored_goes_with_outputs():
+    for option in ({"queries": "flip"}, {"layer": "last"}, {"known": 5}):
+        with pytest.raises(InputError, match=f"{next(iter(option))}= does not go with outputs"):
+            audit(outputs(), **option)
 
 
 def test_the_true_negative_rate_is_the_true_positive_rate_with_the_sides_swapped(leaky):
@@ -289,7 +285,7 @@ def test_the_true_negative_rate_is_the_true_positive_rate_with_the_sides_swapped
 
 
 def test_the_attacks_together_are_kept_record_by_record(tmp_path):
-    result = seepage.audit(
+    result = flat.audit(
         outputs=outputs(leak=3.0, n=200), origin="declared", attacks=["loss", "lira-online", "entropy"], out=tmp_path
     )
     with np.load(tmp_path / "scores.npz") as scores, np.load(tmp_path / "together.npz") as together:

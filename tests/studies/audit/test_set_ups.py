@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 import seepage
+from tests.flat import audit
 
 DATA, MODELS = ("digits", "table"), ("network", "forest")
 NEVER = ("LEAK SHOWN", "NO EVIDENCE")
@@ -47,7 +48,7 @@ class World:
         x, y = self.x if x is None else x, self.y if y is None else y
         member = self.member if member is None else member
         lists = {"members": (x[member], y[member]), "nonmembers": (x[~member], y[~member])}
-        return seepage.audit(model or self.model, **lists, origin="declared")
+        return audit(model or self.model, **lists, origin="declared")
 
     def outputs(self, columns=None, **changed):
         """The same as somebody else's export."""
@@ -56,7 +57,7 @@ class World:
         probs = np.exp(logits - logits.max(axis=1, keepdims=True))
         probs /= probs.sum(axis=1, keepdims=True)
         arrays = {"probs": probs[:, None], "labels": self.y, "membership": self.member[:, None]}
-        return seepage.audit(outputs=arrays | changed, origin="declared")
+        return audit(outputs=arrays | changed, origin="declared")
 
 
 @pytest.fixture(scope="module", params=[(data, model) for data in DATA for model in MODELS], ids="-".join)
@@ -199,7 +200,7 @@ def test_a_target_far_below_its_own_references():
     def weak(logits, truth, rng):
         return rng.normal(size=logits.shape) + 0.8 * truth  # some skill, so that chance is not what is noticed
 
-    result = seepage.audit(outputs=with_references(weak), attacks=["loss", "lira-online"], origin="declared")
+    result = audit(outputs=with_references(weak), attacks=["loss", "lira-online"], origin="declared")
     assert result.verdict == "INCONCLUSIVE"
     assert "weights were loaded" in failed(result)["references like the target"]
 
@@ -207,17 +208,17 @@ def test_a_target_far_below_its_own_references():
 def test_membership_of_the_references_the_other_way_round():
     arrays = with_references(lambda logits, truth, rng: rng.normal(size=logits.shape) + 2.7 * truth)
     arrays["membership"][:, 1:] ^= True
-    result = seepage.audit(outputs=arrays, attacks=["lira-online"], origin="declared")
+    result = audit(outputs=arrays, attacks=["lira-online"], origin="declared")
     assert result.verdict not in NEVER
     assert "inverted" in failed(result)["models and columns"]
 
 
 def test_columns_of_the_membership_in_another_order():
     arrays = with_references(lambda logits, truth, rng: logits)
-    sound = seepage.audit(outputs=arrays, attacks=["loss", "lira-online"], origin="declared")
+    sound = audit(outputs=arrays, attacks=["loss", "lira-online"], origin="declared")
     assert not failed(sound)
     arrays["membership"] = np.roll(arrays["membership"], 1, axis=1)
-    result = seepage.audit(outputs=arrays, attacks=["loss", "lira-online"], origin="declared")
+    result = audit(outputs=arrays, attacks=["loss", "lira-online"], origin="declared")
     assert result.verdict == "INVALID"
     assert "order of the models" in failed(result)["models and columns"]
 
@@ -235,7 +236,7 @@ def test_sound_models_that_leak_nothing_are_believed():
         linear = LogisticRegression(C=0.01).fit(scaler.transform(world.x)[third], world.y[third])
         for model, inputs in ((forest, x), (linear, scaler.transform(x))):
             lists = {"members": (inputs[coin], y[coin]), "nonmembers": (inputs[~coin], y[~coin])}
-            result = seepage.audit(model, **lists, origin="declared")
+            result = audit(model, **lists, origin="declared")
             assert not failed(result), failed(result)
             verdicts.append(result.verdict)
     assert verdicts.count("NO EVIDENCE") >= 3

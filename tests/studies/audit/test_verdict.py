@@ -173,7 +173,9 @@ def test_a_rate_that_allows_fewer_than_ten_false_positives_carries_no_bound():
 
 def test_a_planted_leak_is_shown_and_more_surely_the_stronger_it_is():
     weak, strong = (
-        seepage.audit(outputs=outputs(leak=leak, n=300), origin="declared", attacks=["loss", "lira-online"])
+        seepage.audit_outputs(
+            outputs(leak=leak, n=300), origin="declared", attacker=seepage.Attacker(attacks=["loss", "lira-online"])
+        )
         for leak in (1.0, 2.5)
     )
     assert (weak.verdict, strong.verdict) == ("LEAK SHOWN", "LEAK SHOWN")
@@ -181,14 +183,14 @@ def test_a_planted_leak_is_shown_and_more_surely_the_stronger_it_is():
 
 
 def test_of_an_unknown_origin_a_leak_is_an_association():
-    result = seepage.audit(outputs=outputs(leak=2.0), attacks=["loss"])
+    result = seepage.audit_outputs(outputs(leak=2.0), attacker=seepage.Attacker(attacks=["loss"]))
     assert (result.verdict, result.claim) == ("LEAK SHOWN", "association")
     assert any("association" in reason for reason in result.reasons)
     assert result.attacks[0].epsilon.kind == "epsilon_empirical"
 
 
 def test_a_declaration_that_nothing_could_check_is_an_association_too():
-    result = seepage.audit(outputs=outputs(leak=2.0), attacks=["loss"], origin="declared")
+    result = seepage.audit_outputs(outputs(leak=2.0), origin="declared", attacker=seepage.Attacker(attacks=["loss"]))
     assert (result.verdict, result.claim) == ("LEAK SHOWN", "association")
     assert any("without the records nothing could check the sides" in reason for reason in result.reasons)
 
@@ -209,7 +211,7 @@ def test_the_number_of_attacks_reaches_every_epsilon():
 
     def mean_epsilon(attacks):
         worlds = [target_alone(outputs(leak=2.0, n=200, seed=seed)) for seed in range(8)]
-        results = [seepage.audit(outputs=arrays, attacks=attacks) for arrays in worlds]
+        results = [seepage.audit_outputs(arrays, attacker=seepage.Attacker(attacks=attacks)) for arrays in worlds]
         return np.mean([result.attack("loss").epsilon.value for result in results])
 
     assert mean_epsilon(["loss", "confidence", "attack-p", "modified-entropy"]) < mean_epsilon(["loss"])
@@ -229,7 +231,7 @@ def identical_sides(n=150):
 
 
 def test_identical_members_and_non_members_show_nothing_and_separate_at_one_half():
-    result = seepage.audit(outputs=identical_sides(), origin="declared")
+    result = seepage.audit_outputs(identical_sides(), origin="declared")
     assert result.verdict in ("NO EVIDENCE", "INCONCLUSIVE")
     assert result.lower_bound is None
     for attack in result.attacks:
@@ -239,7 +241,7 @@ def test_identical_members_and_non_members_show_nothing_and_separate_at_one_half
 
 
 def test_no_evidence_comes_with_the_smallest_leak_that_would_have_been_seen():
-    result = seepage.audit(outputs=outputs(seed=2), origin="declared", attacks=["loss"])
+    result = seepage.audit_outputs(outputs(seed=2), origin="declared", attacker=seepage.Attacker(attacks=["loss"]))
     assert result.verdict == "NO EVIDENCE"
     assert 0.5 < result.smallest_detectable.auc < 0.7
     assert result.smallest_detectable.tpr > result.smallest_detectable.fpr
@@ -248,7 +250,7 @@ def test_no_evidence_comes_with_the_smallest_leak_that_would_have_been_seen():
 def test_constant_answers_say_nothing():
     arrays = target_alone(outputs(n=100, population=0))
     arrays |= {"logits": np.zeros_like(arrays["logits"]), "labels": np.zeros(100, dtype=int)}
-    result = seepage.audit(outputs=arrays)
+    result = seepage.audit_outputs(arrays)
     assert result.verdict == "INVALID"
     assert any("same answer" in reason for reason in result.reasons)
     for attack in result.attacks:
@@ -259,7 +261,7 @@ def test_constant_answers_say_nothing():
 def test_too_few_records_are_inconclusive(sides):
     arrays = target_alone(outputs(n=sum(sides), population=0))
     arrays["membership"] = (np.arange(sum(sides)) < sides[0])[:, None]
-    result = seepage.audit(outputs=arrays, attacks=["loss"])
+    result = seepage.audit_outputs(arrays, attacker=seepage.Attacker(attacks=["loss"]))
     assert result.verdict == "INCONCLUSIVE"
     assert any("50 records" in reason for reason in result.reasons)
 
@@ -269,7 +271,7 @@ def test_one_record_on_a_side_is_refused(sides):
     arrays = target_alone(outputs(n=51, population=0))
     arrays["membership"] = (np.arange(51) < sides[0])[:, None]
     with pytest.raises(InputError, match=f"at least 2 members and 2 non-members, got {sides[0]} and {sides[1]}"):
-        seepage.audit(outputs=arrays, attacks=["loss"])
+        seepage.audit_outputs(arrays, attacker=seepage.Attacker(attacks=["loss"]))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from seepage.attacks import ATTACKS
 from seepage.errors import InputError
 from seepage.report.render import html, markdown
 from seepage.schema.audit import AuditResult
+from tests.flat import audit
 from tests.studies.audit.test_audit import QUICK, Memory, coin, lists, records, target
 from tests.studies.audit.worlds import outputs, probabilities, target_alone
 
@@ -23,7 +24,7 @@ def inputs_alone(pool, members):
 
 
 def audited(sure=8.0, **options):
-    return seepage.audit(target(sure), **inputs_alone(records(), coin()), origin="declared", **options)
+    return audit(target(sure), **inputs_alone(records(), coin()), origin="declared", **options)
 
 
 def without_labels(arrays):
@@ -48,7 +49,7 @@ def test_a_model_that_knows_its_records_by_heart_is_found_without_labels(leaky):
 
 
 def test_labels_add_to_what_is_found():
-    with_labels = seepage.audit(target(4.0), **lists(records(), coin()), origin="declared")
+    with_labels = audit(target(4.0), **lists(records(), coin()), origin="declared")
     assert audited(4.0).attacks[0].auc.value < with_labels.attacks[0].auc.value
 
 
@@ -57,11 +58,11 @@ def test_inputs_may_be_an_array_a_tensor_a_frame_a_list_or_a_pool(leaky):
     pool, members = records(), coin()
     there, not_there = pool.inputs[members], pool.inputs[~members]
     for as_given in (torch.tensor, pandas.DataFrame, list, Pool):
-        result = seepage.audit(target(8.0), members=as_given(there), nonmembers=as_given(not_there), origin="declared")
+        result = audit(target(8.0), members=as_given(there), nonmembers=as_given(not_there), origin="declared")
         assert result.verdict == "LEAK SHOWN"
         assert result.attacks[0].auc == leaky.attacks[0].auc
     membership = Membership.fixed(pool, members=members, origin="declared", rng=0)
-    result = seepage.audit(target(8.0), Pool(pool.inputs), membership)
+    result = audit(target(8.0), Pool(pool.inputs), membership)
     assert not result.labelled
     assert result.attacks[0].auc.value == pytest.approx(leaky.attacks[0].auc.value)
 
@@ -71,9 +72,7 @@ def test_the_labels_that_are_not_there_play_no_part(leaky):
     pool = records()
     for labels in (pool.labels, np.roll(pool.labels, 1)):
         some = Pool(pool.inputs, labels, n_classes=3)
-        result = seepage.audit(
-            target(8.0), **lists(some, coin()), origin="declared", attacks=["entropy", "max-probability"]
-        )
+        result = audit(target(8.0), **lists(some, coin()), origin="declared", attacks=["entropy", "max-probability"])
         for attack in leaky.attacks:
             assert result.attack(attack.name).auc == attack.auc
 
@@ -137,7 +136,7 @@ def test_groups_are_compared_without_accuracies():
         name: Pool(pool.inputs[rows], groups=groups[rows])
         for name, rows in (("members", members), ("nonmembers", ~members))
     }
-    result = seepage.audit(target(8.0), **parts)
+    result = audit(target(8.0), **parts)
     assert [part.name for part in result.groups] == ["a", "b"]
     assert {(part.accuracy_members, part.accuracy_nonmembers) for part in result.groups} == {(None, None)}
     assert "Groups" in markdown(result)
@@ -148,7 +147,7 @@ def test_groups_are_compared_without_accuracies():
 
 def test_sides_that_are_swapped_are_not_believed():
     given = inputs_alone(records(), coin())
-    result = seepage.audit(target(8.0), members=given["nonmembers"], nonmembers=given["members"], origin="declared")
+    result = audit(target(8.0), members=given["nonmembers"], nonmembers=given["members"], origin="declared")
     assert result.verdict == "INCONCLUSIVE"
     assert gate(result, "direction").status == "fail"
     assert "a ranking is surely reversed" in result.headline
@@ -157,13 +156,13 @@ def test_sides_that_are_swapped_are_not_believed():
 def test_the_same_records_on_both_sides_are_refused():
     pool = records()
     with pytest.raises(InputError, match="on both sides"):
-        seepage.audit(target(), members=pool.inputs[:50], nonmembers=pool.inputs[:50])
+        audit(target(), members=pool.inputs[:50], nonmembers=pool.inputs[:50])
 
 
 def test_sides_that_differ_without_any_model_are_not_believed():
     given = inputs_alone(records(), coin())
     given["nonmembers"] = given["nonmembers"] + 0.7
-    result = seepage.audit(target(8.0), **given, origin="declared")
+    result = audit(target(8.0), **given, origin="declared")
     assert result.verdict == "INVALID"
     assert gate(result, "blind baseline").status == "fail"
 
@@ -171,7 +170,7 @@ def test_sides_that_differ_without_any_model_are_not_believed():
 def test_a_module_whose_weights_were_never_loaded_is_noticed():
     pool, members = records(), coin()
     torch.manual_seed(0)
-    result = seepage.audit(seepage.MLP((8,), 3), **inputs_alone(pool, members), origin="declared")
+    result = audit(seepage.MLP((8,), 3), **inputs_alone(pool, members), origin="declared")
     assert result.verdict != "LEAK SHOWN"
     assert gate(result, "answers and labels").status == "fail"
 
@@ -194,11 +193,11 @@ def clusters(n=200, seed=0):
 @pytest.mark.parametrize("factor", [255.0, 1 / 255])
 def test_inputs_on_another_scale_are_noticed_by_odd_answers(factor):
     sides = {"members": factor * clusters(seed=3), "nonmembers": factor * clusters(seed=4)}
-    result = seepage.audit(network(scale=1.0), **sides)
+    result = audit(network(scale=1.0), **sides)
     assert gate(result, "scale").status == "fail"
     assert "ordinary with values" in gate(result, "scale").detail
     assert result.verdict not in ("NO EVIDENCE", "LEAK SHOWN")
-    right = seepage.audit(network(scale=factor), **sides)
+    right = audit(network(scale=factor), **sides)
     assert gate(right, "scale").status == "not run"
     assert "not checked: the records have no labels" in gate(right, "scale").detail
 
@@ -238,19 +237,19 @@ def test_what_cannot_be_audited_without_labels_is_refused(case):
     options, message = REFUSED[case]
     memory = Memory(records(), coin())
     with pytest.raises(InputError, match=message):
-        seepage.audit(TargetModel.wrap(memory, outputs="logits", access=options.pop("access", None)), **options)
+        audit(TargetModel.wrap(memory, outputs="logits", access=options.pop("access", None)), **options)
     assert memory.n_asked == 0
 
 
 def test_a_pool_without_labels_trains_nothing():
     with pytest.raises(InputError, match="a recipe trains models, which takes labels"):
-        seepage.audit(None, Pool(X), recipe=QUICK, references=2)
+        audit(None, Pool(X), recipe=QUICK, references=2)
 
 
 def test_a_model_that_answers_labels_alone_is_refused():
     model = TargetModel.wrap(lambda x: np.zeros(len(x), int), outputs="labels")
     with pytest.raises(InputError, match="predicted labels alone"):
-        seepage.audit(model, members=X, nonmembers=Z)
+        audit(model, members=X, nonmembers=Z)
 
 
 # outputs
@@ -259,20 +258,20 @@ def test_a_model_that_answers_labels_alone_is_refused():
 def test_a_planted_leak_in_outputs_is_found_without_labels():
     given = without_labels(target_alone(outputs(leak=4.0, skill=3.0, population=0)))
     for arrays in (given, probabilities(given)):
-        result = seepage.audit(outputs=arrays, origin="declared")
+        result = audit(outputs=arrays, origin="declared")
         assert result.verdict == "LEAK SHOWN"
         assert not result.labelled
         assert SAYS in result.headline
 
 
 def test_outputs_that_leak_nothing_are_at_chance_without_labels():
-    result = seepage.audit(outputs=without_labels(target_alone(outputs(leak=0.0))), origin="declared")
+    result = audit(outputs=without_labels(target_alone(outputs(leak=0.0))), origin="declared")
     assert result.verdict == "INCONCLUSIVE"
     assert all(0.4 < attack.auc.value < 0.6 for attack in result.attacks)
 
 
 def test_references_in_outputs_without_labels_are_made_use_of():
-    result = seepage.audit(outputs=without_labels(outputs(leak=4.0, skill=3.0)), origin="declared")
+    result = audit(outputs=without_labels(outputs(leak=4.0, skill=3.0)), origin="declared")
     assert result.verdict == "LEAK SHOWN"
     assert {attack.name for attack in result.attacks} == {"entropy", "max-probability", "salem-top-3"}
     assert gate(result, "references like the target").status == "not run"
@@ -282,15 +281,15 @@ def test_references_in_outputs_without_labels_are_made_use_of():
 def test_columns_of_references_in_another_order_are_noticed_without_labels():
     arrays = without_labels(outputs(leak=5.0, skill=3.0, n=800))
     arrays["membership"] = np.roll(arrays["membership"], 1, axis=1)
-    result = seepage.audit(outputs=arrays, origin="declared")
+    result = audit(outputs=arrays, origin="declared")
     assert gate(result, "models and columns").status == "fail"
 
 
 def test_labels_beyond_access_are_not_asked_of_outputs_without_labels():
     with pytest.raises(InputError, match="predicted labels alone"):
-        seepage.audit(outputs=without_labels(target_alone(outputs())), access="label")
+        audit(outputs=without_labels(target_alone(outputs())), access="label")
     with pytest.raises(InputError, match="'loss' needs labels"):
-        seepage.audit(outputs=without_labels(target_alone(outputs())), attacks=["loss"])
+        audit(outputs=without_labels(target_alone(outputs())), attacks=["loss"])
 
 
 def test_known_records_are_told_without_their_labels():
@@ -316,10 +315,10 @@ def test_known_records_help_learners_that_need_no_label():
     # The known are told, not their labels.
     sides = {"members": clusters(seed=3), "nonmembers": clusters(seed=4)}
     options = {"known": 60, "access": "weights", "attacks": ["fes-mia-tt-5-shot", "max-probability"]}
-    bare = seepage.audit(network(1.0), **sides, **options)
+    bare = audit(network(1.0), **sides, **options)
     assert bare.attack("fes-mia-tt-5-shot").needs == ["known", "model", "records"]
     assert bare.attacks[0].n_members + bare.attacks[0].n_nonmembers == 340
     labels = np.arange(200) % 3
-    labelled = seepage.audit(network(1.0), **{side: (x, labels) for side, x in sides.items()}, **options)
+    labelled = audit(network(1.0), **{side: (x, labels) for side, x in sides.items()}, **options)
     for attack in bare.attacks:
         assert attack.auc == labelled.attack(attack.name).auc

@@ -21,7 +21,8 @@ from seepage.models.recipe import Recipe
 from seepage.runs.store import DamagedFile, run_status
 from seepage.schema.audit import AuditResult
 from seepage.schema.comparison import ComparisonResult
-from seepage.studies.compare import Choice, compare, default_attacks, protocol
+from seepage.studies.compare import Choice, default_attacks, protocol
+from tests.flat import compare
 from tests.reference import comparison as naive
 
 RECIPE = Recipe(functools.partial(MLP, hidden=(16,)), epochs=12, batch_size=16)
@@ -145,7 +146,7 @@ def test_a_finished_comparison_audits_and_trains_nothing_and_gives_the_same(
     result, folder, pool, tmp_path, monkeypatch
 ):
     copy = shutil.copytree(folder, tmp_path / "copy")  # another run writes another time into its result
-    monkeypatch.setattr("seepage.studies.compare.protocol.audit", nothing_more)
+    monkeypatch.setattr("seepage.studies.compare.protocol.audit_recipe", nothing_more)
     monkeypatch.setattr("seepage.signals.collect.train_models", nothing_more)
     assert without_times(compare(pool, out=copy, **ASKED)) == without_times(result)
 
@@ -154,16 +155,16 @@ SMALL = {**ASKED, "defences": [], "seeds": (0,), "floor": None}
 
 
 def test_a_stopped_one_goes_on_and_gives_the_same(result, folder, pool, tmp_path, monkeypatch):
-    real, begun = protocol.audit, []
+    real, begun = protocol.audit_recipe, []
 
     def stopped(*arguments, **named):
-        begun.append(named["out"])
+        begun.append(named["run"].folder)
         if len(begun) == 2:
             raise KeyboardInterrupt
         return real(*arguments, **named)
 
     asked = {**SMALL, "seeds": (0, 1)}
-    monkeypatch.setattr("seepage.studies.compare.protocol.audit", stopped)
+    monkeypatch.setattr("seepage.studies.compare.protocol.audit_recipe", stopped)
     with pytest.raises(KeyboardInterrupt):
         compare(pool, out=tmp_path, **asked)
     again = compare(pool, out=tmp_path, **asked)
@@ -174,13 +175,13 @@ def test_a_stopped_one_goes_on_and_gives_the_same(result, folder, pool, tmp_path
 
 
 def test_rows_can_be_had_one_by_one_into_one_folder(pool, tmp_path, monkeypatch):
-    real, begun = protocol.audit, []
+    real, begun = protocol.audit_recipe, []
 
     def noted(*arguments, **named):
-        begun.append(named["out"].parent.name)
+        begun.append(named["run"].folder.parent.name)
         return real(*arguments, **named)
 
-    monkeypatch.setattr("seepage.studies.compare.protocol.audit", noted)
+    monkeypatch.setattr("seepage.studies.compare.protocol.audit_recipe", noted)
     last = CHOICES[1]
     compare(pool, out=tmp_path, **{**SMALL, "defences": [last]})
     result = compare(pool, out=tmp_path, **{**SMALL, "defences": [Choice("label-smoothing", {}, references=6), last]})
@@ -191,13 +192,13 @@ def test_rows_can_be_had_one_by_one_into_one_folder(pool, tmp_path, monkeypatch)
 
 
 def test_a_result_of_another_question_or_another_hand_is_not_believed(pool, tmp_path, monkeypatch):
-    real, begun = protocol.audit, []
+    real, begun = protocol.audit_recipe, []
 
     def counted(*arguments, **named):
-        begun.append(named["attacks"])
+        begun.append(named["attacker"].attacks)
         return real(*arguments, **named)
 
-    monkeypatch.setattr("seepage.studies.compare.protocol.audit", counted)
+    monkeypatch.setattr("seepage.studies.compare.protocol.audit_recipe", counted)
     first = compare(pool, out=tmp_path, **SMALL)
     assert len(begun) == 1
     compare(pool, out=tmp_path, **{**SMALL, "attacks": ["entropy"]})
@@ -343,13 +344,13 @@ class Margin(Attack):
 
 
 def test_objects_and_names_are_attacks_of_all_rows_and_canaries(pool, tmp_path, monkeypatch):
-    real, begun = protocol.audit, []
+    real, begun = protocol.audit_recipe, []
 
     def counted(*arguments, **named):
-        begun.append(named["out"])
+        begun.append(named["run"].folder)
         return real(*arguments, **named)
 
-    monkeypatch.setattr("seepage.studies.compare.protocol.audit", counted)
+    monkeypatch.setattr("seepage.studies.compare.protocol.audit_recipe", counted)
     variant = LiRA("offline", variance="official", centre="mean")
     asked = {**SMALL, "attacks": [variant, LiRA("offline"), "lira-offline", Margin()], "canaries": ("mislabelled", 8)}
     found = compare(pool, out=tmp_path, **asked)

@@ -11,6 +11,7 @@ from seepage.defences import find_defence
 from seepage.errors import InputError, TrainingError
 from seepage.models.architectures import MLP
 from seepage.models.recipe import Recipe
+from seepage.runs.run import Run
 from seepage.schema.estimates import Estimate
 from seepage.studies.compare.choice import Choice, entries
 from seepage.studies.compare.protocol import Draw
@@ -18,7 +19,7 @@ from seepage.studies.compare.tuning import Trial, search
 
 RECIPE = Recipe(functools.partial(MLP, hidden=(16,)), epochs=25, batch_size=16)
 GRID = find_defence("label-smoothing").grid
-HOW = {"seed": 0, "confidence": 0.95, "engine": "single", "workers": 1, "progress": False}
+HOW = {"seed": 0, "confidence": 0.95, "run": Run(engine="single", workers=1)}
 
 
 def row(name="label-smoothing"):
@@ -68,7 +69,7 @@ def pool():
 
 
 def trial(pool, folder, every_model=True):
-    membership = Draw(every_model, 1, 0.2, 0.1).membership(pool, 4, 0)
+    membership = Draw(every_model=every_model, validation=0.2, population=0.1).membership(pool, 4, 0)
     return membership, Trial.of(pool, membership, folder=folder, **HOW)
 
 
@@ -111,6 +112,6 @@ def test_a_diverging_training_is_told_in_words(pool, tmp_path):
 
 
 def test_a_floor_needs_validation_records(pool, tmp_path):
-    membership = Draw(True, 1, 0, 0.1).membership(pool, 4, 0)
+    membership = Draw(validation=0, population=0.1).membership(pool, 4, 0)
     with pytest.raises(InputError, match=r"validation=0\.1"):
         Trial.of(pool, membership, folder=tmp_path, **HOW)

@@ -69,6 +69,7 @@ def test_more_tries_are_never_farther_and_an_image_stands_alone(monkeypatch):
     torch.testing.assert_close(shown_at_best(Bases(12), REAL, LABELS, rngs(12), Budget(5, 3)), thrice)
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 def test_each_image_has_a_label_and_a_generator():
     with pytest.raises(InputError, match="a label and a generator for each image"):
         shown_at_best(Bases(12), REAL, LABELS[:3], rngs(12))

@@ -77,6 +77,7 @@ def test_the_module_stays_in_its_mode():
     assert module.training
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -165,6 +166,7 @@ def test_its_fingerprint_is_of_the_graph_and_of_whom_it_knows():
     assert len({one.fingerprint for one in (fitted, *others)}) == 4
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 @pytest.mark.parametrize(
     ("call", "words"),
     [

@@ -298,6 +298,7 @@ def test_of_equally_likely_classes_the_first_is_taken():
     assert top(answers, np.array([4, 5]), 5).tolist() == [True, False]
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -174,6 +174,7 @@ def test_a_models_outputs_are_the_labels_of_the_data():
         world(even, **other, n_outputs=5)
 
 
+@pytest.mark.usefixtures("wrong_shapes")
 def test_members_are_a_mask_with_images_of_every_class_on_both_sides():
     pool, public = drawn(2), drawn(3, seed=5)
     for members, message in (

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 
 from seepage.attacks.base import Attack
 from seepage.attacks.label_only.hop_skip_jump import hop_skip_jump
@@ -86,8 +86,8 @@ class BoundaryDistance(Attack):
         return scores
 
     def _candidates(
-        self, view: View, images: Float32[np.ndarray, "audited ..."], rng: np.random.Generator
-    ) -> Float32[np.ndarray, "starts ..."]:
+        self, view: View, images: Float[np.ndarray, "audited ..."], rng: np.random.Generator
+    ) -> Float[np.ndarray, "starts ..."]:
         population = rng.permutation(in_own_order(view, view.population))[: self.starts]
         noise_rng = rng.spawn(1)[0]
         lowest, highest = images.min(axis=0), images.max(axis=0)
@@ -96,11 +96,11 @@ class BoundaryDistance(Attack):
 
 
 def _nearest_of_another_label(
-    records: Float32[np.ndarray, "records values"],
+    records: Float[np.ndarray, "records values"],
     labels: Int64[np.ndarray, " records"],
-    candidates: Float32[np.ndarray, "candidates values"],
+    candidates: Float[np.ndarray, "candidates values"],
     answers: Int64[np.ndarray, " candidates"],
-) -> tuple[Float32[np.ndarray, "records values"], Bool[np.ndarray, " records"]]:
+) -> tuple[Float[np.ndarray, "records values"], Bool[np.ndarray, " records"]]:
     """For each record the nearest candidate whose answer is not its label, and whether there is one."""
     away = np.stack([np.linalg.norm(records - candidate, axis=1) for candidate in candidates], axis=1)
     away = np.where(answers == labels[:, None], np.inf, away)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float, Float64, Int64
 
 from seepage.randomness import Seed, generator
 
@@ -23,15 +23,15 @@ Ask = Callable[[np.ndarray, np.ndarray], np.ndarray]
 class Found:
     """The nearest points that lie beyond the boundary, what they are away, and how many questions each has cost."""
 
-    points: Float32[np.ndarray, "records values"]
+    points: Float[np.ndarray, "records values"]
     distances: Float64[np.ndarray, " records"]
     n_asked: Int64[np.ndarray, " records"]
 
 
 def hop_skip_jump(
     ask: Ask,
-    records: Float32[np.ndarray, "records values"],
-    starts: Float32[np.ndarray, "records values"],
+    records: Float[np.ndarray, "records values"],
+    starts: Float[np.ndarray, "records values"],
     *,
     budget: int,
     directions: int = 100,
@@ -127,11 +127,11 @@ def hop_skip_jump(
 
 def _directions(
     asked: Ask,
-    points: Float32[np.ndarray, "active values"],
+    points: Float[np.ndarray, "active values"],
     owners: Int64[np.ndarray, " active"],
     n_directions: Int64[np.ndarray, " active"],
     lengths: Float64[np.ndarray, " active"],
-    unit: Float32[np.ndarray, "directions values"],
+    unit: Float[np.ndarray, "directions values"],
     value_range: tuple[float, float],
 ) -> Float64[np.ndarray, "active values"]:
     """Unit vectors along the estimated normal of the boundary at each point, to its far side."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int64, Real
 
 from seepage.attacks.learned.classifier import MOST_ROWS
 from seepage.errors import InputError
@@ -46,7 +46,7 @@ def score_by_references(
     per_class: bool,
     by_label: bool,
     rng: np.random.Generator,
-    order_by: Float64[np.ndarray, "samples keys"] | None = None,
+    order_by: Real[np.ndarray, "samples keys"] | None = None,
 ) -> Float64[np.ndarray, " samples"]:
     """Train on (record, reference) pairs, score (record, target).
 
@@ -90,7 +90,7 @@ def score_by_references(
     return scores
 
 
-def reference_pairs(view: View, order_by: Float64[np.ndarray, "samples keys"] | None = None) -> Pairs:
+def reference_pairs(view: View, order_by: Real[np.ndarray, "samples keys"] | None = None) -> Pairs:
     """All (record, reference) pairs of the masks but the population's, in an order that its keys alone decide."""
     is_in, is_out = view.reference_in, view.reference_out & ~view.population[:, None]
     if not is_out.any():

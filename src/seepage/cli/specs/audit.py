@@ -39,7 +39,7 @@ class AuditConfig(Task):
     known: int | float = Field(0, ge=0, description="records whose membership the attacker knows: a count or a share")
     attacks: list[str] | None = Field(None, description="names from 'seepage attacks'; default: all that fit")
     access: Literal["label", "probabilities", "logits", "gradients", "weights"] | None = None
-    queries: str = Field("none", description="augmented copies of images: flip, flip-shift, rotate, translate")
+    queries: str | None = Field(None, description="augmented copies of images: flip, flip-shift, rotate, translate")
     layer: str | None = Field(None, description="whose output the features are; default: the penultimate")
     controls: bool = True
     alpha: float = Field(0.05, gt=0, lt=0.5)
@@ -86,28 +86,26 @@ class AuditConfig(Task):
         import numpy as np
 
         from seepage.cli.specs.defend import read_defended
-        from seepage.data import Membership
-        from seepage.studies.audit import audit
+        from seepage.studies.audit import audit_recipe
         from seepage.studies.audit.gather import DEFAULT_REFERENCES
 
         others = ("data", "membership", "members", "nonmembers", "population", "model", "outputs", "recipe", "canaries")
         if given := [name for name in others if getattr(self, name) is not None] + ["no_labels"] * self.no_labels:
             raise InputError(f"defended: brings its own data, model and recipe: leave out {', '.join(given)}")
-        written, pool, masks, module = read_defended(self.defended)
-        membership = Membership.fixed(
-            pool,
-            members=masks["members"],
-            validation=masks["validation"],
-            population=masks["population"],
-            known=self.known,
+        written, pool, made = read_defended(self.defended)
+        membership = made.membership(
             references=DEFAULT_REFERENCES if self.references is None else self.references,
-            origin="declared",
+            known=self.known,
             rng=np.random.default_rng([self.seed, 2]),
         )
-        return audit(module, pool, membership, recipe=written.recipe.recipe(), **self._options(progress, command))
+        return audit_recipe(
+            written.recipe.recipe(), pool, membership, model=made.model, **self._options(progress, command)
+        )
 
-    def _options(self, progress: bool, command: str) -> dict[str, Any]:
+    def _options(self, progress: bool, command: str, *, known: int | float = 0) -> dict[str, Any]:
         """What every audit takes, whatever it is of."""
+        from seepage.attacks import Attacker
+        from seepage.runs.run import Run
         from seepage.studies.audit import Settings
 
         settings = Settings(
@@ -118,24 +116,23 @@ class AuditConfig(Task):
             rates=tuple(self.rates),
             show_records=self.show_records,
             show_values=self.show_values,
+            controls=self.controls,
         )
         return {
-            "attacks": self.attacks,
-            "access": self.access,
-            "queries": self.queries,
-            "layer": self.layer,
-            "origin": self.origin,
-            "controls": self.controls,
+            "attacker": Attacker(self.attacks, self.access, self.queries, self.layer, known),
             "settings": settings,
-            "out": self.out,
-            "keep_weights": self.keep_weights,
-            "engine": self.engine,
-            "workers": self.workers,
-            "replay": self.replay,
-            "progress": progress,
-            "command": command,
-            "config": self.model_dump(mode="json"),
-            "rng": self.seed,
+            "run": Run(
+                self.out,
+                seed=self.seed,
+                keep_weights=self.keep_weights,
+                engine=self.engine,
+                workers=self.workers,
+                replay=self.replay,
+                progress=progress,
+                command=command,
+                config=self.model_dump(mode="json"),
+            ),
+            "origin": self.origin,
         }
 
     def _run(self, *, progress: bool, command: str):
@@ -144,7 +141,7 @@ class AuditConfig(Task):
         from seepage.data import Membership, plant
         from seepage.data.files import pools_from_files, read_arrays
         from seepage.models.files import load_model
-        from seepage.studies.audit import audit
+        from seepage.studies.audit import audit, audit_outputs, audit_recipe
         from seepage.studies.audit.audit import VALIDATION
         from seepage.studies.audit.classes import pools_of
         from seepage.studies.audit.gather import DEFAULT_REFERENCES
@@ -218,18 +215,28 @@ class AuditConfig(Task):
                 output_name=self.model.output_name,
                 trust_code=self.model.trust_code,
             )
-        return audit(
-            model,
-            pool,
-            membership,
-            **records,
-            outputs=self.outputs,
-            recipe=self.recipe and self.recipe.recipe(),
-            references=self.references,
-            every_model=self.every_model,
-            known=0 if membership is not None else self.known,
-            model_outputs=self.model and self.model.outputs,
-            **self._options(progress, command),
+        options = self._options(progress, command, known=0 if membership is not None else self.known)
+        trained = {"recipe": self.recipe and self.recipe.recipe(), "references": self.references}
+        outputs = {"model_outputs": self.model and self.model.outputs}
+        if self.outputs is not None:
+            given = {"data": pool, "model": model, "recipe": self.recipe, "every_model": self.every_model}
+            if others := [*records, *(name for name, value in given.items() if value)]:
+                raise InputError(f"outputs: {others[0]}: does not go with outputs: give one or the other")
+            return audit_outputs(self.outputs, **options)
+        if records:
+            if pool is not None or self.every_model:
+                other = "data" if pool is not None else "every_model"
+                raise InputError(f"{other}: does not go with members: and nonmembers:: give one or the other")
+            if {"members", "nonmembers"} - set(records):
+                raise InputError("members: and nonmembers: go together, got only one of them")
+            return audit(model, **records, **trained, **outputs, **options)
+        if pool is None:
+            raise InputError(
+                "expected a model with members: and nonmembers:, data: with a recipe:, or outputs:; got none "
+                "(--model with --members and --nonmembers, --data, or --outputs)"
+            )
+        return audit_recipe(
+            pool=pool, membership=membership, model=model, every_model=self.every_model, **trained, **outputs, **options
         )
 
     def _check_labels(self, records: Mapping[str, Any]) -> None:

@@ -62,9 +62,11 @@ class CompareConfig(Task):
 
     def run(self, *, progress: bool, command: str):
         """Carry out the comparison."""
+        from seepage.attacks import Attacker
         from seepage.data.files import no_labels
+        from seepage.runs.run import Run
         from seepage.studies.audit import Settings
-        from seepage.studies.compare import Choice, compare
+        from seepage.studies.compare import Choice, Draw, compare
 
         pool = self.data.pool(self.seed)
         if pool.labels is None:
@@ -79,29 +81,32 @@ class CompareConfig(Task):
             choices.append(Choice(row.name, options, recipe, row.references, row.label))
         return compare(
             pool,
-            recipe=self._checked(self.recipe, pool).recipe(),
-            defences=choices,
-            out=self.out,
-            attacks=self.attacks,
-            queries=self.queries,
-            access=self.access,
-            seeds=self.seeds,
-            references=self.references,
-            every_model=self.every_model,
-            targets=self.targets,
-            validation=self.validation,
-            population=self.population,
+            self._checked(self.recipe, pool).recipe(),
+            choices,
+            draw=Draw(
+                seeds=self.seeds,
+                references=self.references,
+                every_model=self.every_model,
+                targets=self.targets,
+                validation=self.validation,
+                population=self.population,
+            ),
+            attacker=Attacker(self.attacks, self.access, self.queries),
             floor=self.floor,
             tolerance=self.tolerance,
             canaries=None if self.canaries is None else (self.canaries.kind, self.canaries.n),
             rate=self.rate,
-            settings=Settings(alpha=self.alpha, confidence=self.confidence, rates=tuple(self.rates)),
-            controls=self.controls,
-            engine=self.engine,
-            workers=self.workers,
-            progress=progress,
-            command=command,
-            config=self.model_dump(mode="json"),
+            settings=Settings(
+                alpha=self.alpha, confidence=self.confidence, rates=tuple(self.rates), controls=self.controls
+            ),
+            run=Run(
+                self.out,
+                engine=self.engine,
+                workers=self.workers,
+                progress=progress,
+                command=command,
+                config=self.model_dump(mode="json"),
+            ),
         )
 
     @staticmethod

@@ -44,7 +44,7 @@ def soft_labels(
 
 def discriminator_loss(
     on_real: Float[Tensor, "batch classes"],
-    on_fake: Float[Tensor, "batch classes"],
+    on_fake: Float[Tensor, "fakes classes"],
     soft: Float[Tensor, "batch classes"],
 ) -> Float[Tensor, ""]:
     """mean H(T(x), D(x)) + 1/2 [mean softplus(-LSE D(x)) + mean softplus(LSE D(g(z)))]
@@ -61,8 +61,8 @@ def discriminator_loss(
 
 def generator_loss(
     real_features: Float[Tensor, "batch features"],
-    fake_features: Float[Tensor, "batch features"],
-    on_fake: Float[Tensor, "batch classes"],
+    fake_features: Float[Tensor, "fakes features"],
+    on_fake: Float[Tensor, "fakes classes"],
 ) -> Float[Tensor, ""]:
     """mean |mean f(g(z)) - mean f(x)| + 1e-4 sum H(softmax D(g(z))): features as those of real images are on average,
     and classes that the target is sure of. The entropy is a sum over the batch, as in the code."""

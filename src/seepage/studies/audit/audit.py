@@ -1,24 +1,27 @@
-"""The audit: from a trained model, a recipe, or outputs alone, to a result."""
+"""The audit: from a trained model, a recipe, or outputs alone, to a result.
+
+check -> evidence (train, ask) -> scores -> controls, gates -> numbers, verdict -> result
+"""
 
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seepage.attacks import Attack, default_attacks, resolve_attacks, titles
+from seepage.attacks import Attack, Attacker, default_attacks, resolve_attacks, titles
 from seepage.data import Membership, Pool
 from seepage.errors import InputError, StorageError
 from seepage.models.access import Access
 from seepage.models.recipe import Recipe
 from seepage.models.trial import is_recipe
 from seepage.outside import check_kinds
-from seepage.randomness import Seed, seed_from
-from seepage.runs import Executor
-from seepage.runs.executor import check_workers
+from seepage.randomness import seed_from
+from seepage.runs.run import Run, check_run
 from seepage.schema import audit as report
 from seepage.signals.queries import queries as query_set
 from seepage.studies.audit import gates, tables
@@ -30,7 +33,7 @@ from seepage.studies.audit.evidence import Evidence
 from seepage.studies.audit.findings import Scored, measure, score
 from seepage.studies.audit.gather import (
     DEFAULT_REFERENCES,
-    Run,
+    Trainer,
     check_labels,
     evidence_from_pool,
     pool_from_lists,
@@ -49,226 +52,282 @@ WRITTEN = ("result.json", "report.html", "scores.npz", "together.npz", "rows.npy
 
 
 def audit(
-    model: Any = None,
-    pool: Pool | None = None,
-    membership: Membership | None = None,
+    model: Any,
+    members: Arrays | Pool,
+    nonmembers: Arrays | Pool,
     *,
-    members: Arrays | Pool | None = None,
-    nonmembers: Arrays | Pool | None = None,
     population: Arrays | Pool | None = None,
-    outputs: str | os.PathLike | Mapping[str, Any] | None = None,
     recipe: Recipe | None = None,
     references: int | None = None,
-    every_model: bool = False,
-    known: int | float = 0,
-    attacks: Iterable[str | Attack] | None = None,
-    access: str | None = None,
     model_outputs: str | None = None,
-    queries: str = "none",
-    layer: str | None = None,
     origin: str = "unknown",
-    controls: bool = True,
+    attacker: Attacker | None = None,
     settings: Settings | None = None,
-    out: str | os.PathLike | None = None,
-    keep_weights: bool = False,
-    shelf: str | os.PathLike | None = None,
-    engine: str | None = None,
-    workers: int | None = None,
-    executor: Executor | None = None,
-    replay: str | os.PathLike | None = None,
-    progress: bool = False,
-    command: str | None = None,
-    config: Mapping[str, Any] | None = None,
-    rng: Seed = 0,
+    run: Run | None = None,
 ) -> report.AuditResult:
-    """Measure how much a model tells about who was in its training set.
-
-    Three ways to ask:
-
-    1. a trained model and two sets of records:
-       `audit(model, members=(x, y), nonmembers=(x, y))`, with `recipe=` and `references=` for reference models;
-    2. a pool, with a recipe: `audit(None, pool, recipe=recipe, references=64)` trains target and references;
-       `audit(model, pool, membership, recipe=recipe)` audits a model of your own;
-       `every_model=True` lets each reference take its turn as the target;
-    3. outputs that somebody else computed: `audit(outputs="probs.npz")`, see `seepage.studies.audit.outputs`.
+    """Measure how much a trained model tells about who was in its training set, from records of both kinds.
 
     Args:
-        model: the target: anything that `TargetModel.wrap` takes, or a `TargetModel`; None to train it.
-        pool, membership: the records and who was trained on them; a membership is drawn where none is given.
+        model: anything that `TargetModel.wrap` takes, or a `TargetModel`; None trains it by the recipe.
         members, nonmembers, population: (inputs, labels) or pools; inputs alone, or pools without labels, where nobody
             knows the labels. Then only attacks that need none are made, nothing is trained, and finding nothing is no
             evidence: give labels where there are any. A tuple or list of two is always a pair. The population is known
             to be no member of any model; some attacks need it.
-        outputs: arrays or a `.npz` file; without 'labels' likewise.
-        recipe: how references (and the target, where there is no model) are trained.
+        recipe: how reference models are trained.
         references: number of reference models; 64 by default where a recipe is given.
-        every_model: audit the recipe: all references in turn are targets.
-        known: how many records, drawn at random, the attacker knows the membership of (a count, or a share below
-            1); they are not audited. Few-shot attacks need some.
-        attacks: names from `seepage.ATTACKS` and attack objects; by default those that what is at hand allows.
-        access: what the attacker may ask: "label", "probabilities", "logits", "gradients" or "weights". By
-            default logits (or the most that the model gives below them).
-        model_outputs: what a model returns: "logits", "probabilities" or "labels".
-        queries: a name from `seepage.signals.queries.QUERIES`: augmented copies of each image that are asked about
-            too.
-        layer: whose output the features are, by its name in the module; by default the penultimate ones.
-        origin: how the members of a given model were chosen: "declared" at random, or "unknown".
-        controls: train a null model and an overfitted model beside the references, to check the audit itself.
-        settings: levels, rates and prior.
-        out: folder for the run (a killed run goes on there), `result.json`, `report.html` and `scores.npz`.
-        keep_weights: keep the reference models' weights in `out`.
-        shelf: a folder of trained models that audits share: those whose recipes differ in the wrapper alone train once.
-        engine, workers, executor: fix how models are trained instead of letting the planner choose.
-        replay: a `result.json`, or its folder, of the same audit on another machine: models are trained as they were
-            there, not as this machine's timing would have them, so that the numbers are the same to the last bit.
-        progress: show progress bars.
-        command: what reproduces this audit, for the report.
-        config: the configuration that it came from, recorded as it is.
-        rng: a seed or a generator; one root seed is drawn from it and recorded.
+        model_outputs: what the model returns: "logits", "probabilities" or "labels".
+        origin: how the members were chosen: "declared" at random, or "unknown".
+        attacker: attacks, access and knowledge; by default every attack that what is at hand allows.
+        settings: levels, rates, prior and controls.
+        run: folder, seed and machine. The folder gets `result.json`, `report.html` and `scores.npz`.
 
     Raises:
         InputError: the arguments do not fit together, or arrays have wrong shapes or values; the result to replay
             is of another audit.
         DataFileError: there is no result to replay.
-        StorageError: `out` cannot be written or holds another run.
+        StorageError: the folder cannot be written or holds another run.
         TrainingError: a training failed.
 
     Reference: the order of questions, gates and verdict is this project's own; each attack's and each
     statistic's source stands with it.
     """
-    started = time.perf_counter()
-    check_kinds(
-        "audit", settings=(settings, Settings | None), out=(out, str | os.PathLike | None), queries=(queries, str),
-        shelf=(shelf, str | os.PathLike | None), workers=(workers, int | None), config=(config, Mapping | None),
-        replay=(replay, str | os.PathLike | None),
-        engine=(engine, str | None), layer=(layer, str | None), command=(command, str | None),
-        every_model=(every_model, bool), controls=(controls, bool), keep_weights=(keep_weights, bool),
-        progress=(progress, bool), origin=(origin, str),
-    )  # fmt: skip
-    check_workers(workers, "audit")
-    if isinstance(outputs, str) and outputs in ("logits", "probabilities", "labels"):
-        raise InputError(f"audit: outputs= is a .npz or arrays; what a model returns is model_outputs='{outputs}'")
-    if isinstance(outputs, str | os.PathLike):
-        check_kinds("audit", outputs=(outputs, str | os.PathLike))
-    settings = settings or Settings()
-    root_seed = seed_from(rng)
-    seeds = np.random.SeedSequence(root_seed)
-    split_rng, score_rng, measure_rng, gate_rng, control_rng, ensemble_rng, target_rng, known_rng = map(
-        np.random.default_rng, seeds.spawn(8)
+    _check_references(references, recipe)
+    pipeline = Pipeline.of("audit", recipe, attacker, settings, run, origin)
+    refuse_outputs(model, model_outputs)
+    pool, membership, by_position = pool_from_lists(
+        members, nonmembers, population, recipe, references, pipeline.attacker.known, origin, pipeline.split_rng
     )
-    asked = resolve_attacks(attacks)
-    _check_access(asked, access)
-    query_set(queries)
-    if outputs is None:
-        check_kinds("audit", pool=(pool, Pool | None), membership=(membership, Membership | None))
-        recipe = None if recipe is None else is_recipe(recipe, "audit")
-    if references is not None and recipe is None:
-        raise InputError(f"audit: references={references} needs a recipe= to train them with")
-    if origin not in ORIGINS:
+    return pipeline.of_records(model, pool, membership, model_outputs, by_position)
+
+
+def audit_recipe(
+    recipe: Recipe | None,
+    pool: Pool,
+    membership: Membership | None = None,
+    *,
+    model: Any = None,
+    references: int | None = None,
+    every_model: bool = False,
+    model_outputs: str | None = None,
+    origin: str = "unknown",
+    attacker: Attacker | None = None,
+    settings: Settings | None = None,
+    run: Run | None = None,
+) -> report.AuditResult:
+    """Measure how much a way of training tells about who was in the training set: target and references are trained.
+
+    Args:
+        recipe: how target and references are trained; None where a model is given, for an audit without references.
+        pool: the records.
+        membership: who was trained on them; drawn where none is given.
+        model: a target of your own, with the membership that says what it was trained on; None trains it.
+        references: number of reference models, 64 by default.
+        every_model: audit the recipe: all references in turn are targets.
+        model_outputs, attacker, settings, run: as for `audit`.
+        origin: with a membership, which has its own: leave it.
+
+    Raises:
+        InputError, DataFileError, StorageError, TrainingError: as for `audit`.
+    """
+    check_kinds("audit_recipe", pool=(pool, Pool), membership=(membership, Membership | None))
+    check_kinds("audit_recipe", every_model=(every_model, bool))
+    _check_references(references, recipe)
+    pipeline = Pipeline.of("audit_recipe", recipe, attacker, settings, run, origin)
+    refuse_outputs(model, model_outputs)
+    known = pipeline.attacker.known
+    if membership is None:
+        if model is not None:
+            raise InputError(
+                "audit: a model and a pool need a membership=, which says what the model was trained on "
+                "(membership: a .npz with 'members'); or give audit() members and nonmembers (--members, --nonmembers)"
+            )
+        count = DEFAULT_REFERENCES if references is None else references
+        held_out = {
+            "validation": VALIDATION if pipeline.recipe is not None and "validation" in pipeline.recipe.uses else 0.0
+        }
+        if every_model:
+            refuse("every_model", known=known or None)
+            membership = Membership.every_model(pool, references=count, **held_out, rng=pipeline.split_rng)
+        else:
+            membership = Membership.split(pool, references=count, known=known, **held_out, rng=pipeline.split_rng)
+    elif origin != "unknown" and origin != membership.origin:
         raise InputError(
-            f"audit: origin must be one of {', '.join(ORIGINS)}, got '{origin}': only the audit itself draws"
+            f"audit: origin='{origin}' does not go with a membership, which says '{membership.origin}': drop it"
         )
-    if replay is not None:
-        refuse("replay=", engine=engine, shelf=shelf)  # models on a shelf may have been trained by another plan
-        if recipe is None:
-            raise InputError("audit: replay= needs a recipe=: nothing else trains models")
-        replay = Replay.of(replay, seed=root_seed)
-    if keep_weights and out is None:
-        raise InputError("audit: keep_weights=True keeps them in a folder: give out= too")
-    folder = None if out is None else _writable(Path(out))
-    shelf = None if shelf is None else Path(shelf)
-    run = Run(recipe, root_seed, queries, folder, keep_weights, engine, workers, executor, progress, shelf, replay)
-    if outputs is not None:
-        lists = {"members": members, "nonmembers": nonmembers, "population": population, "known": known or None}
-        refuse("outputs", model=model, pool=pool, membership=membership, recipe=recipe, layer=layer, **lists)
-        given = {"every_model": every_model or None, "queries": None if queries == "none" else queries}
-        refuse("outputs", **given, model_outputs=model_outputs)
-        evidence = evidence_from_outputs(outputs, origin=origin, access=access)
-        _check_known(evidence.membership)
-        check_labels(evidence.labelled, None, evidence.access, asked)
-    else:
-        by_position = True
+    elif every_model and not membership.turns:
+        raise InputError("audit: every_model= does not go with this membership: draw it by Membership.every_model")
+    elif known:
+        raise InputError("audit: known= does not go with a membership: give it the known records")
+    return pipeline.of_records(model, pool, membership, model_outputs, by_position=True)
+
+
+def audit_outputs(
+    outputs: str | os.PathLike | Mapping[str, Any],
+    *,
+    origin: str = "unknown",
+    attacker: Attacker | None = None,
+    settings: Settings | None = None,
+    run: Run | None = None,
+) -> report.AuditResult:
+    """Measure what outputs that somebody else computed tell about who was in the training set.
+
+    Args:
+        outputs: arrays or a `.npz` file, see `seepage.studies.audit.outputs`; without 'labels' where nobody knows them.
+        origin, attacker, settings, run: as for `audit`.
+
+    Raises:
+        InputError: an array is missing, has the wrong shape or values, or nothing is left to audit.
+        DataFileError: the file cannot be read.
+        StorageError: the folder cannot be written.
+    """
+    if isinstance(outputs, str) and outputs in ("logits", "probabilities", "labels"):
+        raise InputError(
+            f"audit_outputs: outputs is a .npz or arrays; what a model returns is audit(..., model_outputs='{outputs}')"
+        )
+    if isinstance(outputs, str | os.PathLike):
+        check_kinds("audit_outputs", outputs=(outputs, str | os.PathLike))
+    pipeline = Pipeline.of("audit_outputs", None, attacker, settings, run, origin)
+    attacker = pipeline.attacker
+    queries = None if attacker.queries == "none" else attacker.queries
+    refuse("outputs", known=attacker.known or None, layer=attacker.layer, queries=queries)
+    evidence = evidence_from_outputs(outputs, origin=origin, access=attacker.access)
+    _check_known(evidence.membership)
+    check_labels(evidence.labelled, None, evidence.access, pipeline.asked)
+    return pipeline.conclude(evidence)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One audit on its way: who asks what, by which random numbers, and where it is kept."""
+
+    started: float
+    recipe: Recipe | None
+    attacker: Attacker
+    asked: dict[str, Attack]
+    settings: Settings
+    trainer: Trainer
+    rngs: dict[str, np.random.Generator]
+
+    @classmethod
+    def of(
+        cls,
+        where: str,
+        recipe: Recipe | None,
+        attacker: Attacker | None,
+        settings: Settings | None,
+        run: Run | None,
+        origin: str,
+    ) -> "Pipeline":
+        """Check what every audit takes, before anything is computed."""
+        started = time.perf_counter()
+        check_kinds(
+            where, settings=(settings, Settings | None), attacker=(attacker, Attacker | None), run=(run, Run | None),
+            origin=(origin, str),
+        )  # fmt: skip
+        attacker, settings, run = attacker or Attacker(), settings or Settings(), run or Run()
+        check_run(run, where)
+        check_kinds(where, queries=(attacker.queries, str | None), layer=(attacker.layer, str | None))
+        root_seed = seed_from(run.seed)
+        generators = map(np.random.default_rng, np.random.SeedSequence(root_seed).spawn(8))
+        names = ("split", "score", "measure", "gate", "control", "ensemble", "target", "known")
+        asked = resolve_attacks(attacker.attacks)
+        _check_access(asked, attacker.access)
+        queries = attacker.queries or "none"
+        query_set(queries)
+        recipe = None if recipe is None else is_recipe(recipe, where)
+        if origin not in ORIGINS:
+            raise InputError(
+                f"audit: origin must be one of {', '.join(ORIGINS)}, got '{origin}': only the audit itself draws"
+            )
+        replay = None
+        if run.replay is not None:
+            # models in a weights cache may have been trained by another plan
+            refuse("replay=", engine=run.engine, weights_cache=run.weights_cache)
+            if recipe is None:
+                raise InputError("audit: replay= needs a recipe=: nothing else trains models")
+            replay = Replay.of(run.replay, seed=root_seed)
+        if run.keep_weights and run.folder is None:
+            raise InputError("audit: keep_weights=True keeps them in a folder: give run=Run(folder=...) one")
+        folder = None if run.folder is None else _writable(Path(run.folder))
+        trainer = Trainer(recipe, root_seed, queries, run, folder, replay)
+        return cls(started, recipe, attacker, asked, settings, trainer, dict(zip(names, generators, strict=True)))
+
+    @property
+    def split_rng(self) -> np.random.Generator:
+        return self.rngs["split"]
+
+    def of_records(
+        self, model: Any, pool: Pool, membership: Membership, model_outputs: str | None, by_position: bool
+    ) -> report.AuditResult:
         if model is None:
             refuse("models that are trained here, which give logits", model_outputs=model_outputs)
-        if members is not None or nonmembers is not None:
-            refuse("members and nonmembers", pool=pool, membership=membership, every_model=every_model or None)
-            pool, membership, by_position = pool_from_lists(
-                members, nonmembers, population, recipe, references, known, origin, split_rng
-            )
-        elif pool is None:
-            raise InputError(
-                "audit: expected a model with members= and nonmembers=, a pool with a recipe, or outputs=; got none "
-                "(--model with --members and --nonmembers, --data, or --outputs)"
-            )
-        else:
-            refuse("a pool", population=population)
-        if membership is None:
-            if model is not None:
-                raise InputError(
-                    "audit: a model and a pool need a membership=, which says what the model was trained on "
-                    "(membership: a .npz with 'members'); or give members= and nonmembers= (--members, --nonmembers)"
-                )
-            count = DEFAULT_REFERENCES if references is None else references
-            held_out = {"validation": VALIDATION if recipe is not None and "validation" in recipe.uses else 0.0}
-            if every_model:
-                refuse("every_model", known=known or None)
-                membership = Membership.every_model(pool, references=count, **held_out, rng=split_rng)
-            else:
-                membership = Membership.split(pool, references=count, known=known, **held_out, rng=split_rng)
-        elif members is None and origin != "unknown" and origin != membership.origin:
-            raise InputError(
-                f"audit: origin='{origin}' does not go with a membership, which says '{membership.origin}': drop it"
-            )
-        elif members is None and every_model and not membership.turns:
-            raise InputError("audit: every_model= does not go with this membership: draw it by Membership.every_model")
-        elif known and members is None:
-            raise InputError("audit: known= does not go with a membership: give it the known records")
         _check_known(membership)  # before models are trained
-        evidence = evidence_from_pool(model, pool, membership, run, access, model_outputs, asked, layer, by_position)
-    chosen = asked or resolve_attacks(
-        default_attacks(evidence.available, evidence.access, evidence.n_references, evidence.n_known)
-    )
-    _check_access(chosen, evidence.access)
-    twins, repeats = gates.copies(evidence)
-    rows = np.flatnonzero(evidence.membership.audit & ~twins & ~repeats)
-    n_twins, n_repeats = int(twins.sum()), int(repeats.sum())
-    _check_sides(evidence.membership.targets[rows], n_twins, n_repeats)
-    scored = score(evidence, chosen, rows, settings, score_rng, folder=folder, progress=progress)
-    control = run_controls(evidence, run, chosen, rows, settings, control_rng, wanted=controls)
-    checks = gates.run_gates(
-        evidence, scored, control, settings, n_twins=n_twins, n_repeats=n_repeats, rng=gate_rng
-    )  # fmt: skip
-    title_of = titles(chosen)
-    claim = claim_of(evidence.membership.origin, checks)
-    decided = decisions(scored, evidence, chosen, title_of, known_rng)
-    verdict, headline, reasons = decide(scored, checks, claim, settings, labelled=evidence.labelled, decisions=decided)
-    result = report.AuditResult(
-        labelled=evidence.labelled,
-        verdict=verdict,
-        claim=claim,
-        headline=headline,
-        reasons=reasons,
-        lower_bound=lower_bound(scored, settings, measure_rng) if verdict == "LEAK SHOWN" else None,
-        smallest_detectable=smallest_leak(scored, settings),
-        gates=[check.gate for check in checks],
-        attacks=[
-            measure(name, chosen[name], title_of[name], scored, evidence, settings, measure_rng)
-            for name in scored.order
-        ],
-        ensemble=ensemble(scored, ensemble_rng),
-        decisions=decided,
-        controls=tables.control_rows(control, settings, measure_rng),
-        records=tables.exposed(scored, evidence, settings),
-        classes=tables.class_slices(scored, evidence, measure_rng),
-        groups=tables.group_slices(scored, evidence, measure_rng),
-        prior=settings.prior,
-        target=tables.target(evidence, rows, settings, target_rng),
-        training=tables.training(evidence, rows, settings, run.plans),
-        provenance=tables.provenance(evidence, settings, root_seed, started, command, asked, queries, config),
-    )
-    if folder is not None:
-        _write(folder, result, scored, evidence)
-    return result
+        evidence = evidence_from_pool(
+            model, pool, membership, self.trainer, self.attacker, model_outputs, self.asked, by_position
+        )
+        return self.conclude(evidence)
+
+    def conclude(self, evidence: Evidence) -> report.AuditResult:
+        """Score, check, measure and decide."""
+        settings, rngs, folder = self.settings, self.rngs, self.trainer.folder
+        chosen = self.asked or resolve_attacks(
+            default_attacks(evidence.available, evidence.access, evidence.n_references, evidence.n_known)
+        )
+        _check_access(chosen, evidence.access)
+        twins, repeats = gates.copies(evidence)
+        rows = np.flatnonzero(evidence.membership.audit & ~twins & ~repeats)
+        n_twins, n_repeats = int(twins.sum()), int(repeats.sum())
+        _check_sides(evidence.membership.targets[rows], n_twins, n_repeats)
+        progress = self.trainer.run.progress
+        scored = score(evidence, chosen, rows, settings, rngs["score"], folder=folder, progress=progress)
+        control = run_controls(evidence, self.trainer, chosen, rows, settings, rngs["control"])
+        checks = gates.run_gates(
+            evidence, scored, control, settings, n_twins=n_twins, n_repeats=n_repeats, rng=rngs["gate"]
+        )
+        title_of = titles(chosen)
+        claim = claim_of(evidence.membership.origin, checks)
+        decided = decisions(scored, evidence, chosen, title_of, rngs["known"])
+        verdict, headline, reasons = decide(
+            scored, checks, claim, settings, labelled=evidence.labelled, decisions=decided
+        )
+        measure_rng = rngs["measure"]
+        result = report.AuditResult(
+            labelled=evidence.labelled,
+            verdict=verdict,
+            claim=claim,
+            headline=headline,
+            reasons=reasons,
+            lower_bound=lower_bound(scored, settings, measure_rng) if verdict == "LEAK SHOWN" else None,
+            smallest_detectable=smallest_leak(scored, settings),
+            gates=[check.gate for check in checks],
+            attacks=[
+                measure(name, chosen[name], title_of[name], scored, evidence, settings, measure_rng)
+                for name in scored.order
+            ],
+            ensemble=ensemble(scored, rngs["ensemble"]),
+            decisions=decided,
+            controls=tables.control_rows(control, settings, measure_rng),
+            records=tables.exposed(scored, evidence, settings),
+            classes=tables.class_slices(scored, evidence, measure_rng),
+            groups=tables.group_slices(scored, evidence, measure_rng),
+            prior=settings.prior,
+            target=tables.target(evidence, rows, settings, rngs["target"]),
+            training=tables.training(evidence, rows, settings, self.trainer.plans),
+            provenance=tables.provenance(evidence, settings, self.trainer, self.started, self.asked),
+        )
+        if folder is not None:
+            _write(folder, result, scored, evidence)
+        return result
+
+
+def refuse_outputs(model: Any, model_outputs: Any) -> None:
+    if model_outputs is not None and model is None:
+        refuse("models that are trained here, which give logits", model_outputs=model_outputs)
+
+
+def _check_references(references: int | None, recipe: Recipe | None) -> None:
+    if references is not None and recipe is None:
+        raise InputError(f"audit: references={references} needs a recipe= to train them with")
 
 
 def _check_access(attacks: Mapping[str, Attack], access: Access | str | None) -> None:
@@ -296,7 +355,7 @@ def _writable(folder: Path) -> Path:
             return folder
     except OSError as error:
         raise StorageError(
-            f"cannot write to the folder {folder}: {error.strerror}; choose another one (out=, --out)"
+            f"cannot write to the folder {folder}: {error.strerror}; choose another one (run=Run(folder=...), --out)"
         ) from None
 
 
@@ -307,7 +366,7 @@ def _check_known(membership: Membership) -> None:
         side = "members" if bits.all(axis=0).any() else "non-members"
         raise InputError(
             f"audit: the records whose membership the attacker knows must be members and non-members, got {len(bits)}, "
-            f"all of them {side}: let it know more (known=, --known; 20 are seldom of one side), or none"
+            f"all of them {side}: let it know more (Attacker(known=...), --known; 20 are seldom of one side), or none"
         )
 
 

@@ -12,7 +12,7 @@ from seepage.models.target import TargetModel
 from seepage.signals.collect import Collection
 from seepage.studies.audit.evidence import Evidence
 from seepage.studies.audit.findings import Scored, score
-from seepage.studies.audit.gather import Run, wrap_trained
+from seepage.studies.audit.gather import Trainer, wrap_trained
 from seepage.studies.audit.settings import Settings
 
 # The overfitted control is trained on this share of the records, for as many steps as the others.
@@ -31,13 +31,11 @@ class Controls:
 
 def run_controls(
     evidence: Evidence,
-    run: Run,
+    run: Trainer,
     attacks: Mapping[str, Attack],
     rows: np.ndarray,
     settings: Settings,
     rng: np.random.Generator,
-    *,
-    wanted: bool,
 ) -> Controls:
     """Train and audit both controls where a recipe trains references.
 
@@ -45,6 +43,7 @@ def run_controls(
     them apart in its answers is no training. The *positive control* is trained on a tenth of the audited
     records for as many steps as the references, so it overfits; its members are those.
     """
+    wanted = settings.controls
     if not evidence.live:  # nothing but the outputs of a control can be had then
         attacks = {
             name: attack for name, attack in attacks.items() if not attack.needs & {"gradients", "features", "model"}
@@ -54,7 +53,7 @@ def run_controls(
         if wanted and not evidence.labelled:
             why = "models are trained with labels, and the records have none"
         return Controls(None, None, why, why)
-    kept = {"folder": run.folder, "progress": run.progress}
+    kept = {"folder": run.folder, "progress": run.run.progress}
     null, why_no_null = None, "the population is too small to train a model on"
     if evidence.membership.population.sum() >= 2 * evidence.logits.shape[-1]:
         null = score(_null(evidence, run, rng), attacks, rows, settings, rng, **kept)
@@ -62,7 +61,7 @@ def run_controls(
     return Controls(null, positive, why_no_null)
 
 
-def _null(evidence: Evidence, run: Run, rng: np.random.Generator) -> Evidence:
+def _null(evidence: Evidence, run: Trainer, rng: np.random.Generator) -> Evidence:
     """The evidence with a stranger in the place of the first target."""
     strangers = np.flatnonzero(evidence.membership.population)
     held_out = HeldOut.of(evidence.membership)
@@ -81,7 +80,7 @@ def _null(evidence: Evidence, run: Run, rng: np.random.Generator) -> Evidence:
 
 
 def _train(
-    evidence: Evidence, run: Run, members: np.ndarray, name: str, held_out: HeldOut, recipe: Recipe | None = None
+    evidence: Evidence, run: Trainer, members: np.ndarray, name: str, held_out: HeldOut, recipe: Recipe | None = None
 ) -> tuple[Collection, list[TargetModel]]:
     """One more model, and where the targets are live the model itself behind the same access."""
     made = run.train(evidence.records, members[:, None], name, held_out, recipe, live=[0] if evidence.live else [])
@@ -89,7 +88,7 @@ def _train(
     return made, [wrap_trained(module, evidence.access, n_asked) for module in made.modules.values()]
 
 
-def _overfitted(evidence: Evidence, run: Run, rows: np.ndarray, rng: np.random.Generator) -> Evidence:
+def _overfitted(evidence: Evidence, run: Trainer, rows: np.ndarray, rng: np.random.Generator) -> Evidence:
     """The evidence with one more model, trained on few records for long."""
     few = evidence.membership.known & evidence.membership.targets[:, 0]  # whom the attacker knows to be members, stay
     few[rng.choice(rows, max(2, round(CONTROL_SHARE * len(rows))), replace=False)] = True

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from seepage.attacks import Attack
+from seepage.attacks import Attack, Attacker
 from seepage.data import Membership, Pool
 from seepage.data.precision import check_float32
 from seepage.errors import InputError
@@ -19,7 +19,7 @@ from seepage.models.outputs import passing
 from seepage.models.recipe import Recipe
 from seepage.models.target import TargetModel
 from seepage.models.trial import try_recipe
-from seepage.runs import Executor
+from seepage.runs.run import Run
 from seepage.runs.store import digest
 from seepage.schema.training import RunPlan
 from seepage.signals.collect import Collection, collect, training_keys
@@ -32,19 +32,14 @@ DEFAULT_REFERENCES = 64
 
 
 @dataclass(frozen=True)
-class Run:
+class Trainer:
     """How models are trained for an audit, and where that is kept."""
 
     recipe: Recipe | None
     root_seed: int
     queries: str
+    run: Run
     folder: Path | None
-    keep_weights: bool
-    engine: str | None
-    workers: int | None
-    executor: Executor | None
-    progress: bool
-    shelf: Path | None = None
     replay: Replay | None = None
     plans: dict[str, RunPlan] = field(default_factory=dict)  # of each run that was trained, for the result
 
@@ -69,14 +64,14 @@ class Run:
             held_out=held_out,
             queries=self.queries,
             folder=None if self.folder is None else self.folder / "run" / name,
-            keep_weights=self.keep_weights and recipe is None,
+            keep_weights=self.run.keep_weights and recipe is None,
             live=live,
-            shelf=self.shelf,
-            engine=self.engine,
-            workers=self.workers,
-            executor=self.executor,
+            weights_cache=None if self.run.weights_cache is None else Path(self.run.weights_cache),
+            engine=self.run.engine,
+            workers=self.run.workers,
+            executor=self.run.executor,
             replay=replay,
-            progress=self.progress,
+            progress=self.run.progress,
             title=f"training {name}",
         )
         self.plans[name] = recorded(made.plan, columns.shape[1], made.trainings)
@@ -145,9 +140,17 @@ def pool_from_lists(
 
 
 def evidence_from_pool(
-    model, pool, membership, run: Run, access, model_outputs, attacks, layer, by_position=True
+    model: Any,
+    pool: Pool,
+    membership: Membership,
+    run: Trainer,
+    attacker: Attacker,
+    model_outputs: str | None,
+    attacks: Mapping[str, Attack],
+    by_position: bool = True,
 ) -> Evidence:
     """Evidence from records: train what is to be trained, ask the model that is there."""
+    access = attacker.access
     check_labels(pool.labels is not None, run.recipe, max(Access) if access is None else Access.of(access), attacks)
     if len(membership) != len(pool):
         raise InputError(f"audit: the membership has {len(membership)} records and the pool {len(pool)}")
@@ -187,7 +190,7 @@ def evidence_from_pool(
         collection = run.train(pool, columns, "models" if model is None else "references", held_out, live=live)
     n_trained = trained_targets.shape[1]
     membership = replace(membership, references=references)
-    common = {"labels": pool.labels, "records": pool, "layer": layer}
+    common = {"labels": pool.labels, "records": pool, "layer": attacker.layer}
     if run.recipe is not None:
         common["architecture"] = run.recipe.model
     training = None

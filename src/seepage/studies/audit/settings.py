@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from seepage.errors import InputError
+from seepage.outside import check_kinds
 from seepage.schema.saved import MOST_RATES, MOST_ROWS
 
 
@@ -19,6 +20,7 @@ class Settings:
         power: chance of finding the smallest detectable leak.
         show_records: how many of the most exposed records to list.
         show_values: whether to put the values of those records into the result.
+        controls: train a null model and an overfitted model beside the references, to check the audit itself.
     """
 
     alpha: float = 0.05
@@ -29,8 +31,10 @@ class Settings:
     power: float = 0.8
     show_records: int = 20
     show_values: bool = False
+    controls: bool = True
 
     def __post_init__(self):
+        check_kinds("Settings", controls=(self.controls, bool), show_values=(self.show_values, bool))
         for name, low, high in (("alpha", 0, 0.5), ("confidence", 0, 1), ("prior", 0, 1), ("power", 0.5, 1)):
             if not low < getattr(self, name) < high:
                 raise InputError(f"{name} must be between {low} and {high}, got {getattr(self, name)}")

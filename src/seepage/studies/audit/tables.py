@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy.special import log_softmax
 from scipy.stats import t as student
 
 from seepage import metrics
+from seepage.attacks import Attack
 from seepage.metrics.calibration import expected_calibration_error, negative_log_likelihood, reliability
 from seepage.runs.store import digest
 from seepage.schema import audit as report
@@ -20,6 +22,7 @@ from seepage.studies.audit.controls import Controls
 from seepage.studies.audit.ensemble import per_record
 from seepage.studies.audit.evidence import Evidence
 from seepage.studies.audit.findings import Scored
+from seepage.studies.audit.gather import Trainer
 from seepage.studies.audit.settings import Settings
 
 UNKNOWN = Estimate(value=None, low=None, high=None, n=0, flag="unknown: the records have no labels")
@@ -235,21 +238,24 @@ def training(evidence: Evidence, rows: np.ndarray, settings: Settings, plans: di
     )
 
 
-def provenance(evidence, settings, root_seed, started, command, attacks, queries, config) -> Provenance:
+def provenance(
+    evidence: Evidence, settings: Settings, trainer: Trainer, started: float, attacks: Mapping[str, Attack]
+) -> Provenance:
+    run = trainer.run
     pool = evidence.records
     fingerprint = pool.fingerprint if pool is not None else digest(_outputs_digest(evidence.logits))
     return Provenance.now(
         started=started,
-        seed=root_seed,
+        seed=trainer.root_seed,
         data="outputs" if pool is None else pool.name,
         data_fingerprint=fingerprint,
         n_records=evidence.n_samples,
         membership=evidence.membership.origin,
-        command=command or f"seepage.audit(..., rng={root_seed})",
+        command=run.command or f"seepage.audit(..., run=Run(seed={trainer.root_seed}))",
         settings={
             **asdict(settings),
             "attacks": list(attacks) if attacks else "default",
-            "queries": queries,
-            **({"config": dict(config)} if config else {}),
+            "queries": trainer.queries,
+            **({"config": dict(run.config)} if run.config else {}),
         },
     )

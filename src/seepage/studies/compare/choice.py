@@ -15,8 +15,8 @@ from seepage.models.trial import is_recipe
 
 UNDEFENDED = "undefended"
 TUNING = "tuning"  # the folder of the searches
-SHELF = "shelf"  # the folder of trained models that rows share
-RESERVED = (UNDEFENDED, TUNING, SHELF)
+WEIGHTS_CACHE = "shelf"  # the folder of trained models that rows share
+RESERVED = (UNDEFENDED, TUNING, WEIGHTS_CACHE)
 
 
 @dataclass(frozen=True)

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seepage.attacks import ATTACKS, Attack, needs, titles
+from seepage.attacks import ATTACKS, Attack, Attacker, needs, titles
 from seepage.attacks.learned.rank_only import RankOnly
 from seepage.attacks.objects import identity
 from seepage.data import Membership, Pool
 from seepage.errors import InputError, StorageError
 from seepage.models.access import Access
 from seepage.models.recipe import Recipe
+from seepage.runs.run import Run
 from seepage.runs.store import digest
 from seepage.schema.audit import AuditResult
 from seepage.schema.comparison import AttackInfo, Family
-from seepage.studies.audit import audit
-from seepage.studies.audit.audit import WRITTEN
+from seepage.studies.audit.audit import WRITTEN, audit_recipe
 from seepage.studies.audit.settings import Settings
 from seepage.version import __version__
 from seepage.writing import check_place, file_digest, read_bytes, warn_damaged, whole_file
@@ -111,15 +111,21 @@ class Draw:
     """How members are drawn, the same for all defences.
 
     Attributes:
-        every_model: all models are targets in turn; otherwise there are targets beside the references.
-        targets: how many, which share the references.
-        validation, population: records that no model is trained on, a share or a count.
+        seeds: one repetition each, with another draw of members and other weights.
+        references: models trained for each defence and seed.
+        every_model: each of them is the target in its turn: intervals over models and records, for the price of the
+            references. Otherwise there are `targets` beside them.
+        targets: without `every_model`, how many share the references: intervals over these models and records.
+        validation, population: records that no model is trained on, a share or a count: for defences that need some,
+            for attacks that do, and for the search.
     """
 
-    every_model: bool
-    targets: int
-    validation: float | int
-    population: float | int
+    seeds: Sequence[int] = (0, 1, 2)
+    references: int = 64
+    every_model: bool = True
+    targets: int = 1
+    validation: float | int = 0.1
+    population: float | int = 0.2
 
     def membership(self, pool: Pool, references: int, seed: int) -> Membership:
         """The same for the same seed and number of references, whatever the defence."""
@@ -141,15 +147,9 @@ class Attackers:
     """What every defence is attacked with, and how models are trained for it."""
 
     attacks: Mapping[str, Attack]
-    queries: str
-    access: str | None
-    controls: bool
+    attacker: Attacker
     settings: Settings
-    engine: str | None
-    workers: int | None
-    progress: bool
-    command: str | None
-    shelf: Path
+    run: Run
 
     def audit(
         self,
@@ -174,7 +174,7 @@ class Attackers:
                 pool.fingerprint,
                 membership.fingerprint,
                 list(identities.items()),
-                [self.queries, self.access, self.controls, asdict(self.settings), seed],
+                [self.attacker.queries, self.attacker.access, asdict(self.settings), seed],
             ]
         )
         note, saved = folder / NOTE, folder / "result.json"
@@ -184,23 +184,13 @@ class Attackers:
             note.unlink(missing_ok=True)  # from here on the folder may hold the result of another question
         except OSError as error:
             raise StorageError(f"cannot write to the folder {folder}: {error.strerror}") from None
-        audit(
-            None,
+        audit_recipe(
+            recipe,
             pool,
             membership,
-            recipe=recipe,
-            attacks=list(attacks.values()),
-            access=self.access,
-            queries=self.queries,
-            controls=self.controls,
+            attacker=replace(self.attacker, attacks=list(attacks.values())),
             settings=self.settings,
-            out=folder,
-            shelf=self.shelf,
-            engine=self.engine,
-            workers=self.workers,
-            progress=self.progress,
-            command=self.command,
-            rng=seed,
+            run=replace(self.run, folder=folder, seed=seed),
         )
         try:
             with whole_file(note, encoding="utf-8") as file:

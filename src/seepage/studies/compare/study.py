@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from dataclasses import replace as changed
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from seepage.attacks import Attack, resolve_attacks
+from seepage.attacks import Attacker, resolve_attacks
 from seepage.data import Pool
 from seepage.errors import InputError, StorageError
 from seepage.models.recipe import Recipe
 from seepage.models.trial import is_recipe, try_recipe
 from seepage.outside import check_kinds
-from seepage.runs.executor import check_workers
+from seepage.runs.run import Run, check_run
 from seepage.schema import comparison as report
 from seepage.schema.parts import Provenance
 from seepage.schema.saved import check_room
 from seepage.studies.audit.settings import Settings
 from seepage.studies.compare import figures, findings
-from seepage.studies.compare.choice import SHELF, TUNING, Choice, entries
+from seepage.studies.compare.choice import TUNING, WEIGHTS_CACHE, Choice, entries
 from seepage.studies.compare.planted import Canaries, canary_attacks
 from seepage.studies.compare.protocol import Attackers, Draw, attack_infos, default_attacks, default_queries
 from seepage.studies.compare.rows import describe, measure
@@ -36,67 +34,41 @@ TOLERANCE = 0.01
 
 def compare(
     pool: Pool,
-    *,
     recipe: Recipe,
     defences: Sequence[Choice],
-    out: str | os.PathLike,
-    attacks: Iterable[str | Attack] | None = None,
-    queries: str | None = None,
-    access: str | None = None,
-    seeds: Sequence[int] = (0, 1, 2),
-    references: int = 64,
-    every_model: bool = True,
-    targets: int = 1,
-    validation: float | int = 0.1,
-    population: float | int = 0.2,
+    *,
+    draw: Draw | None = None,
+    attacker: Attacker | None = None,
     floor: float | None = None,
     tolerance: float = TOLERANCE,
     canaries: tuple[str, int] | None = None,
     rate: float | None = None,
     settings: Settings | None = None,
-    controls: bool = False,
-    engine: str | None = None,
-    workers: int | None = None,
-    progress: bool = False,
-    command: str | None = None,
-    config: Mapping[str, Any] | None = None,
+    run: Run,
 ) -> report.ComparisonResult:
     """Audit the undefended model and every defence with the same attackers on the same draws of members.
 
-    Writes result.json, report.html and report.md to `out`, and each audit to a folder of its own there. A comparison
-    that was stopped goes on where it was; audits that are finished are read back.
+    Writes result.json, report.html and report.md to the run's folder, and each audit to a folder of its own there. A
+    comparison that was stopped goes on where it was; audits that are finished are read back.
 
     Args:
         pool: labelled records.
         recipe: how models are trained without a defence.
         defences: the rows beside the undefended model.
-        out: folder.
-        attacks: names from `seepage.ATTACKS` and attack objects; by default `default_attacks`.
-        queries: what is asked about each record; by default `default_queries`.
-        access: what the attacker may ask, as in `seepage.audit`.
-        seeds: one repetition each, with another draw of members and other weights.
-        references: models trained for each defence and seed.
-        every_model: each of them is the target in its turn: intervals over models and records, for the price of the
-            references. Otherwise there are `targets` beside them.
-        targets: without `every_model`, how many share the references: intervals over these models and records.
-        validation, population: records that no model is trained on, a share or a count: for defences that need some,
-            for attacks that do, and for the search.
+        draw: how members are drawn, how often, and how many models are trained.
+        attacker: attacks, access and queries; by default `default_attacks` and `default_queries`.
         floor: how much validation accuracy a defence without given options may cost, in [0, 1): its grid is searched
             for the most protective setting that costs no more. None: its defaults.
         tolerance: how much further below the undefended model's test accuracy than `floor` a matched defence may be.
         canaries: (kind, n): audit planted records too, see `planted.Canaries`.
         rate: FPR (and FNR) at which TPR (and TNR) are told; by default the least of the settings' rates at which every
             target has 10 false positives.
-        settings: levels and rates of the audits.
-        controls: train a null model and a positive control in every audit.
-        engine, workers: of the trainings, as in `seepage.audit`.
-        progress: show bars.
-        command: what reproduces this, for the report.
-        config: the configuration that it came from, recorded as it is.
+        settings: levels, rates and controls of the audits; without controls by default.
+        run: folder and machine. Its seed is not used: each repetition has its own, see `draw`.
 
     Raises:
         InputError: unknown names, arguments that do not fit together, or a defence that does not suit the recipe.
-        StorageError: `out` cannot be written or holds another comparison.
+        StorageError: the folder cannot be written or holds another comparison.
         TrainingError: a training failed.
 
     Reference: Aerni, Zhang and Tramèr (2024), Evaluations of machine learning privacy defenses are misleading (arXiv
@@ -105,31 +77,42 @@ def compare(
         instead of one target; the search sees validation records only.
     """
     started = time.perf_counter()
-    check_kinds("compare", pool=(pool, Pool), settings=(settings, Settings | None), out=(out, str | os.PathLike))
-    check_workers(workers, "compare")
-    settings, out = settings or Settings(), Path(out)
+    check_kinds(
+        "compare", pool=(pool, Pool), settings=(settings, Settings | None), draw=(draw, Draw | None),
+        attacker=(attacker, Attacker | None), run=(run, Run),
+    )  # fmt: skip
+    check_run(run, "compare")
+    if run.folder is None:
+        raise InputError("compare: give run=Run(folder=...), where audits are kept and gone on with")
+    out, draw, attacker = Path(run.folder), draw or Draw(), attacker or Attacker()
+    settings = settings or Settings(controls=False)
     is_recipe(recipe, "compare")
-    if every_model and targets != 1:
-        raise InputError(f"compare: every_model= makes each model a target: leave targets={targets} or it out")
+    references = draw.references
+    if draw.every_model and draw.targets != 1:
+        raise InputError(f"compare: every_model= makes each model a target: leave targets={draw.targets} or it out")
+    if attacker.known or attacker.layer is not None:
+        raise InputError(
+            "compare: no record's membership is known, and no layer is looked at: leave known= and layer= out"
+        )
     if floor is None and tolerance != TOLERANCE:
         raise InputError(f"compare: tolerance={tolerance} is beside a floor=: give that too, or leave it out")
-    seeds, asked = _checked(pool, seeds, floor, tolerance), resolve_attacks(attacks)
+    seeds, asked = _checked(pool, draw.seeds, floor, tolerance), resolve_attacks(attacker.attacks)
     rows = entries(defences, recipe, references, search=floor is not None)
     check_room(defences=len(rows), rows=len(rows) * len(seeds))
     for row in rows:  # a defence that does not suit the recipe is refused before the first training
         try_recipe(row.recipe if row.defence is None else row.defence.apply(row.recipe), pool, f"compare: {row.label}")
-    queries = default_queries(pool) if queries is None else queries
+    queries = default_queries(pool) if attacker.queries is None else attacker.queries
+    attacker = changed(attacker, queries=queries)
     fewest = min(row.references for row in rows)
-    draw = Draw(every_model, targets, validation, population)
     members = {(row.references, seed): draw.membership(pool, row.references, seed) for row in rows for seed in seeds}
     there = members[references, seeds[0]]
-    at_hand = {"references": fewest, "every_model": every_model, "population": bool(there.population.any())}
+    at_hand = {"references": fewest, "every_model": draw.every_model, "population": bool(there.population.any())}
     chosen = asked or resolve_attacks(default_attacks(pool, queries=queries, **at_hand))
     infos = attack_infos(chosen)
     planted, chosen_on_canaries = None if canaries is None else Canaries(*canaries), canary_attacks(asked, queries)
     rate = _rate(rate, settings, list(members.values()))
     settings = settings if rate in settings.rates else changed(settings, rates=(*settings.rates, rate))
-    attackers = Attackers(chosen, queries, access, controls, settings, engine, workers, progress, command, out / SHELF)
+    attackers = Attackers(chosen, attacker, settings, changed(run, weights_cache=out / WEIGHTS_CACHE, config=None))
     try:
         make_folder(out / TUNING)
         sweep(out)
@@ -143,7 +126,7 @@ def compare(
     if floor is not None:
         trial = Trial.of(
             pool, there, folder=out / TUNING, seed=seeds[0], confidence=settings.confidence,
-            engine=engine, workers=workers, progress=progress,
+            run=run,
         )  # fmt: skip
         least_accuracy = _undefended_accuracy(trial, recipe) - floor
         found = {row.label: search(row, trial, least_accuracy) for row in rows if row.grid is not None}
@@ -175,7 +158,7 @@ def compare(
     result = report.ComparisonResult(
         headline=findings.headline(results, close, rates, floor),
         conclusions=findings.conclusions(results, close, rates, floor),
-        limits=findings.limits(results, audits, rates, seeds, infos, every_model),
+        limits=findings.limits(results, audits, rates, seeds, infos, draw.every_model),
         data=pool.name,
         n_members=round(first.n_members),
         n_nonmembers=round(first.n_nonmembers),
@@ -196,21 +179,19 @@ def compare(
             data_fingerprint=pool.fingerprint,
             n_records=len(pool),
             membership="drawn",
-            command=command or "seepage.compare(...)",
+            command=run.command or "seepage.compare(...)",
             settings={
                 **asdict(settings),
                 "rates": list(settings.rates),
                 **asdict(draw),
                 "seeds": list(seeds),
-                "references": references,
                 "attacks": list(chosen),
                 "queries": queries,
                 "floor": floor,
                 "tolerance": tolerance,
                 "canaries": canaries and list(canaries),
-                "controls": controls,
                 "recipe": recipe.describe(),
-                **({"config": dict(config)} if config else {}),
+                **({"config": dict(run.config)} if run.config else {}),
             },
         ),
     )

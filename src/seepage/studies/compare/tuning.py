@@ -14,6 +14,7 @@ from seepage.data import Membership, Pool
 from seepage.errors import InputError, TrainingError
 from seepage.models.held_out import HeldOut
 from seepage.models.recipe import Recipe
+from seepage.runs.run import Run
 from seepage.schema.comparison import TuningPoint
 from seepage.schema.estimates import Estimate
 from seepage.signals.collect import collect
@@ -35,9 +36,7 @@ class Trial:
     folder: Path
     seed: int
     confidence: float
-    engine: str | None
-    workers: int | None
-    progress: bool
+    run: Run
 
     @classmethod
     def of(cls, pool: Pool, membership: Membership, **how: Any) -> Trial:
@@ -64,9 +63,9 @@ class Trial:
                 root_seed=self.seed,
                 held_out=self.held_out,
                 folder=self.folder / recipe.fingerprint[:16],
-                engine=self.engine,
-                workers=self.workers,
-                progress=self.progress,
+                engine=self.run.engine,
+                workers=self.run.workers,
+                progress=self.run.progress,
                 title=title,
             )
         except TrainingError as error:

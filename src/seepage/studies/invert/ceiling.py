@@ -65,8 +65,8 @@ def shown_at_best(
     return torch.cat(found)
 
 
-def distance(images: Images, wanted: Images) -> Float[Tensor, " images"]:
-    """Mean squared difference of pixels."""
+def distance(images: Images, wanted: Images | Float[Tensor, "channels height width"]) -> Float[Tensor, " images"]:
+    """Mean squared difference of pixels, from one image or from as many."""
     return (images - wanted).square().mean(dim=(1, 2, 3))
 
 

@@ -28,7 +28,7 @@ FOREIGN = 100  # images of each kind that show no private class
 Labels = Int[np.ndarray, " images"]
 Answers = Float32[np.ndarray, "images classes"]
 Features = Float32[np.ndarray, "images features"]
-Hits = tuple[Bool[np.ndarray, " images"] | Float[np.ndarray, " images"], Labels]
+Hits = tuple[Bool[np.ndarray, " _"] | Float[np.ndarray, " _"], Int[np.ndarray, " _"]]  # of as many images as it has
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Real:
             raise InputError(f"expected one label an image, got {len(labels)} for {len(images)} images")
         return cls(labels, *looked_at(evaluator, images))
 
-    def of(self, classes: Labels) -> Real:
+    def of(self, classes: Sequence[int] | Int[np.ndarray, " classes"]) -> Real:
         kept = np.isin(self.labels, classes)
         return Real(self.labels[kept], self.log_probabilities[kept], self.features[kept])
 
@@ -85,7 +85,7 @@ class Evidence:
         cls,
         evaluator: Evaluator,
         private: tuple[Images, Labels],
-        held_out: tuple[Images, Labels],
+        held_out: tuple[Float[Tensor, "others channels height width"], Int[np.ndarray, " others"]],
         attacked: Sequence[int] | None = None,
         *,
         n_private: int | None = None,
@@ -181,7 +181,7 @@ def looked_at(
 
 
 def top(
-    log_probabilities: Float32[np.ndarray, "images classes"], labels: Labels, k: int = 1
+    log_probabilities: Float[np.ndarray, "images classes"], labels: Labels, k: int = 1
 ) -> Bool[np.ndarray, " images"]:
     """Whether the class is among the k likeliest; of equally likely ones the first come first."""
     order = np.argsort(-log_probabilities, axis=1, kind="stable")[:, :k]
@@ -221,7 +221,9 @@ def evaluator_info(
     )
 
 
-def foreign(strangers: Images, rng: np.random.Generator) -> list[tuple[str, str, Images]]:
+def foreign(
+    strangers: Images, rng: np.random.Generator
+) -> list[tuple[str, str, Float[Tensor, "chosen channels height width"]]]:
     """Images that show no private class: public ones, textures with the frequencies of these, and noise."""
     chosen = strangers[torch.from_numpy(np.sort(rng.permutation(len(strangers))[:FOREIGN]))]
     return [

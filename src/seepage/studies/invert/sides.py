@@ -17,6 +17,7 @@ LEAST_CLASSES = 2
 SHOWN = 8  # labels in a complaint
 
 Rows = Int64[np.ndarray, " rows"]
+Sides = tuple[Int64[np.ndarray, " train"], Int64[np.ndarray, " held_out"]]
 
 
 def private_labels(
@@ -62,7 +63,7 @@ def private_labels(
     return labels
 
 
-def split(labels: Int64[np.ndarray, " images"], held_out: float, rng: Seed) -> tuple[Rows, Rows]:
+def split(labels: Int64[np.ndarray, " images"], held_out: float, rng: Seed) -> Sides:
     """Rows to train on and held out, each class by itself.
 
     Raises:
@@ -133,7 +134,7 @@ def declared(
     rows: Rows,
     images: Images,
     labels: Int64[np.ndarray, " images"],
-) -> tuple[Rows, Rows]:
+) -> Sides:
     """Which of the private images a model was trained on, and which it was not, counted among these.
 
     Args:

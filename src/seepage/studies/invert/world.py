@@ -53,9 +53,9 @@ class World:
 
     pool: Pool
     n_classes: int
-    train: Int64[np.ndarray, " rows"]
-    held_out: Int64[np.ndarray, " rows"]
-    public: Int64[np.ndarray, " rows"]
+    train: Int64[np.ndarray, " train"]
+    held_out: Int64[np.ndarray, " held_out"]
+    public: Int64[np.ndarray, " public"]
     images: UInt8[np.ndarray, "records channels height width"]
     attacked: tuple[int, ...]
     about: str

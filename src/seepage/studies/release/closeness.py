@@ -40,7 +40,7 @@ class Space:
         scale = np.where(keep | (deviation == 0), 1.0, deviation)
         return cls(np.where(keep, 0.0, values.mean(axis=0)).astype(np.float32), scale.astype(np.float32))
 
-    def __call__(self, pool: Pool) -> Float32[np.ndarray, "samples features"]:
+    def __call__(self, pool: Pool) -> Float[np.ndarray, "samples features"]:
         return (pool.batch().reshape(len(pool), -1) - self.centre) / self.scale
 
 

@@ -16,10 +16,12 @@ LEAST_SPREAD = 1e-6  # of a component, as a share of the largest one's
 MOST_FEATURES, COMPONENTS = 128, 32  # trees look at each value: of an image they see principal components
 
 Matrix = Float[np.ndarray, "samples features"]
+Released = Float[np.ndarray, "released features"]
+Reference = Float[np.ndarray, "reference features"]
 
 
 def kernel_ratio(
-    records: Matrix, synthetic: Matrix, reference: Matrix, *, dimensions: int = 5, rng: Seed
+    records: Matrix, synthetic: Released, reference: Reference, *, dimensions: int = 5, rng: Seed
 ) -> Float64[np.ndarray, " records"]:
     """Log-ratio of two kernel density estimates, as DOMIAS scores with one.
 
@@ -56,7 +58,7 @@ def _components(values: Matrix, n: int, rng: np.random.Generator) -> PCA:
     return PCA(min(n, *values.shape), random_state=int(rng.integers(2**31))).fit(values)
 
 
-def _log_density(seen: Matrix, kernels: Matrix) -> Float64[np.ndarray, " records"]:
+def _log_density(seen: Matrix, kernels: Float[np.ndarray, "kernels features"]) -> Float64[np.ndarray, " records"]:
     """log mean exp(-|x - a|^2 / 2 h^2) - d log h, without the constant that all densities share."""
     n, d = kernels.shape
     bandwidth = n ** (-1 / (d + 4))
@@ -69,7 +71,7 @@ def _log_density(seen: Matrix, kernels: Matrix) -> Float64[np.ndarray, " records
 
 
 def classifier_ratio(
-    records: Matrix, synthetic: Matrix, reference: Matrix, *, rng: Seed
+    records: Matrix, synthetic: Released, reference: Reference, *, rng: Seed
 ) -> Float64[np.ndarray, " records"]:
     """Log-ratio of the densities by gradient-boosted trees that tell the release from the reference.
 

@@ -99,7 +99,7 @@ class Risk:
     @property
     def works(self) -> bool:
         """Whether the attack is surely better than guessing; where not, a small risk says nothing about the release."""
-        return self.attack.low > self.guessing
+        return self.attack.low is not None and self.attack.low > self.guessing
 
     @property
     def remark(self) -> str:

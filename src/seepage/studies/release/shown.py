@@ -110,11 +110,8 @@ def _conclusions(result: ReleasedResult) -> list[str]:
     if result.p_value > LEVEL:
         said.append("Nothing was found. That is no proof of safety: more records find smaller leaks.")
     use = result.usefulness
-    if (
-        use is not None
-        and None not in (use.released.low, use.majority.value)
-        and use.released.low <= use.majority.value
-    ):
+    least, majority = (None, None) if use is None else (use.released.low, use.majority.value)
+    if least is not None and majority is not None and least <= majority:
         said.append(
             "A model trained on the release is not surely better than naming the most frequent class: that the attacks "
             "find little may only mean that little is in it."

@@ -84,7 +84,7 @@ def _same_records(one: Pool, other: Pool) -> bool:
 
 def population_remarks(typed: Typed) -> tuple[str, ...]:
     """Whether members and hold-out differ before any release is looked at (Kolmogorov-Smirnov, Bonferroni)."""
-    p_values = [ks_2samp(*pair, method="asymp").pvalue for pair in zip(typed.members.T, typed.holdout.T, strict=True)]
+    p_values = [ks_2samp(*pair, method="asymp")[1] for pair in zip(typed.members.T, typed.holdout.T, strict=True)]
     if not p_values or (least := min(p_values) * len(p_values)) > OTHER_POPULATION:
         return ()
     name = typed.names[int(np.argmin(p_values))]

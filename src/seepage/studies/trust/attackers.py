@@ -85,7 +85,7 @@ class Scored:
     """One attack's scores, higher = more likely a member: of what is judged, and of the shadow's own records."""
 
     judged: Mapping[str, Scores]
-    shadow: Scores
+    shadow: Float64[np.ndarray, " shadow"]
 
 
 def check_studied(names: Iterable[str]) -> tuple[str, ...]:

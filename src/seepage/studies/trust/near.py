@@ -29,6 +29,7 @@ from seepage.outside import from_outside
 from seepage.randomness import Seed, generator
 from seepage.writing import make_folder
 
+Others = UInt8[np.ndarray, "others channels height width"]
 Labels = Int64[np.ndarray, " records"]
 Pairs = Int64[np.ndarray, "pairs 2"]
 
@@ -167,13 +168,13 @@ def warped(images: Images, *, rng: Seed) -> Images:
 PAIRED = {"blended": blended, "interpolated": interpolated}
 
 
-def copies(images: Images, of: Images) -> np.ndarray:
+def copies(images: Images, of: Others) -> np.ndarray:
     """Which images are, pixel by pixel, among others."""
     known = {image.tobytes() for image in of}
     return np.array([image.tobytes() in known for image in images], dtype=bool)
 
 
-def distinct(images: Images, members: Images, what: str) -> tuple[Int64[np.ndarray, " kept"], str]:
+def distinct(images: Images, members: Others, what: str) -> tuple[Int64[np.ndarray, " kept"], str]:
     """Rows without exact copies of training records and without repetitions, and what was left out, in words.
 
     Raises:

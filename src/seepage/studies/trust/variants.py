@@ -129,9 +129,9 @@ class Held:
     attack is judged on, and of uniform noise."""
 
     training: Features
-    validation: Features
+    validation: Float32[np.ndarray, "validation features"]
     validation_labels: Int64[np.ndarray, " validation"]
-    noise: Features
+    noise: Float32[np.ndarray, "noise features"]
 
 
 def answer_as(name: str, network: Network, held: Held, *, rng: np.random.Generator) -> tuple[Answer, dict[str, Any]]:

@@ -11,8 +11,9 @@ from tests.readers.trust_made import trust
 from tests.report.example_comparison import comparison
 from tests.report.example_results import leak
 from tests.report.inversion_made import inversion
+from tests.report.release_made import release
 
-MADE = {"audit": leak, "comparison": comparison, "inversion": inversion, "trust": trust}
+MADE = {"audit": leak, "comparison": comparison, "inversion": inversion, "release": release, "trust": trust}
 
 
 @pytest.fixture(params=MADE, scope="module")

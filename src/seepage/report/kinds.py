@@ -9,7 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from seepage.report import audit, comparison, inversion, trust
+from seepage.report import audit, comparison, inversion, release, trust
 from seepage.report.blocks import Answer, Block, Section
 from seepage.report.comparison_plots import frontier_figure
 from seepage.report.inversion_plots import figure_alone
@@ -17,6 +17,7 @@ from seepage.schema.audit import AuditResult
 from seepage.schema.comparison import ComparisonResult
 from seepage.schema.inversion import InversionResult
 from seepage.schema.kinds import AnyResult
+from seepage.schema.release import ReleaseResult
 from seepage.schema.trust import TrustResult
 
 
@@ -61,6 +62,7 @@ KINDS = {
             inversion.screen,
             figure_alone,
         ),
+        Kind(ReleaseResult, "audit of a release", release.answer, release.sections, release.screen),
         Kind(
             TrustResult,
             "honesty study of score-based membership inference",

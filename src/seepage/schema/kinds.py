@@ -7,9 +7,10 @@ from pydantic import Field, TypeAdapter
 from seepage.schema.audit import AuditResult
 from seepage.schema.comparison import ComparisonResult
 from seepage.schema.inversion import InversionResult
+from seepage.schema.release import ReleaseResult
 from seepage.schema.trust import TrustResult
 
-AnyResult = AuditResult | ComparisonResult | InversionResult | TrustResult
+AnyResult = AuditResult | ComparisonResult | InversionResult | ReleaseResult | TrustResult
 
 BODIES: dict[str, type[AnyResult]] = {body.KIND: body for body in AnyResult.__args__}
 

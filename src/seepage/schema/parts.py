@@ -29,7 +29,7 @@ class Provenance(Part):
     platform: str
     created: str = Field(description="UTC, ISO 8601")
     seconds: float
-    seed: int
+    seed: int | None = Field(description="None: a generator was given, whose state nobody kept")
     data: str
     data_fingerprint: str
     n_records: int

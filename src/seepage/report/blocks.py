@@ -32,7 +32,7 @@ class Answer:
         title: of the window.
         about: what was looked at: the data, and what else tells this page from others.
         tone: a verdict's (`TONES`); of a question "lead".
-        reasons: why this verdict.
+        reasons: why this verdict, or what else `reasons_title` says.
     """
 
     heading: str
@@ -44,6 +44,7 @@ class Answer:
     key_figures: Sequence[KeyFigure]
     tone: str = "lead"
     reasons: Sequence[str] = ()
+    reasons_title: str = "Why this verdict"
 
 
 @dataclass(frozen=True)

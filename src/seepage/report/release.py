@@ -24,7 +24,7 @@ from seepage.report.blocks import (
 )
 from seepage.report.provenance import provenance
 from seepage.schema.estimates import Estimate
-from seepage.schema.numbers import UNDEFINED, count, decimal, odds, p_value, percent, rate, with_interval
+from seepage.schema.numbers import UNDEFINED, count, decimal, interval_of, odds, p_value, percent, rate, with_interval
 from seepage.schema.release import ReleaseAttack, ReleaseAudit, ReleaseResult, Risk, strongest
 
 PRIVATE = "It was measured on the originals: it is for you, not for publication."
@@ -61,15 +61,17 @@ def answer(result: ReleaseResult) -> Answer:
         lead=LEADS,
         not_meant=NOT_MEANT,
         key_figures=_key_figures(result),
-        reasons=[remark for one in result.settings for remark in one.remarks],
+        reasons=list(dict.fromkeys(remark for one in result.settings for remark in one.remarks)),
+        reasons_title="What makes this audit say less",
     )
 
 
 def _key_figures(result: ReleaseResult) -> list[KeyFigure]:
     best, use = result.best, result.usefulness
+    told = f"{best.name}; {interval_of(best.auc)}, n {count(best.auc.n)}"
     figures = [
         KeyFigure("p if nothing leaks", p_value(result.p_value), "corrected for all tests (Holm)"),
-        KeyFigure("AUC of the strongest attack", decimal(best.auc.value), f"{best.name}; {with_interval(best.auc)}"),
+        KeyFigure("AUC of the strongest attack", decimal(best.auc.value), told),
     ]
     if use is not None:
         told = f"{percent(use.originals.value)} by the originals, {percent(use.majority.value)} by the largest class"

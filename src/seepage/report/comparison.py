@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from seepage.report import comparison_plots as plots
+from seepage.report import nonmembers
 from seepage.report.blocks import (
     Answer,
     Block,
@@ -110,6 +111,7 @@ def sections(result: ComparisonResult) -> list[Section]:
         ("families", "What each kind of attack finds", _families(result)),
         ("matched", "At the same utility", _matched(result)),
         ("canaries", "Canaries", _canaries(result)),
+        ("other-nonmembers", "Other non-members", nonmembers.of_comparison(result)),
         ("attacks", "Every attack", _attacks(result)),
         ("tuning", "Settings tried", _tuning(result)),
         ("seeds", "Every seed", [_seeds(result)]),

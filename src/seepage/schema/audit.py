@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from seepage.schema.attack import AttackResult
 from seepage.schema.ensemble import Ensemble
 from seepage.schema.estimates import Share, ShareEstimate
+from seepage.schema.nonmembers import OtherNonmembers
 from seepage.schema.parts import Provenance, VerdictName
 from seepage.schema.saved import MOST_ATTACKS, MOST_ROWS, Part, Saved, distinct, known
 from seepage.schema.training import Target, Training
@@ -137,6 +138,9 @@ class AuditResult(Saved):
     provenance: Provenance
     ensemble: Ensemble | None = Field(None, description="with two attacks or more and enough records")
     decisions: Decisions | None = Field(None, description="where the attacker knows some records")
+    other_nonmembers: list[OtherNonmembers] = Field(
+        [], max_length=MOST_ROWS, description="further sets of records that no model was trained on"
+    )
 
     @model_validator(mode="after")
     def _names_its_attacks(self) -> Self:
@@ -148,6 +152,9 @@ class AuditResult(Saved):
             known("attack", [self.lower_bound.attack], names)
         if self.ensemble is not None:
             known("attack", self.ensemble.attacks, names)
+        distinct("other non-members", (one.name for one in self.other_nonmembers))
+        for one in self.other_nonmembers:
+            known("attack", [*(row.attack for row in one.attacks), *one.not_counted], names)
         return self
 
     def attack(self, name: str) -> AttackResult:

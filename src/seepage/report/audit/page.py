@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from seepage.report import plots
+from seepage.report import nonmembers, plots
 from seepage.report.audit import decisions, together, wording
 from seepage.report.blocks import (
     Cell,
@@ -49,6 +49,9 @@ def sections(result: AuditResult) -> list[Section]:
         Section("attacks", "Attacks", _attacks(result)),
         *([Section("together", "Attacks together", together.blocks(result))] if result.ensemble else []),
         *([Section("decisions", decisions.TITLE, decisions.blocks(result))] if result.decisions else []),
+        *nonmembers.sections(
+            result.other_nonmembers, {attack.name: attack.title for attack in result.attacks}, result.prior
+        ),
         Section("consequences", "What an attacker could claim", _consequences(result)),
         Section("controls", "Controls", _controls(result)),
         Section("records", "Most exposed records", _records(result)),

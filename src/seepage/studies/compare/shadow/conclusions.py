@@ -8,8 +8,8 @@ from seepage.schema.numbers import count, decimal, percent, rate
 from seepage.schema.parts import Finding
 from seepage.schema.trust import LARGEST_SCORE as LEAD
 from seepage.schema.trust import NonmemberSet, Ray, ThreatResult, VariantResult
-from seepage.studies.trust.attackers import LEARNED
-from seepage.studies.trust.signs import blind, rate_of, unsure
+from seepage.studies.compare.shadow.attackers import LEARNED
+from seepage.studies.compare.shadow.signs import blind, rate_of, unsure
 
 BY_SCORES = (LEAD, "top-3", "entropy")  # the source's attacks, which see no label
 

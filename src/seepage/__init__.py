@@ -54,9 +54,9 @@ def _page(result, path):
 
 
 def _text(result):
-    from seepage.report.text import text
+    from seepage.report.terminal import summary
 
-    return text(result)
+    return summary(result)
 
 
 # A result shows itself, and how is the report's affair, which stands above results.

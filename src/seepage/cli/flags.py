@@ -42,15 +42,7 @@ def renamed(flags: dict, *, trains: bool) -> dict:
 
 
 def show(result) -> None:
-    from seepage.schema.inversion import InversionResult
-    from seepage.schema.trust import TrustResult
-
-    if isinstance(result, InversionResult):
-        from seepage.report.inversion_terminal import summary
-    elif isinstance(result, TrustResult):
-        from seepage.report.trust_terminal import summary
-    else:
-        from seepage.report.terminal import summary
+    from seepage.report.terminal import summary
 
     click.echo(summary(result, colour=sys.stdout.isatty()))
 

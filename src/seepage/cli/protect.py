@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from seepage.cli.flags import command_line, names, renamed
+from seepage.cli.flags import command_line, names, renamed, show
 from seepage.cli.group import main, say
 
 
@@ -96,7 +96,7 @@ def compare(config: Path | None, **flags) -> None:
             given[key] = given.pop(flag)
     parsed = CompareConfig.read(config, given)
     result = parsed.run(progress=sys.stderr.isatty(), command=command_line())
-    say(str(result))
+    show(result)
     say(f"\nReport: {parsed.out / 'report.html'}")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from seepage.cli.flags import renamed
+from seepage.cli.flags import command_line, renamed, show
 from seepage.cli.group import main, say
 
 
@@ -52,12 +52,10 @@ def synthesise(config: Path | None, **flags) -> None:
         if flag in given:
             given[key] = given.pop(flag)
     parsed = SynthesiseConfig.read(config, given)
-    made = parsed.run(progress=sys.stderr.isatty())
+    made = parsed.run(progress=sys.stderr.isatty(), command=command_line())
     say(f"{made['n_records']:,} synthetic records: {parsed.out} (guarantee: {parsed.out}.json)")
     for sentence in (*made["sentences"], *made["distances"]):
         say(f"- {sentence}")
-    if made["audits"]:
-        from seepage.studies.release.shown import text
-
-        say(text(made["audits"]))
-        say(f"\nThe audit was measured on the originals; it is for you, not for publication: {parsed.out}.audit.json")
+    if made["audit"] is not None:
+        show(made["audit"])
+        say(f"\nReport, for you and not for publication: {parsed.audit_folder / 'report.html'}")

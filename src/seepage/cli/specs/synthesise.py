@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,8 +10,7 @@ from pydantic import Field
 
 from seepage.cli.specs.parts import DataConfig
 from seepage.cli.specs.reading import MOST_EPOCHS, Task
-from seepage.errors import InputError, StorageError
-from seepage.writing import whole_file
+from seepage.errors import InputError
 
 
 class SynthesiseConfig(Task):
@@ -43,12 +41,12 @@ class SynthesiseConfig(Task):
     seed: int = Field(0, ge=0, description="of the records that are drawn or held back; networks and noise have none")
     out: Path = Path("synthetic.npz")
 
-    def run(self, *, progress: bool) -> dict[str, Any]:
+    def run(self, *, progress: bool, command: str = "") -> dict[str, Any]:
         """Make the release, write it, and audit it where that is asked for.
 
         Returns:
             The number of records, the guarantee's sentences, those on the distances of codes (for the holder of the
-            records), and the audits' results by setting, none where that was not asked for.
+            records), and the audit's result, None where that was not asked for.
         """
         import numpy as np
 
@@ -85,12 +83,11 @@ class SynthesiseConfig(Task):
             for epsilon in self.compare_epsilons:
                 other = synthesise(pool, epsilon=epsilon, networks=made.vaes, **options)
                 audits[_setting(epsilon)] = self._audited(other, pool, holdout)
-            self._write(audits)
         return {
             "n_records": len(made.pool),
             "sentences": made.guarantee.sentences,
             "distances": made.distances.sentences,
-            "audits": audits,
+            "audit": self._saved(audits, command) if audits else None,
         }
 
     def _audited(self, made, members, holdout):
@@ -101,14 +98,21 @@ class SynthesiseConfig(Task):
 
         return audit_released(made.pool, members, holdout, pipeline=made, rng=np.random.default_rng([self.seed, 7]))
 
-    def _write(self, audits: dict[str, Any]) -> None:
-        """Beside the release, readable by its owner alone: what was measured on the originals is not to go with it."""
-        path = self.out.with_name(self.out.name + ".audit.json")
-        try:
-            with whole_file(path, encoding="utf-8") as file:
-                file.write(json.dumps({name: audit.to_json() for name, audit in audits.items()}, indent=1))
-        except OSError as error:
-            raise StorageError(f"cannot write {path}: {error.strerror}") from None
+    @property
+    def audit_folder(self) -> Path:
+        """Beside the release and not in it: what was measured on the originals is not to go with it."""
+        return self.out.with_name(self.out.name + ".audit")
+
+    def _saved(self, audits: dict[str, Any], command: str):
+        """All settings in one result, with its pages, readable by their owner alone."""
+        from seepage.studies.release import side_by_side
+        from seepage.writing import make_folder
+
+        about = {"seed": self.seed, "settings": self.model_dump(mode="json")}
+        result = side_by_side(audits, **about, **({"command": command} if command else {}))
+        make_folder(self.audit_folder)
+        result.write(self.audit_folder)
+        return result
 
     def _check_compared(self) -> None:
         if self.compare_epsilons and not self.audit:

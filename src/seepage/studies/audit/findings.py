@@ -14,7 +14,7 @@ from seepage import metrics
 from seepage.attacks import Attack, needs
 from seepage.runs.progress import Steps
 from seepage.runs.store import digest
-from seepage.schema import audit as report
+from seepage.schema import attack as report
 from seepage.schema.saved import LARGEST
 from seepage.signals.view import View
 from seepage.studies.audit.evidence import Evidence

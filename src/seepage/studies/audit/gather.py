@@ -21,7 +21,7 @@ from seepage.models.target import TargetModel
 from seepage.models.trial import try_recipe
 from seepage.runs.run import Run
 from seepage.runs.store import digest
-from seepage.schema.audit import RunPlan
+from seepage.schema.training import RunPlan
 from seepage.signals.collect import Collection, collect, training_keys
 from seepage.signals.queries import queries as query_set
 from seepage.studies.audit.classes import in_columns, named_alike, pools_of

@@ -18,7 +18,7 @@ from seepage.models.trial import is_recipe, try_recipe
 from seepage.outside import check_kinds
 from seepage.runs.run import Run, check_run
 from seepage.schema import comparison as report
-from seepage.schema.audit import Provenance
+from seepage.schema.parts import Provenance
 from seepage.schema.saved import check_room
 from seepage.studies.audit.settings import Settings
 from seepage.studies.compare import figures, findings

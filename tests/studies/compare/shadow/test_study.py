@@ -18,10 +18,11 @@ from seepage.models.generators import from_callable
 from seepage.models.optimisers import Adam
 from seepage.models.recipe import Recipe
 from seepage.report.render import html, markdown
+from seepage.report.terminal import summary
 from seepage.runs.run import Run
 from seepage.schema.comparison import ComparisonResult
 from seepage.schema.reading import load_result
-from seepage.schema.trust import SCHEMA, TrustResult
+from seepage.schema.trust import TrustResult
 from seepage.studies.audit import Settings
 from seepage.studies.compare import Choice, ShadowStudy
 from seepage.studies.compare.choice import entries
@@ -115,7 +116,7 @@ def test_every_variant_attack_and_set_has_its_numbers(result):
 
 
 def test_it_is_kept_and_read_again(comparison, result, folder, tmp_path):
-    assert result.schema_ == SCHEMA
+    assert result.schema_ == TrustResult.SCHEMA
     assert load_result(folder / "out") == comparison
     assert [one.name for one in comparison.defences] == ["undefended", *NAMES[1:]]
     # As `seepage trust` of 0.1.0 wrote it, by itself.
@@ -288,8 +289,8 @@ def test_a_result_of_before_is_read_and_drawn(result, tmp_path):
     old = TrustResult.load(tmp_path)
     assert "Who is accused" in html(old)
     assert "Who is accused" in markdown(old)
-    assert "Largest score" in str(old)
-    assert "shadow's own non-members (per" not in str(old)
+    assert "Largest score" in summary(old)
+    assert "shadow's own non-members (per" not in summary(old)
 
 
 def test_mistakes_are_named(tmp_path):

@@ -25,7 +25,7 @@ from seepage.models.trial import try_recipe
 from seepage.runs.run import Run
 from seepage.runs.store import digest
 from seepage.schema import trust as report
-from seepage.schema.audit import Provenance
+from seepage.schema.parts import Provenance
 from seepage.signals.collect import collect
 from seepage.studies.audit.settings import Settings
 from seepage.studies.compare.choice import Entry, options_of

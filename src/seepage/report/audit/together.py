@@ -1,10 +1,11 @@
-"""What a report says of all attacks together: who finds whom, what the union costs, which is best where."""
+"""What the page of an audit says of all attacks together: who finds whom, what the union costs, which is best where."""
 
 from collections.abc import Sequence
 
 from seepage.report import ensemble_plot
 from seepage.report.blocks import Figure, Figures, Paragraph, Table, estimates, numbers, words
-from seepage.schema.audit import AuditResult, BestAttack, Ensemble
+from seepage.schema.audit import AuditResult
+from seepage.schema.ensemble import BestAttack, Ensemble
 from seepage.schema.numbers import count, decimal, listed, percent, rate
 
 MOST_PAIRS = 12

@@ -1,4 +1,4 @@
-"""The fixed sentences of a report: what a verdict, a term or a missing attack means to someone who must act on it."""
+"""The fixed sentences of an audit: what a verdict, a term or a missing attack means to someone who must act on it."""
 
 from dataclasses import dataclass
 

@@ -1,10 +1,43 @@
-"""The tables of a comparison: utility and the worst figures, by kind of attack, by attack, tuning, seeds."""
+"""The report of a comparison: the answer, the sections of its page, what a screen shows."""
 
 from collections.abc import Sequence
 
-from seepage.report.blocks import Cell, Column, Paragraph, Table, estimates, hoisted, numbers, words
+from seepage.report import comparison_plots as plots
+from seepage.report import nonmembers, trust
+from seepage.report.blocks import (
+    Answer,
+    Block,
+    Cell,
+    Column,
+    Facts,
+    Figure,
+    Figures,
+    KeyFigure,
+    Paragraph,
+    Section,
+    Table,
+    brief,
+    dashes,
+    estimates,
+    hoisted,
+    next_steps,
+    numbers,
+    words,
+)
+from seepage.report.provenance import provenance
 from seepage.schema.comparison import METRICS, ComparisonResult, DefenceResult, Leak, Metric, Option, Worst
-from seepage.schema.numbers import UNDEFINED, count, decimal, interval_of, percent, rate, significant, value_of
+from seepage.schema.estimates import Estimate
+from seepage.schema.numbers import (
+    UNDEFINED,
+    count,
+    decimal,
+    duration,
+    interval_of,
+    percent,
+    rate,
+    significant,
+    value_of,
+)
 
 MOST_COLUMNS = 7
 FAMILIES = {
@@ -13,9 +46,166 @@ FAMILIES = {
     "label-only": "Label only",
     "rank-only": "Ranking only",
 }
+CHANGES = {
+    "none": "nothing: the undefended model",
+    "training": "the training",
+    "answers": "the answers",
+    "both": "the training and the answers",
+}
+NOT_MEANT = (
+    "It does not mean that a defence with a low figure protects: only these attacks were tried, on these records. A "
+    "figure over all records says little about the few that leak most (see the canaries). Each largest figure is "
+    "chosen on the records that it is told of, and so a little too large, for all defences alike."
+)
 
 
-def everything(result: ComparisonResult) -> list:
+def answer(result: ComparisonResult) -> Answer:
+    data = result.provenance.data
+    return Answer(
+        heading="Which defence buys how much?",
+        title=f"Defences compared on {data}, Seepage",
+        about=[data],
+        headline=result.headline,
+        lead=_lead(result),
+        not_meant=NOT_MEANT,
+        key_figures=_key_figures(result),
+    )
+
+
+def _lead(result: ComparisonResult) -> list[str]:
+    n = len(result.seeds)
+    drawn = "once" if n == 1 else f"{count(n)} times, with other members and other weights each time"
+    return [
+        f"With each defence models were trained and attacked {drawn}. The attacker knows the defence: reference models "
+        "are trained and answer with it as well.",
+        "Judge a defence by the attack that hurts it most, not by the one that it was made against, and beside others "
+        "of the same accuracy.",
+    ]
+
+
+def _key_figures(result: ComparisonResult) -> list[KeyFigure]:
+    rated = f"at FPR {rate(result.rates.fpr)}"
+    figures = []
+    if (plain := result.undefended) is not None:
+        found = plain.worst.tpr
+        told = [_interval_and_n(found.estimate, as_rate=True), _attack_of(result, found.attack)]
+        figures += [
+            KeyFigure("Test accuracy, undefended", percent(plain.utility.test_accuracy.value),
+                      _interval_and_n(plain.utility.test_accuracy, as_rate=True)),
+            KeyFigure(f"Members found {rated}, undefended", percent(found.estimate.value),
+                      "; ".join(filter(None, told))),
+        ]  # fmt: skip
+    titles = [result.titles[name] for name in result.frontier]
+    figures.append(
+        KeyFigure("On the frontier", f"{count(len(titles))} of {count(len(result.defences))}", "; ".join(titles))
+    )
+    return figures
+
+
+def sections(result: ComparisonResult) -> list[Section]:
+    """Everything after the answer; what was not run has no section."""
+    made = [
+        ("frontier", "Accuracy against leakage", _frontier(result)),
+        ("conclusions", "What the numbers say", [Paragraph(sentence) for sentence in result.conclusions]),
+        ("defences", "Every defence", _everything(result)),
+        ("families", "What each kind of attack finds", _families(result)),
+        ("matched", "At the same utility", _matched(result)),
+        ("canaries", "Canaries", _canaries(result)),
+        ("other-nonmembers", "Other non-members", nonmembers.of_comparison(result)),
+        ("attacks", "Every attack", _attacks(result)),
+        ("tuning", "Settings tried", _tuning(result)),
+        ("seeds", "Every seed", [_seeds(result)]),
+        ("method", "Method and limits", _method(result)),
+        ("provenance", "Provenance", provenance(result.provenance)),
+    ]
+    found = [Section(name, title, blocks) for name, title, blocks in made if blocks]
+    if result.shadow_study is not None:
+        found[-2:-2] = trust.page_within(result.shadow_study)  # before the method
+    return found
+
+
+def screen(result: ComparisonResult) -> list[Block]:
+    made, titles = result.defences, result.titles
+    marks = ["*" if one.name in result.frontier else " " for one in made]
+    columns = [
+        Column("", [Cell(f"{mark} {titles[one.name]}") for mark, one in zip(marks, made, strict=True)]),
+        brief("Test accuracy", [one.utility.test_accuracy for one in made], as_rate=True, optional=True),
+        brief(f"TPR at FPR {rate(result.rates.fpr)}", [one.worst.tpr.estimate for one in made],
+              as_rate=True, optional=True),
+        brief("AUC", [one.worst.auc.estimate for one in made], optional=True),
+    ]  # fmt: skip
+    return [
+        dashes(result.conclusions),
+        Table("Defences", columns),
+        Paragraph("TPR and AUC are the largest of any attack. * on the frontier: none beats it in both.", "dim"),
+        *([] if result.shadow_study is None else trust.screen_within(result.shadow_study)),
+        next_steps(result, "Figures, every attack, settings tried"),
+    ]
+
+
+def _frontier(result: ComparisonResult) -> list:
+    return [
+        Paragraph(
+            f"Right is more useful, down is more private; lines are {_intervals(result)}. The stairs join the "
+            "defences that no other beats in both, by point estimates: where intervals overlap, the order is not "
+            "settled."
+        ),
+        Figures(
+            [
+                _panel(result, "tpr", f"Largest TPR at FPR {rate(result.rates.fpr)} of any attack against test "
+                       "accuracy; dotted: guessing. The scale is linear below guessing and logarithmic above."),
+                _panel(result, "auc", "Largest AUC of any attack against test accuracy; dotted: guessing."),
+            ]
+        ),
+    ]  # fmt: skip
+
+
+def _panel(result: ComparisonResult, leak: plots.Leak, title: str) -> Figure:
+    titles = result.titles
+    best = [titles[name] for name in (result.frontier if leak == "tpr" else result.frontier_auc)]
+    shown = [
+        (titles[one.name], getattr(one.worst, leak).estimate, one.utility.test_accuracy) for one in result.defences
+    ]
+    missing = [name for name, y, x in shown if y.value is None or x.value is None]
+    left_out = f" Not drawn, for they are undefined: {'; '.join(missing)}." if missing else ""
+    read = "; ".join(f"{name} {value_of(y, as_rate=leak == 'tpr')} at {percent(x.value)}" for name, y, x in shown)
+    return Figure(
+        f"frontier-{leak}",
+        title + left_out,
+        f"On the frontier: {'; '.join(best) or 'none'}. {read}.",
+        lambda: plots.leak_against_accuracy(result, leak),
+    )
+
+
+def _method(result: ComparisonResult) -> list:
+    sizes = (
+        f"{count(result.n_members)} members and {count(result.n_nonmembers)} non-members of "
+        f"{count(result.n_classes)} classes in each seed"
+    )
+    about = [("Data", f"{result.data}: {sizes}"), ("Seeds", ", ".join(map(str, result.seeds)))]
+    about += [("Limit", sentence) for sentence in result.limits]
+    titles = result.titles
+    return [Facts(about, title="Set-up and limits"), *(_defence(titles[one.name], one) for one in result.defences)]
+
+
+def _defence(title: str, one: DefenceResult) -> Facts:
+    rows = [
+        ("Name", one.name),
+        ("Changes", CHANGES[one.kind]),
+        ("Source", one.source),
+        ("Options", ", ".join(_options_of(one.options))),
+        ("Setting", "" if one.kind == "none" else ", ".join(_setting_of(one))),
+        *(("To know", note) for note in one.notes),
+        ("Cost", f"{count(one.n_references)} reference models in each seed; {duration(one.seconds)} in all"),
+    ]
+    return Facts([(term, text) for term, text in rows if text], title=title)
+
+
+def _interval_and_n(one: Estimate, *, as_rate: bool) -> str:
+    return ", ".join(filter(None, [interval_of(one, as_rate=as_rate), f"n {count(one.n)}"]))
+
+
+def _everything(result: ComparisonResult) -> list:
     made = result.defences
     columns = [
         _named(result),
@@ -30,23 +220,23 @@ def everything(result: ComparisonResult) -> list:
             "The last four columns are the largest over all attacks, each with the attack that reaches it. TPR: "
             f"members found while {rate(result.rates.fpr)} of non-members are called members. TNR: non-members found "
             f"while {rate(result.rates.fnr)} of members are called non-members. Brackets are "
-            f"{intervals(result)}."
+            f"{_intervals(result)}."
         ),
         Table("Utility, and the most that any attack finds", columns, style="wide"),
     ]
 
 
-def intervals(result: ComparisonResult) -> str:
+def _intervals(result: ComparisonResult) -> str:
     """What the intervals of this result are of."""
     return "intervals over seeds and records" if len(result.seeds) > 1 else "the intervals of one seed's audit"
 
 
 def _named(result: ComparisonResult) -> Column:
     titles = result.titles
-    return Column("Defence", [Cell(titles[one.name], details=setting_of(one)) for one in result.defences])
+    return Column("Defence", [Cell(titles[one.name], details=_setting_of(one)) for one in result.defences])
 
 
-def setting_of(one: DefenceResult) -> tuple[str, ...]:
+def _setting_of(one: DefenceResult) -> tuple[str, ...]:
     if one.kind == "none":
         return ()
     searched = {True: ", floor reached", False: ", floor not reached", None: ""}[one.reached_floor]
@@ -70,17 +260,17 @@ def _worst(result: ComparisonResult, worst: Worst | None, *, as_rate: bool) -> C
     if worst is None:
         return Cell(UNDEFINED, flag="not run")
     one = worst.estimate
-    details = tuple(filter(None, [attack_of(result, worst.attack), f"n {count(one.n)}"]))
+    details = tuple(filter(None, [_attack_of(result, worst.attack), f"n {count(one.n)}"]))
     flag = one.flag or ("undefined" if one.value is None else None)
     return Cell(value_of(one, as_rate=as_rate), interval_of(one, as_rate=as_rate), details, flag)
 
 
-def attack_of(result: ComparisonResult, name: str | None) -> str:
+def _attack_of(result: ComparisonResult, name: str | None) -> str:
     """The title of an attack; its name, where the result doesn't list it."""
     return next((attack.title for attack in result.attacks if attack.name == name), name or "")
 
 
-def families(result: ComparisonResult) -> list:
+def _families(result: ComparisonResult) -> list:
     run = {attack.family for attack in result.attacks}
     shown = [family for family in FAMILIES if family in run]
     tables = [
@@ -100,7 +290,7 @@ def families(result: ComparisonResult) -> list:
     ]
 
 
-def matched(result: ComparisonResult) -> list:
+def _matched(result: ComparisonResult) -> list:
     if not result.matched:
         return []
     rows, about, titles = result.matched, "", result.titles
@@ -124,7 +314,7 @@ def matched(result: ComparisonResult) -> list:
     ]  # fmt: skip
 
 
-def canaries(result: ComparisonResult) -> list:
+def _canaries(result: ComparisonResult) -> list:
     made = [(one, one.canaries) for one in result.defences if one.canaries is not None]
     titles = result.titles
     if not made:
@@ -140,7 +330,7 @@ def canaries(result: ComparisonResult) -> list:
     tables = []
     for at, names in enumerate(_parts(asked)):
         each = [
-            estimates(attack_of(result, name), [planted.attacks.get(name) for _, planted in made], as_rate=True)
+            estimates(_attack_of(result, name), [planted.attacks.get(name) for _, planted in made], as_rate=True)
             for name in names
         ]
         kept = columns if at == 0 else columns[:1]
@@ -154,7 +344,7 @@ def canaries(result: ComparisonResult) -> list:
     ]
 
 
-def attacks(result: ComparisonResult) -> list:
+def _attacks(result: ComparisonResult) -> list:
     tables = []
     names = [attack.name for attack in result.attacks]
     for metric, head in (("tpr", f"TPR at FPR {rate(result.rates.fpr)}"), ("auc", "AUC")):
@@ -163,7 +353,7 @@ def attacks(result: ComparisonResult) -> list:
             for name in some:
                 found = [one.attacks.get(name) for one in result.defences]
                 values = [None if figures is None else getattr(figures, metric) for figures in found]
-                columns.append(estimates(attack_of(result, name), values, as_rate=metric == "tpr"))
+                columns.append(estimates(_attack_of(result, name), values, as_rate=metric == "tpr"))
             tables.append(Table(head + _part(at, len(names)), columns, style="wide"))
     listing = Table("Attacks", [
         Column("Attack", [Cell(attack.title, details=(attack.name,)) for attack in result.attacks]),
@@ -182,7 +372,7 @@ def _part(at: int, n_columns: int) -> str:
     return "" if parts <= 1 else f", part {at + 1} of {parts}"
 
 
-def tuning(result: ComparisonResult) -> list:
+def _tuning(result: ComparisonResult) -> list:
     rows = [(one, point) for one in result.defences for point in one.tuning]
     if not rows:
         return []
@@ -195,14 +385,14 @@ def tuning(result: ComparisonResult) -> list:
         ),
         Table("Settings by validation accuracy", [
             words("Defence", [result.titles[one.name] for one, _ in rows]),
-            words("Setting", [", ".join(options_of(point.options)) or "as given" for _, point in rows]),
+            words("Setting", [", ".join(_options_of(point.options)) or "as given" for _, point in rows]),
             estimates("Validation accuracy", [point.validation_accuracy for _, point in rows], as_rate=True),
             Column("Taken", [Cell("taken", tone="pass") if point.chosen else Cell(UNDEFINED) for _, point in rows]),
         ]),
     ]  # fmt: skip
 
 
-def seeds(result: ComparisonResult) -> Table:
+def _seeds(result: ComparisonResult) -> Table:
     rows = [(one, seed) for one in result.defences for seed in one.per_seed]
     return Table("Every seed: accuracies, and the largest figures over all attacks", [
         words("Defence", [result.titles[one.name] for one, _ in rows]),
@@ -217,12 +407,12 @@ def seeds(result: ComparisonResult) -> Table:
     ])  # fmt: skip
 
 
-def options_of(options: dict[str, Option]) -> tuple[str, ...]:
+def _options_of(options: dict[str, Option]) -> tuple[str, ...]:
     return tuple(f"{name} {_option(value)}" for name, value in options.items())
 
 
 def _in_one_line(options: dict[str, Option]) -> tuple[str, ...]:
-    return (", ".join(options_of(options)),) if options else ()
+    return (", ".join(_options_of(options)),) if options else ()
 
 
 def _option(value: Option) -> str:

@@ -1,14 +1,12 @@
-"""What the report of model inversion says, in order; HTML and Markdown render the same blocks."""
+"""What the page of model inversion says, in order."""
 
 from seepage.report import inversion_plots as plots
-from seepage.report import inversion_tables as tables
-from seepage.report.blocks import Figure, Figures, Paragraph, Section
-from seepage.report.content import KeyFigure
+from seepage.report.blocks import TONES, Answer, Figure, Figures, KeyFigure, Paragraph, Section, sentences
 from seepage.report.fisher_plot import fisher_figure, slope_of
-from seepage.report.inversion_method import method, sentences
-from seepage.report.inversion_pictures import pictures
+from seepage.report.inversion import tables
+from seepage.report.inversion.method import method, pictures
 from seepage.report.provenance import provenance
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 from seepage.schema.inversion import InversionResult, TargetResult
 from seepage.schema.inversion_reading import (
     best_accuracy,
@@ -46,6 +44,20 @@ NOT_MEANT = {
 }
 
 
+def answer(result: InversionResult) -> Answer:
+    data = result.provenance.data
+    return Answer(
+        heading=result.verdict,
+        title=f"{result.verdict}: Seepage model inversion, {data}",
+        about=[data],
+        headline=result.headline,
+        lead=lead(result),
+        not_meant=NOT_MEANT[result.verdict],
+        key_figures=_key_figures(result),
+        tone=TONES[result.verdict],
+    )
+
+
 def lead(result: InversionResult) -> list[str]:
     n = len(result.seeds)
     trained = "" if n == 1 else f", with {count(n)} trainings of every target"
@@ -72,7 +84,7 @@ def _old(result: InversionResult) -> list[str]:
     ]
 
 
-def key_figures(result: InversionResult) -> list[KeyFigure]:
+def _key_figures(result: InversionResult) -> list[KeyFigure]:
     figures, ceiling = [], result.evaluator.accuracy
     if (target := _shown(result)) is not None:
         found = leading(target, level(result.targets, result.alpha))

@@ -1,18 +1,14 @@
-"""How a study of model inversion was made: limits, judge, attacks, targets, provenance."""
+"""How a study of model inversion was made: limits, judge, attacks, targets; and the contact sheet of what was made."""
 
-from collections.abc import Sequence
-
-from seepage.report import inversion_tables as tables
-from seepage.report.blocks import Facts
-from seepage.schema.audit import Estimate
-from seepage.schema.inversion import AttackInfo, InversionResult, TargetResult
-from seepage.schema.inversion_reading import titles
+from seepage.report.blocks import Facts, Paragraph, PictureRow, Pictures, sentences
+from seepage.report.inversion import tables
+from seepage.schema.estimates import Estimate
+from seepage.schema.inversion import AttackInfo, InversionResult, Picture, TargetResult
+from seepage.schema.inversion_reading import title_of, titles
 from seepage.schema.numbers import count, with_interval
-from seepage.schema.trust import Finding
 
-
-def sentences(found: Sequence[Finding], title: str = "") -> Facts:
-    return Facts([(one.about, one.sentence) for one in found], title=title)
+MOST_OF_A_CLASS = 8  # images on either side of a row of the contact sheet
+MOST_CHARACTERS = 6_000_000  # of pictures on a page
 
 
 def method(result: InversionResult) -> list:
@@ -82,3 +78,32 @@ def _target(title: str, one: TargetResult) -> Facts:
 
 def _told(one: Estimate) -> str:
     return with_interval(one, as_rate=True, n=False)
+
+
+def pictures(result: InversionResult) -> list:
+    """The contact sheet, as far as a page has room for it."""
+    if not result.pictures:
+        return []
+    names, groups, room = titles(result.targets), {}, MOST_CHARACTERS
+    for one in result.pictures:
+        row = _row(one)
+        room -= sum(map(len, row.real)) + sum(len(image) for image, _ in row.made)
+        if room < 0:
+            break
+        title = f"{names.get(one.target, one.target)}, {title_of(result.attacks, one.attack)}"
+        groups.setdefault(title, []).append(row)
+    shown = sum(map(len, groups.values()))
+    left = len(result.pictures) - shown
+    rest = f" {count(left)} more {'row' if left == 1 else 'rows'} are in the result." if left else ""
+    return [
+        Paragraph(
+            "This page shows private images, so whoever has it has those. In each row: the class; images of it that "
+            f"the target was trained on; what the attack made. Framed and ticked: recognised by the judge.{rest}"
+        ),
+        *(Pictures(title, rows) for title, rows in groups.items()),
+    ]
+
+
+def _row(one: Picture) -> PictureRow:
+    made = list(zip(one.reconstructed, one.recognised, strict=False))
+    return PictureRow(one.class_name, one.private[:MOST_OF_A_CLASS], made[:MOST_OF_A_CLASS])

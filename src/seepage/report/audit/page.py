@@ -1,10 +1,10 @@
-"""What a report says after the verdict, in order. HTML and Markdown render the same blocks, so neither says more."""
+"""What the page of an audit says after the verdict, in order."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from seepage.report import decisions_content, ensemble_content, nonmembers_content, plots, wording
+from seepage.report import nonmembers, plots
+from seepage.report.audit import decisions, together, wording
 from seepage.report.blocks import (
     Cell,
     Code,
@@ -20,7 +20,9 @@ from seepage.report.blocks import (
     numbers,
     words,
 )
-from seepage.schema.audit import AttackResult, AuditResult, Control, Estimate, Gate, Slice
+from seepage.schema.attack import AttackResult
+from seepage.schema.audit import AuditResult, Control, Gate, Slice
+from seepage.schema.estimates import Estimate, at_rate
 from seepage.schema.numbers import (
     UNDEFINED,
     count,
@@ -40,61 +42,14 @@ MOST_SLICES = 12  # a longer table of classes moves to the appendix
 MOST_VALUES = 16
 
 
-@dataclass(frozen=True)
-class KeyFigure:
-    label: str
-    value: str
-    detail: str
-
-
-def key_figures(result: AuditResult) -> list[KeyFigure]:
-    """The few facts that stand beside the verdict."""
-    lower, smallest, lead = result.lower_bound, result.smallest_detectable, result.attacks[0]
-    without = "only attacks that need none were made; an audit with labels is stronger"
-    labels = [] if result.labelled else [KeyFigure("Labels of the records", "none", without)]
-    if result.verdict in ("INVALID", "INCONCLUSIVE"):
-        failed = [gate.name for gate in result.gates if gate.status == "fail"]
-        if labels and not failed:
-            return labels
-        detail = "what to do about each stands under Gates"
-        return [*labels, KeyFigure("Failed gates", listed(failed) or UNDEFINED, detail)]
-    if lower is None:
-        power = f"found in {rate(smallest.power)} of audits like this one, at level {rate(smallest.alpha)}"
-        return [
-            KeyFigure("Smallest AUC it could see", decimal(smallest.auc), power),
-            KeyFigure(f"Smallest TPR at FPR {rate(smallest.fpr)} it could see", percent(smallest.tpr), power),
-            KeyFigure(
-                "Attacks run",
-                count(len(result.attacks)),
-                f"most is found by {lead.title}, AUC {decimal(lead.auc.value)}",
-            ),
-        ]
-    shown = next((attack for attack in result.attacks if attack.name == lower.attack), lead)
-    figures = []  # a bound no better than guessing is none
-    if lower.auc > 0.5:
-        detail = f"measured {with_interval(shown.auc)}; guessing: 0.5"
-        figures.append(KeyFigure("AUC at least", decimal(lower.auc), detail))
-    if lower.fpr is not None and lower.tpr is not None and lower.tpr > lower.fpr:
-        measured = _at(shown.tpr_at_fpr, lower.fpr)
-        before = f"measured {with_interval(measured, as_rate=True)}; " if measured is not None else ""
-        label = f"TPR at FPR {rate(lower.fpr)} at least"
-        figures.append(KeyFigure(label, percent(lower.tpr), f"{before}guessing: {rate(lower.fpr)}"))
-    run = f"of {count(len(result.attacks))} run; p (Holm) {p_value(shown.p_value_holm)}"
-    return [*labels, *figures, KeyFigure("Leading attack", shown.title, run)]
-
-
 def sections(result: AuditResult) -> list[Section]:
     """Everything after the verdict."""
     parts = [
         Section("gates", "Gates", _gates(result.gates)),
         Section("attacks", "Attacks", _attacks(result)),
-        *([Section("together", "Attacks together", ensemble_content.blocks(result))] if result.ensemble else []),
-        *(
-            [Section("decisions", decisions_content.TITLE, decisions_content.blocks(result))]
-            if result.decisions
-            else []
-        ),
-        *nonmembers_content.sections(
+        *([Section("together", "Attacks together", together.blocks(result))] if result.ensemble else []),
+        *([Section("decisions", decisions.TITLE, decisions.blocks(result))] if result.decisions else []),
+        *nonmembers.sections(
             result.other_nonmembers, {attack.name: attack.title for attack in result.attacks}, result.prior
         ),
         Section("consequences", "What an attacker could claim", _consequences(result)),
@@ -190,11 +145,9 @@ def _costs(attacks: Sequence[AttackResult]) -> Table:
 
 
 def _rates(label: str, by_attack: Sequence[dict[str, Estimate]], rates: Sequence[float]) -> list[Column]:
-    return [estimates(f"{label} {rate(at)}", [_at(by_rate, at) for by_rate in by_attack], as_rate=True) for at in rates]
-
-
-def _at(by_rate: dict[str, Estimate], wanted: float) -> Estimate | None:
-    return next((estimate for at, estimate in by_rate.items() if float(at) == wanted), None)
+    return [
+        estimates(f"{label} {rate(at)}", [at_rate(by_rate, at) for by_rate in by_attack], as_rate=True) for at in rates
+    ]
 
 
 def _scored(attack: AttackResult) -> str:

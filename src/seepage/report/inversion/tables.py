@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from seepage.metrics.reconstruction import paired
 from seepage.report.blocks import Cell, Column, Paragraph, Table, estimates, numbers, words
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 from seepage.schema.inversion import InversionResult, Reconstructed, TargetResult
 from seepage.schema.inversion_reading import (
     best_accuracy,
@@ -35,7 +35,7 @@ def recognition(result: InversionResult, target: TargetResult, title: str) -> Ta
         _named(rows),
         _top_5(rows),
         _best(rows),
-        Column("Advantage, points", [_points(one.advantage) for one in rows], number=True),
+        Column("Advantage, points", [points(one.advantage) for one in rows], number=True),
         numbers("p (Holm)", [p_value(one.p_value_holm) for one in rows]),
         Column("Beyond every baseline", [
             Cell("yes", tone="fail") if is_beyond(one, at) else Cell("no", tone="pass") for one in rows
@@ -67,7 +67,7 @@ def ceilings(result: InversionResult) -> Table:
         estimates("Recognised, as they are", [one.real for one in rows], as_rate=True),
         Column(
             "Beyond the best baseline, points",
-            [_points(one.advantage, one.baseline) for one in rows], number=True,
+            [points(one.advantage, one.baseline) for one in rows], number=True,
         ),
         numbers("Difference of pixels", [significant(one.distance) for one in rows]),
         Column("It can show classes", [
@@ -263,7 +263,7 @@ def _search(result: InversionResult, rows: Sequence[Reconstructed]) -> Column | 
     cells = [
         Cell("a selection")
         if one.beyond_selection is None
-        else _points(one.beyond_selection, title_of(result.attacks, one.selection))
+        else points(one.beyond_selection, title_of(result.attacks, one.selection))
         for one in rows
     ]
     return Column("Search minus selection, points", cells, number=True)
@@ -271,7 +271,7 @@ def _search(result: InversionResult, rows: Sequence[Reconstructed]) -> Column | 
 
 def _paired(result: InversionResult, before: Reconstructed, after: Reconstructed, same: bool = False) -> Cell:
     found = None if same else paired(before, after, result.confidence)
-    return Cell(UNDEFINED) if found is None else _points(found[0], f"p {p_value(found[1])}")
+    return Cell(UNDEFINED) if found is None else points(found[0], f"p {p_value(found[1])}")
 
 
 def _top_5(rows: Sequence[Reconstructed]) -> Column | None:
@@ -289,11 +289,12 @@ def _best(rows: Sequence[Reconstructed]) -> Column:
     return Column("Best baseline", cells, flag=plain.flag, number=True)
 
 
-def _points(one: Estimate, *details: str) -> Cell:
+def points(one: Estimate, *details: str, signed: bool = False) -> Cell:
+    """A difference of rates in percentage points."""
     if one.value is None:
         return Cell(UNDEFINED, flag=one.flag or "undefined")
     ends = "" if one.low is None or one.high is None else f"[{100 * one.low:.1f}, {100 * one.high:.1f}]"
-    return Cell(f"{100 * one.value:.1f}", ends, details, flag=one.flag)
+    return Cell(f"{100 * one.value:{'+' if signed else ''}.1f}", ends, details, flag=one.flag)
 
 
 def _own(one: Reconstructed) -> Cell:

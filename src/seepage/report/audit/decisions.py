@@ -1,4 +1,4 @@
-"""What a report says of the decisions of attackers who know some records."""
+"""What the page of an audit says of the decisions of attackers who know some records."""
 
 from seepage.report.blocks import Paragraph, Table, estimates, numbers, words
 from seepage.schema.audit import AuditResult, Decisions

@@ -1,28 +1,36 @@
-"""What the report of the honesty study says, in order; HTML and Markdown render the same blocks."""
+"""The report of the honesty study: the answer, the sections of its page, what a screen shows."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from seepage.report import trust_plots as plots
 from seepage.report.blocks import (
+    Answer,
+    Block,
     Cell,
     Column,
     Facts,
     Figure,
     Figures,
+    KeyFigure,
     Paragraph,
+    Point,
+    Points,
     Section,
     Table,
+    brief,
+    dashes,
     estimates,
+    next_steps,
     numbers,
+    sentences,
     words,
 )
-from seepage.report.content import KeyFigure
 from seepage.report.provenance import provenance
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 from seepage.schema.numbers import UNDEFINED, count, decimal, interval_of, percent, rate, value_of
 from seepage.schema.trust import LARGEST_SCORE as LEAD
-from seepage.schema.trust import Finding, NonmemberSet, TrustResult, VariantResult
+from seepage.schema.trust import NonmemberSet, ThreatResult, TrustResult, VariantResult
 
 BY_SCORES = (LEAD, "top-3", "entropy")  # the source's
 KINDS = {"same": "own test part", "near": "near", "far": "far", "corrupted": "stress test"}
@@ -33,17 +41,29 @@ NOT_MEANT = (
 )
 
 
-def lead(result: TrustResult) -> list[str]:
-    return [
-        "An attack that calls a record a member because the model is sure of it rests on the model not being sure of "
-        "anything else. Here its threshold was fixed on a shadow model, and then records were asked about that no "
-        "model was trained on: of the same distribution, alike, far away, and spoilt.",
-        "A positive is evidence only as far as such records are rarely called members. The tables say how often "
-        "they are, and whether making the model honest about its confidence helps.",
-    ]
+LEADS = (
+    "An attack that calls a record a member because the model is sure of it rests on the model not being sure of "
+    "anything else. Here its threshold was fixed on a shadow model, and then records were asked about that no "
+    "model was trained on: of the same distribution, alike, far away, and spoilt.",
+    "A positive is evidence only as far as such records are rarely called members. The tables say how often "
+    "they are, and whether making the model honest about its confidence helps.",
+)
 
 
-def key_figures(result: TrustResult) -> list[KeyFigure]:
+def answer(result: TrustResult) -> Answer:
+    data = result.provenance.data
+    return Answer(
+        heading="Who is wrongly called a member?",
+        title=f"May prediction scores be trusted? {data}, Seepage",
+        about=[data],
+        headline=result.headline,
+        lead=LEADS,
+        not_meant=NOT_MEANT,
+        key_figures=_key_figures(result),
+    )
+
+
+def _key_figures(result: TrustResult) -> list[KeyFigure]:
     attack = result.variant("standard").attack(LEAD)
     same = attack.on("same")
     return [
@@ -58,17 +78,22 @@ def key_figures(result: TrustResult) -> list[KeyFigure]:
     ]  # fmt: skip
 
 
-def parts(result: TrustResult) -> list[Section]:
+def page_within(result: TrustResult) -> list[Section]:
     """The sections of a shadow study within a comparison, which has its own provenance."""
-    about = Section("headline", "The answer", [Paragraph(result.headline), *map(Paragraph, lead(result))])
+    about = Section("headline", "The answer", [Paragraph(result.headline), *map(Paragraph, LEADS)])
     found = [about, *sections(result)[:-1]]
     return [Section(f"shadow-{one.id}", f"Shadow study: {one.title}", one.blocks) for one in found]
+
+
+def screen_within(result: TrustResult) -> list[Block]:
+    """What a shadow study adds to the screen of a comparison."""
+    return [Paragraph(f"Shadow study: {result.headline}"), *screen(result)[:-1]]
 
 
 def sections(result: TrustResult) -> list[Section]:
     """Everything after the answer."""
     return [
-        Section("conclusions", "What the numbers say", [_sentences(result.conclusions)]),
+        Section("conclusions", "What the numbers say", [sentences(result.conclusions)]),
         Section("accused", "Who is accused", _accused(result)),
         *([Section("seeds", "Over seeds", _over_seeds(result))] if result.over_seeds else []),
         Section("trade-off", "Calibration against leakage", _trade_off(result)),
@@ -85,8 +110,31 @@ def sections(result: TrustResult) -> list[Section]:
     ]
 
 
-def _sentences(found: Sequence[Finding], title: str = "") -> Facts:
-    return Facts([(one.about, one.sentence) for one in found], title=title)
+def screen(result: TrustResult) -> list[Block]:
+    attacks = result.variant("standard").attacks
+    strict = [attack for attack in attacks if attack.strict_recall is not None]
+    blocks: list[Block] = [
+        dashes(f"{one.about}: {one.sentence}" for one in result.conclusions),
+        _called(result, "Called members though they are none, standard model", "false_positive_rate", attacks),
+    ]
+    if strict and result.strict_rate is not None:
+        title = f"At thresholds that call {rate(result.strict_rate)} of the shadow's own non-members"
+        blocks.append(_called(result, title, "strict_false_positive_rate", strict))
+    signs = [Point(f"{one.holds}:", f"{one.claim} {one.ours}") for one in result.comparisons]
+    return [
+        *blocks,
+        Points(signs, "The published signs"),
+        next_steps(result, "Intervals, other variants, figures and methods"),
+    ]
+
+
+def _called(result: TrustResult, title: str, figure: str, attacks: Sequence[ThreatResult]) -> Table:
+    """Rows are attacks, columns sets."""
+    columns = [
+        brief(one.title, [getattr(attack.on(one.name), figure) for attack in attacks], as_rate=True)
+        for one in result.sets
+    ]
+    return Table(title, [Column("", [Cell(attack.title) for attack in attacks]), *columns])
 
 
 def _accused(result: TrustResult) -> list:
@@ -356,7 +404,7 @@ def _method(result: TrustResult) -> list:
             if result.attacks_left_out
             else []
         ),
-        _sentences(result.limits, "Limits"),
+        sentences(result.limits, "Limits"),
     ]
 
 

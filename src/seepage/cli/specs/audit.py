@@ -151,7 +151,7 @@ class AuditConfig(Task):
     def _run(self, *, progress: bool, command: str):
         import numpy as np
 
-        from seepage.data import Membership, plant
+        from seepage.data import Membership, plant_in_turns
         from seepage.data.files import pools_from_files, read_arrays
         from seepage.models.files import load_model
         from seepage.studies.audit import audit, audit_outputs, audit_recipe
@@ -199,17 +199,13 @@ class AuditConfig(Task):
                 raise InputError(
                     "canaries: need data: and recipe:, and neither a model, a membership nor known records"
                 )
-            rng = np.random.default_rng([self.seed, 3])
-            planted = plant(pool, self.canaries.kind, n=self.canaries.n, rng=rng)
-            pool = planted.pool
-            membership = Membership.canaries_in_turns(
+            pool, membership = plant_in_turns(
                 pool,
-                canaries=planted.canaries,
-                keep=planted.companions,
+                self.canaries.kind,
+                n=self.canaries.n,
                 models=DEFAULT_REFERENCES if self.references is None else self.references,
-                population=0.2,
                 validation=VALIDATION if "validation" in self.recipe.recipe().uses else 0.0,
-                rng=rng,
+                rng=np.random.default_rng([self.seed, 3]),
             )
         given = [pool] if pool is not None else list(records.values())
         input_shape = given[0].inputs.shape[1:] if given else None

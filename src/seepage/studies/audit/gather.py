@@ -70,6 +70,7 @@ class Trainer:
             engine=self.run.engine,
             workers=self.run.workers,
             executor=self.run.executor,
+            device=self.run.device,
             replay=replay,
             progress=self.run.progress,
             title=f"training {name}",

@@ -32,6 +32,7 @@ from seepage.studies.compare.tuning import Search, Trial, search
 from seepage.writing import check_place, make_folder, sweep
 
 TOLERANCE = 0.01
+USES = ("folder", "device", "engine", "workers", "executor", "progress", "keep_weights", "command", "config")
 
 
 def compare(
@@ -89,7 +90,7 @@ def compare(
         "compare", pool=(pool, Pool), settings=(settings, Settings | None), draw=(draw, Draw | None),
         attacker=(attacker, Attacker | None), shadow_study=(shadow_study, ShadowStudy | None), run=(run, Run),
     )  # fmt: skip
-    check_run(run, "compare")
+    check_run(run, "compare", uses=USES)
     if run.folder is None:
         raise InputError("compare: give run=Run(folder=...), where audits are kept and gone on with")
     out, draw, attacker = Path(run.folder), draw or Draw(), attacker or Attacker()

@@ -227,7 +227,7 @@ class Pipeline:
         attacker, settings, run = attacker or Attacker(), settings or Settings(), run or Run()
         check_run(run, where)
         check_kinds(where, queries=(attacker.queries, str | None), layer=(attacker.layer, str | None))
-        root_seed = seed_from(run.seed)
+        root_seed = seed_from(run.seed, "Run(seed=...)")
         generators = map(np.random.default_rng, np.random.SeedSequence(root_seed).spawn(8))
         names = ("split", "score", "measure", "gate", "control", "ensemble", "target", "known")
         asked = resolve_attacks(attacker.attacks)

@@ -21,8 +21,8 @@ from seepage.signals.collect import collect
 from seepage.studies.audit.gather import TargetModel as TargetOfAudits
 from seepage.studies.compare import Draw, compare
 from seepage.studies.compare.choice import Choice
+from seepage.studies.compare.shadow import study
 from seepage.studies.release import audit_released
-from seepage.studies.trust import study
 from seepage.synthesis import NetworkOptions
 from tests.flat import audit
 

@@ -42,6 +42,8 @@ class Attack(ABC):
     least_references: ClassVar[int] = 0  # on each side, for most records; one is enough where `needs` says no more
     most_references: ClassVar[int | None] = None  # where it makes use of no more
     least_known: ClassVar[int] = 0  # known members, and as many known non-members
+    # Whether it learns from the references' own records, so that it scores records that no reference was trained on.
+    learns: ClassVar[bool] = False
 
     def __post_init__(self):
         check_options(self)

@@ -34,6 +34,7 @@ class ClassThreshold(Attack):
     statistic: Annotated[str, OneOf(*CLASSWISE)] = "modified-entropy"
 
     needs: ClassVar[frozenset[str]] = frozenset({"labels", "in-references"})
+    learns = True
     source = f"{SONG}, class-dependent thresholds"
 
     @property

@@ -41,6 +41,7 @@ class OutputsNetwork(Attack):
     train_on: Annotated[str, OneOf("references", "known")] = "references"
     per_class: bool = False
 
+    learns = True
     source = "Nasr et al. 2019 (arXiv 1812.00910), black-box inputs; network as in Chen & Pattabiraman 2024, smaller"
 
     def __post_init__(self):

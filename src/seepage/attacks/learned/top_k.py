@@ -45,6 +45,7 @@ class TopScores(Attack):
     hidden: tuple[int, ...] = (64,)
 
     needs: ClassVar[frozenset[str]] = frozenset({"in-references"})
+    learns = True
     source = "Salem et al. 2019 (arXiv 1806.01246), adversary 1"
 
     @property

@@ -2,18 +2,16 @@
 
 import os
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
 from types import UnionType
-from typing import Any, TypeVar, get_type_hints
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from seepage.errors import InputError, SeepageError, shortened, unknown_name
+from seepage.errors import InputError, SeepageError, shortened
 
-T = TypeVar("T")
 MOST_CHARACTERS = 1000
 WORDS = {int: "whole number", float: "number", bool: "True or False", str: "text", type(None): "None"}
 
@@ -90,28 +88,6 @@ def check_annotated(where: str, value: Any, annotation: Any) -> Any:
     except ValidationError as error:
         raise InputError(f"{where}: {error.errors()[0]['msg']}, got {reprlib.repr(value)}") from None
     return plain
-
-
-def with_options(what: str, known: Mapping[str, T], name: str, options: Mapping[str, Any]) -> T:
-    """The one of that name among known dataclasses, with these options in place of its own.
-
-    Args:
-        what: they are, such as "defence".
-
-    Raises:
-        InputError: there is no such name or option, or an option's value is of another kind or cannot be.
-    """
-    if name not in known:
-        raise unknown_name(what, name, known)
-    names, kinds = [field.name for field in fields(known[name])], get_type_hints(type(known[name]))
-    for option in options:
-        if option not in names:
-            raise unknown_name(f"option of the {what} '{name}'", option, names)
-    options = {o: check_annotated(f"the {what} '{name}': {o}", value, kinds[o]) for o, value in options.items()}
-    try:
-        return replace(known[name], **options)
-    except TypeError as error:
-        raise InputError(f"the {what} '{name}' cannot be made with {options}: {error}") from None
 
 
 def _fits(value: Any, kinds: tuple[type, ...]) -> bool:

@@ -32,7 +32,7 @@ from seepage.defences.temperature import Temperature
 from seepage.defences.tl_dmi import TLDMI
 from seepage.models.recipe import Recipe
 from seepage.models.trial import is_recipe
-from seepage.outside import with_options
+from seepage.options import with_options
 
 __all__ = ["DEFENCES", "Defence", "defend", "find_defence", "table"]
 

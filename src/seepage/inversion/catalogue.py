@@ -20,7 +20,7 @@ from seepage.inversion.mirror_genetic import GeneticMIRROR
 from seepage.inversion.plg_mi import PLGMI
 from seepage.inversion.ppa import PPA
 from seepage.inversion.vmi import VMI
-from seepage.outside import with_options
+from seepage.options import with_options
 
 INVERSIONS: dict[str, Inversion] = {
     "mi-face": MIFace(),

@@ -10,7 +10,7 @@ import click
 from seepage.errors import SeepageError, printable, shortened
 from seepage.version import __version__
 
-EXIT_OK, EXIT_ERROR, EXIT_INTERRUPTED = 0, 2, 130
+EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
 
 
 def say(text: object, *, err: bool = False) -> None:

@@ -1,11 +1,11 @@
-"""Commands that measure: demo, audit, trust."""
+"""Commands that measure: demo, audit."""
 
 import sys
 from pathlib import Path
 
 import click
 
-from seepage.cli.flags import command_line, names, renamed, show
+from seepage.cli.flags import command_line, renamed, show
 from seepage.cli.group import main, say
 
 
@@ -79,60 +79,6 @@ def audit(config: Path | None, **flags) -> None:
     # Data alone ask for a recipe too; a CONFIG has said by itself what is trained.
     trains = config is None and "model" not in given and "data" in given
     parsed = AuditConfig.read(config, renamed(given, trains=trains))
-    result = parsed.run(progress=sys.stderr.isatty(), command=command_line())
-    show(result)
-    say(f"\nReport: {parsed.out / 'report.html'}")
-
-
-@main.command()
-@click.argument("config", type=click.Path(path_type=Path), required=False)
-@click.option("--data", help="A named data set of images (cifar10, digits, ...) or a file of labelled images.")
-@click.option("--limit", type=click.IntRange(4), help="Use this many records, drawn at random.  [default: all]")
-@click.option("--architecture", help="What to train.  [default: cnn]")
-@click.option("--epochs", type=float, help="Training epochs.  [default: 50]")
-@click.option("--evaluated", type=click.IntRange(10), help="Records of each set, at most.  [default: 2500]")
-@click.option("--smoothing", type=float, help="Of the variant with label smoothing.  [default: 0.0083]")
-@click.option("--weight-decay", type=float, help="Of the L2 variant.  [default: 0.0003]")
-@click.option(
-    "--near",
-    help="Near non-members, with commas: blended, interpolated, warped, generated (trains a GAN), or a .npz with "
-    "'images'; or none.  [default: blended,warped]",
-)
-@click.option("--attacks", help="Registered attacks beside the source's three, with commas, or none.  [default: ten]")
-@click.option("--variants", help="With commas, standard among them.  [default: all six]")
-@click.option("--gan-steps", type=click.IntRange(1), help="Training steps of the generator.  [default: 10000]")
-@click.option("--far", help="Other data sets as non-members, with commas, or none.  [default: those in the cache]")
-@click.option("--doublings", type=click.IntRange(0, 60), help="Scale inputs up to 2^this; 0: not.  [default: 20]")
-@click.option("--prior", type=float, help="Share of members among the records asked about.  [default: 0.5]")
-@click.option("--workers", type=click.IntRange(0), help="Processes that train.  [default: planned]")
-@click.option("--seed", type=click.IntRange(0), help="Everything random derives from it.  [default: 0]")
-@click.option("--seeds", type=click.IntRange(1), help="As many studies, from --seed on, and their means.  [default: 1]")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for run, result and report.  [default: trust]")
-def trust(config: Path | None, **flags) -> None:
-    """Count who is wrongly called a member: calibrated models, near, far and corrupted non-members.
-
-    \b
-    seepage trust --data cifar10 --out DIR
-    seepage trust --data digits --epochs 15 --near generated --gan-steps 300 --far none
-    seepage trust trust.yaml --seeds 3
-    """
-    from seepage.cli.specs.trust import TrustConfig
-
-    given = {name: value for name, value in flags.items() if value is not None}
-    if config is None and "data" not in given:
-        raise click.UsageError("nothing to study: give a CONFIG or --data")
-    for flag in ("near", "far"):
-        if flag in given:
-            given[flag] = [name for name in names(given[flag]) if name != "none"]
-    if "variants" in given:
-        given["variants"] = names(given["variants"])
-    if given.get("attacks") == "none":
-        given["attacks"] = ""
-    given = renamed(given, trains=False)
-    for flag, key in (("limit", "data.limit"), ("architecture", "recipe.architecture")):
-        if flag in given:
-            given[key] = given.pop(flag)
-    parsed = TrustConfig.read(config, given)
     result = parsed.run(progress=sys.stderr.isatty(), command=command_line())
     show(result)
     say(f"\nReport: {parsed.out / 'report.html'}")

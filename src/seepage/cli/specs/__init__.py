@@ -10,6 +10,5 @@ from seepage.cli.specs.defend import DefendConfig
 from seepage.cli.specs.example import EXAMPLE
 from seepage.cli.specs.invert import InvertConfig
 from seepage.cli.specs.synthesise import SynthesiseConfig
-from seepage.cli.specs.trust import TrustConfig
 
-__all__ = ["EXAMPLE", "AuditConfig", "CompareConfig", "DefendConfig", "InvertConfig", "SynthesiseConfig", "TrustConfig"]
+__all__ = ["EXAMPLE", "AuditConfig", "CompareConfig", "DefendConfig", "InvertConfig", "SynthesiseConfig"]

@@ -6,7 +6,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from seepage.cli.specs.parts import CanariesConfig, DataConfig, ModelConfig, RecipeConfig, check_architecture
+from seepage.cli.specs.parts import (
+    CanariesConfig,
+    DataConfig,
+    ModelConfig,
+    RecipeConfig,
+    check_architecture,
+    other_pools,
+)
 from seepage.cli.specs.reading import MOST_MODELS, Task
 from seepage.errors import InputError
 from seepage.schema.saved import MOST_WORKERS
@@ -31,6 +38,7 @@ class AuditConfig(Task):
     model: ModelConfig | None = None
     defended: Path | None = Field(None, description="a folder that 'seepage defend' wrote: model, recipe, membership")
     outputs: Path | None = Field(None, description="a .npz of outputs that were computed elsewhere")
+    other_nonmembers: dict[str, DataConfig] = Field({}, description="further records that attacks are counted on")
     origin: Literal["declared", "unknown"] = Field("unknown", description="declared: members were chosen at random")
     recipe: RecipeConfig | None = None
     references: int | None = Field(None, ge=0, le=MOST_MODELS, description="with a recipe; default 64")
@@ -99,7 +107,12 @@ class AuditConfig(Task):
             rng=np.random.default_rng([self.seed, 2]),
         )
         return audit_recipe(
-            written.recipe.recipe(), pool, membership, model=made.model, **self._options(progress, command)
+            written.recipe.recipe(),
+            pool,
+            membership,
+            model=made.model,
+            other_nonmembers=other_pools(self.other_nonmembers, self.seed),
+            **self._options(progress, command),
         )
 
     def _options(self, progress: bool, command: str, *, known: int | float = 0) -> dict[str, Any]:
@@ -220,9 +233,11 @@ class AuditConfig(Task):
         outputs = {"model_outputs": self.model and self.model.outputs}
         if self.outputs is not None:
             given = {"data": pool, "model": model, "recipe": self.recipe, "every_model": self.every_model}
+            given["other_nonmembers"] = self.other_nonmembers
             if others := [*records, *(name for name, value in given.items() if value)]:
                 raise InputError(f"outputs: {others[0]}: does not go with outputs: give one or the other")
             return audit_outputs(self.outputs, **options)
+        options["other_nonmembers"] = other_pools(self.other_nonmembers, self.seed)
         if records:
             if pool is not None or self.every_model:
                 other = "data" if pool is not None else "every_model"

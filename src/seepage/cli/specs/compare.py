@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from seepage.cli.specs.parts import DataConfig, PlantedConfig, RecipeConfig, as_tuples, check_architecture
+from seepage.cli.specs.parts import DataConfig, PlantedConfig, RecipeConfig, as_tuples, check_architecture, other_pools
 from seepage.cli.specs.reading import MOST_MODELS, Section, Task
 from seepage.schema.saved import MOST_WORKERS
 
@@ -18,6 +18,30 @@ class ChoiceConfig(Section):
     recipe: dict[str, Any] = Field({}, description="keys of the recipe that this row has otherwise")
     references: int | None = Field(None, ge=2, le=MOST_MODELS)
     label: str | None = None
+
+
+class ShadowStudyConfig(Section):
+    """Who else is called a member: a target and one shadow for each row, near, far and corrupted non-members."""
+
+    evaluated: int = Field(2500, ge=10, description="at most so many members, and records of each set")
+    near: list[str] | None = Field(
+        None,
+        description="blended, interpolated, warped, generated, or a .npz with 'images'; default: blended, warped",
+    )
+    gan_steps: int = Field(10_000, ge=1)
+    gan_width: int = Field(32, ge=1)
+    far: list[str] | None = Field(None, description="other data sets as non-members; default: those in the cache")
+    attacks: list[str] | None = Field(None, description="registered attacks beside the source's three; default: ten")
+    strict_rate: float = Field(0.01, gt=0, lt=1, description="share of own non-members at each strict threshold")
+    doublings: int = Field(20, ge=0, le=60, description="scale inputs up to 2^doublings; 0: not at all")
+    ray_records: int = Field(500, ge=1)
+
+    def choices(self):
+        """The same as a value of the study."""
+        from seepage.studies.compare import ShadowStudy
+
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        return ShadowStudy(**{name: tuple(one) if isinstance(one, list) else one for name, one in given.items()})
 
 
 class CompareConfig(Task):
@@ -38,9 +62,12 @@ class CompareConfig(Task):
     floor: float | None = Field(None, ge=0, lt=1, description="validation accuracy that a searched defence may cost")
     tolerance: float = Field(0.01, ge=0, lt=1)
     canaries: PlantedConfig | None = Field(None, description="audit planted records too")
+    other_nonmembers: dict[str, DataConfig] = Field({}, description="further records that attacks are counted on")
+    shadow_study: ShadowStudyConfig | None = Field(None, description="count who else is called a member, on images")
     rate: float | None = Field(None, gt=0, lt=1, description="FPR and FNR at which TPR and TNR are told")
     alpha: float = Field(0.05, gt=0, lt=0.5)
     confidence: float = Field(0.95, gt=0, lt=1)
+    prior: float = Field(0.5, gt=0, lt=1, description="share of members that the predictive values assume")
     rates: list[float] = Field([0.1, 0.01, 0.001])
     controls: bool = False
     engine: Literal["stacked", "single"] | None = None
@@ -68,7 +95,7 @@ class CompareConfig(Task):
         from seepage.studies.audit import Settings
         from seepage.studies.compare import Choice, Draw, compare
 
-        pool = self.data.pool(self.seed)
+        pool = (self.data if self.shadow_study is None else self.data.as_image_data()).pool(self.seed)
         if pool.labels is None:
             raise no_labels("data", self.data.file, options="data: {options: {label: NAME}}")
         choices = []
@@ -95,9 +122,15 @@ class CompareConfig(Task):
             floor=self.floor,
             tolerance=self.tolerance,
             canaries=None if self.canaries is None else (self.canaries.kind, self.canaries.n),
+            other_nonmembers=other_pools(self.other_nonmembers, self.seed),
+            shadow_study=None if self.shadow_study is None else self.shadow_study.choices(),
             rate=self.rate,
             settings=Settings(
-                alpha=self.alpha, confidence=self.confidence, rates=tuple(self.rates), controls=self.controls
+                alpha=self.alpha,
+                confidence=self.confidence,
+                prior=self.prior,
+                rates=tuple(self.rates),
+                controls=self.controls,
             ),
             run=Run(
                 self.out,

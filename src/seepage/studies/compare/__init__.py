@@ -2,6 +2,7 @@
 
 from seepage.studies.compare.choice import Choice
 from seepage.studies.compare.protocol import Draw, default_attacks
+from seepage.studies.compare.shadow import ShadowStudy
 from seepage.studies.compare.study import compare
 
-__all__ = ["Choice", "Draw", "compare", "default_attacks"]
+__all__ = ["Choice", "Draw", "ShadowStudy", "compare", "default_attacks"]

@@ -58,7 +58,7 @@ def check_kinds(where: str, **values: tuple[Any, type | UnionType]) -> None:
         InputError: one is not.
     """
     for name, (value, kind) in values.items():
-        kinds = getattr(kind, "__args__", (kind,))
+        kinds: tuple[type, ...] = getattr(kind, "__args__", (kind,))
         if not _fits(value, kinds):
             wanted = " or ".join(WORDS.get(one, one.__name__) for one in kinds)
             wanted = wanted if bool in kinds else f"a {wanted}"

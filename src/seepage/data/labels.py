@@ -62,7 +62,7 @@ def key(value: Any) -> str:
     if isinstance(value, (bool, np.bool_)):
         return str(int(value))
     if isinstance(value, (Real, np.number)) and float(value).is_integer():
-        return str(int(value))
+        return str(int(value))  # pyright: ignore[reportArgumentType] - an integer whatever its class
     return str(value)
 
 

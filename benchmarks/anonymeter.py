@@ -63,6 +63,7 @@ def ours(folder: Path, n: int) -> None:
     import seepage
     from seepage.studies.release.risks import Attacker, wp29_risks
     from seepage.studies.release.typed import Typed
+    from seepage.synthesis import NetworkOptions
     from seepage.synthesis.release import table
 
     pool = seepage.load("adult", standardise=False)
@@ -71,7 +72,7 @@ def ours(folder: Path, n: int) -> None:
     members, control, others = (pool.subset(rows[start : start + n]) for start in (0, n, 2 * n))
     n_copied = round(COPIED * n)
     releases = {
-        "vae": seepage.synthesise(members, epsilon=EPSILON, epochs=EPOCHS, rng=1).pool,
+        "vae": seepage.synthesise(members, epsilon=EPSILON, training=NetworkOptions(epochs=EPOCHS), rng=1).pool,
         "copies": members.subset(rng.permutation(n)[:n_copied]).concat(others.subset(range(n - n_copied))),
     }
     measured = {}

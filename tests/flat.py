@@ -1,10 +1,11 @@
-"""Audits and comparisons with every option by its own name, for tests that vary one option at a time."""
+"""Audits, comparisons and releases with every option by its own name, for tests that vary one option at a time."""
 
 from dataclasses import fields, replace
 
 import seepage
 from seepage.runs.run import Run
 from seepage.studies.compare import Draw
+from seepage.synthesis import NetworkOptions
 
 ALSO = {"out": "folder", "rng": "seed"}
 
@@ -23,6 +24,11 @@ def compare(pool, recipe=None, defences=None, **flat):
     draw = _taken(flat, Draw)
     values = _values(flat, controls=False)
     return seepage.compare(pool, recipe, defences, draw=draw, **values)
+
+
+def synthesise(pool, **flat):
+    training = _taken(flat, NetworkOptions)
+    return seepage.synthesise(pool, training=training, **flat)
 
 
 def _taken(flat, kind, **defaults):

@@ -23,6 +23,7 @@ from seepage.studies.compare import Draw, compare
 from seepage.studies.compare.choice import Choice
 from seepage.studies.release import audit_released
 from seepage.studies.trust import study
+from seepage.synthesis import NetworkOptions
 from tests.flat import audit
 
 RNG = np.random.default_rng(0)
@@ -281,4 +282,4 @@ def test_options_of_other_verbs_that_contradict_each_other_are_refused(tmp_path)
     with pytest.raises(InputError, match=r"tolerance=0\.2 is beside a floor="):
         compare(POOL, tolerance=0.2, **given)
     with pytest.raises(InputError, match=r"max_norm=3\.0 is of DP-SGD"):
-        seepage.synthesise(POOL, epsilon=1.0, max_norm=3.0)
+        seepage.synthesise(POOL, epsilon=1.0, training=NetworkOptions(max_norm=3.0))

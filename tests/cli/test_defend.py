@@ -12,10 +12,11 @@ from click.testing import CliRunner
 import seepage
 from seepage.cli import main
 from seepage.cli.specs import CompareConfig, DefendConfig
-from seepage.cli.specs.defend import read_defended, write_digests
+from seepage.cli.specs.defend import read_defended
 from seepage.defences import DEFENCES, defend, find_defence, table
 from seepage.errors import DataFileError, InputError
 from seepage.models.target import TargetModel
+from seepage.studies.defended import write_digests
 
 
 def run(*arguments):
@@ -33,13 +34,12 @@ def folder(tmp_path_factory):
 
 
 def test_the_folder_holds_model_recipe_membership_and_what_the_model_reaches(folder):
-    config, pool, masks, module = read_defended(folder)
+    config, pool, made = read_defended(folder)
     assert config.recipe.defence.options == {"gamma": 0.6}
-    assert set(masks) == {"members", "validation", "population"}
-    assert not (masks["members"] & (masks["validation"] | masks["population"])).any()
+    assert not (made.members & (made.validation | made.population)).any()
     summary = json.loads((folder / "summary.json").read_text())
-    rows = np.flatnonzero(masks["members"])
-    right = TargetModel.wrap(module).labels(pool.batch(rows)) == pool.labels[rows]
+    rows = np.flatnonzero(made.members)
+    right = TargetModel.wrap(made.model).labels(pool.batch(rows)) == pool.labels[rows]
     assert summary["train"]["accuracy"]["value"] == right.mean()
     assert summary["n_members"] == summary["train"]["accuracy"]["n"] == len(rows)
     assert len(pool) * 0.4 == pytest.approx(len(rows), abs=2)  # half of what is left beside two tenths
@@ -56,8 +56,8 @@ def test_an_audit_trains_the_references_with_the_same_defence(folder, tmp_path):
     assert recipe["wrapper"]["kind"] == "OutputModification"
     assert recipe["objective"]["options"]["gamma"] == 0.6
     assert result["provenance"]["membership"] == "declared"
-    masks = read_defended(folder)[2]
-    n_judged = len(masks["members"]) - masks["validation"].sum() - masks["population"].sum()
+    made = read_defended(folder)[2]
+    n_judged = len(made.members) - made.validation.sum() - made.population.sum()
     assert result["attacks"][0]["n_members"] + result["attacks"][0]["n_nonmembers"] == n_judged
 
 

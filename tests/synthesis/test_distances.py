@@ -9,9 +9,10 @@ from click.testing import CliRunner
 
 from seepage import Pool
 from seepage.cli import main
-from seepage.synthesis import distances, synthesise
+from seepage.synthesis import distances
 from seepage.synthesis.distances import CodeDistances, code_distances, odds_text
 from seepage.synthesis.mechanism import clipped
+from tests.flat import synthesise
 from tests.reference import synthesis as naive
 
 RNG = np.random.default_rng(8)

@@ -15,8 +15,9 @@ from seepage.data import read_file, read_frame
 from seepage.errors import InputError
 from seepage.models.accounting import epsilon
 from seepage.models.generators.vae import TrainingPrivacy
-from seepage.synthesis import Guarantee, synthesise
+from seepage.synthesis import Guarantee
 from seepage.synthesis.release import table
+from tests.flat import synthesise
 
 RNG = np.random.default_rng(5)
 FLAT = Pool(RNG.random((120, 6)).astype(np.float32), RNG.integers(0, 3, 120))

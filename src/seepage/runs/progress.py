@@ -1,6 +1,7 @@
 """The progress bars of a run: what is done, time left."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -19,6 +20,14 @@ def _bar(of: str, show: bool) -> Progress:
         console=Console(stderr=True),
         disable=not show,
     )
+
+
+@contextmanager
+def share_bar(title: str, *, show: bool) -> Iterator[Callable[[float], None]]:
+    """A bar for work that tells which share of it is done, in [0, 1]; gone at its end."""
+    with Progress(console=Console(stderr=True), disable=not show, transient=True) as bar:
+        task = bar.add_task(title, total=1.0)
+        yield lambda share: bar.update(task, completed=share)
 
 
 class Steps:

@@ -1,10 +1,11 @@
 """Where and how the work of a verb is done: one value that every verb takes as `run=`."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
+from seepage.errors import InputError
 from seepage.outside import check_kinds
 from seepage.randomness import Seed
 from seepage.runs.executor import Executor, check_workers
@@ -44,12 +45,22 @@ class Run:
     config: Mapping[str, Any] | None = None
 
 
-def check_run(run: Run, where: str) -> None:
+def check_run(run: Run, where: str, *, uses: Collection[str] | None = None) -> None:
     """Check the kinds of its values, before anything is made of them.
 
+    Args:
+        where: the verb.
+        uses: what the verb makes use of; None: of everything.
+
     Raises:
-        InputError: one is of another kind.
+        InputError: one is of another kind, or is given and of no use.
     """
+    for field in fields(run):
+        value = getattr(run, field.name)
+        if uses is not None and field.name not in uses and value is not field.default and value != field.default:
+            raise InputError(
+                f"{where}: Run({field.name}=...) is of no use here: leave it out, {where} knows {', '.join(uses)}"
+            )
     check_kinds(
         where,
         folder=(run.folder, str | os.PathLike | None),

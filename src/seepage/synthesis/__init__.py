@@ -8,6 +8,6 @@ from __future__ import annotations
 from seepage.synthesis.guarantee import Guarantee
 from seepage.synthesis.procedure import TrainOnSynthetic
 from seepage.synthesis.release import Synthetic
-from seepage.synthesis.synthesise import synthesise
+from seepage.synthesis.synthesise import NetworkOptions, synthesise
 
-__all__ = ["Guarantee", "Synthetic", "TrainOnSynthetic", "synthesise"]
+__all__ = ["Guarantee", "NetworkOptions", "Synthetic", "TrainOnSynthetic", "synthesise"]

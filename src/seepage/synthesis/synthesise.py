@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from jaxtyping import Int64
@@ -17,6 +17,8 @@ from seepage.models.generators.vae import VAE, TrainingPrivacy
 from seepage.models.generators.vae_training import train_vae
 from seepage.outside import check_kinds
 from seepage.randomness import Seed, seed_from
+from seepage.runs.progress import share_bar
+from seepage.runs.run import Run, check_run
 from seepage.synthesis.distances import code_distances
 from seepage.synthesis.guarantee import Guarantee
 from seepage.synthesis.labels import WAYS, randomised_response
@@ -27,25 +29,38 @@ FEWEST_OF_A_CLASS = 10
 MAX_NORM = 1.0  # of DP-SGD
 
 
+@dataclass(frozen=True)
+class NetworkOptions:
+    """How the networks of a release are trained.
+
+    Attributes:
+        latent: dimensions of a code.
+        network, epochs, batch_size: of the VAE, see `train_vae`.
+        noise_multiplier, max_norm: train it by DP-SGD.
+    """
+
+    latent: int = 16
+    network: str = "auto"
+    epochs: int | None = None
+    batch_size: int = 64
+    noise_multiplier: float | None = None
+    max_norm: float = MAX_NORM
+
+
 def synthesise(
     pool: Pool,
     *,
     epsilon: float,
-    latent: int = 16,
     clip: float | None = None,
     labels: str = "conditional",
     label_epsilon: float | None = None,
     releases: int = 1,
     public: Pool | None = None,
-    network: str = "auto",
-    epochs: int | None = None,
-    batch_size: int = 64,
-    noise_multiplier: float | None = None,
-    max_norm: float = MAX_NORM,
     draw: bool = True,
+    training: NetworkOptions | None = None,
     networks: Sequence[VAE] | None = None,
-    report: Callable[[float], None] = lambda fraction: None,
     rng: Seed | None = None,
+    run: Run | None = None,
 ) -> Synthetic:
     """Synthetic records to release, or to train on, instead of these.
 
@@ -55,21 +70,19 @@ def synthesise(
         pool: the records; with labels or without.
         epsilon: of metric privacy per unit of distance between codes, and per release; inf: no noise. Codes have a norm
             of at most about sqrt(latent), less where dimensions go unused, and the noise one of latent / epsilon.
-        latent: dimensions of a code.
         clip: bound on a code's norm.
         labels: "kept", "conditional", "per-class" or "randomised-response", see `seepage.synthesis.labels`.
         label_epsilon: of randomised response.
         releases: records made of each original; each spends epsilon.
         public: other records of the same kind to train the networks on, instead of these.
-        network, epochs, batch_size: of the VAE, see `train_vae`.
-        noise_multiplier, max_norm: train it by DP-SGD.
         draw: draw values from what the decoder says; otherwise each is the likeliest one.
+        training: how the networks are trained.
         networks: `vaes` of an earlier release of the same pool, instead of new ones, to compare epsilons by: they must
             have been trained with the same options. Two releases of one record spend both epsilons.
-        report: told the share that is done.
         rng: None, for randomness of the system's that nobody can draw again. A seed or a generator makes the release
             repeatable, and with that the noise known to whoever has or guesses the seed: for tests and studies alone;
             the guarantee then says so. No seed is kept in either case.
+        run: progress alone; randomness is of `rng`.
 
     Raises:
         InputError: options that cannot be, or that do not go together.
@@ -79,8 +92,13 @@ def synthesise(
         attacks (arXiv 2202.05469). Its architecture, metric, epsilons and treatment of labels could not be read: those
         here are ours. Deviations: the encoder's mean, no draw from q(z | x), is what gets the noise.
     """
-    check_kinds("synthesise", pool=(pool, Pool), public=(public, Pool | None))
-    _check(pool, epsilon, clip, labels, label_epsilon, releases, public, noise_multiplier, max_norm)
+    check_kinds(
+        "synthesise", pool=(pool, Pool), public=(public, Pool | None), training=(training, NetworkOptions | None),
+        run=(run, Run | None),
+    )  # fmt: skip
+    training, run = training or NetworkOptions(), run or Run()
+    check_run(run, "synthesise", uses=("progress",))
+    _check(pool, epsilon, clip, labels, label_epsilon, releases, public, training)
     if isinstance(rng, np.random.Generator):
         entropy = [int(word) for word in rng.integers(2**32, size=4)]
     else:
@@ -88,34 +106,16 @@ def synthesise(
     *of_three, of_networks = np.random.SeedSequence(entropy).spawn(4)
     noise_rng, draw_rng, label_rng = map(np.random.default_rng, of_three)
     seed = int(of_networks.generate_state(1, np.uint64)[0] >> 2)
-    training = {
-        "latent": latent, "network": network, "epochs": epochs, "batch_size": batch_size,
-        "noise_multiplier": noise_multiplier, "max_norm": max_norm,
-    }  # fmt: skip
     source = pool if public is None else public
     columns = Columns.guess(source)
     groups = _groups(source, pool, labels)
     if networks is not None:
-        _check_networks(networks, groups, source, latent, noise_multiplier)
+        _check_networks(networks, groups, source, training)
     conditional = labels == "conditional" and pool.labels is not None
-    vaes, compared, inputs = [], [], np.empty((releases, *pool.inputs.shape), dtype=pool.inputs.dtype)
-    for place, (learnt, rows) in enumerate(groups):
-
-        def part(fraction: float, place=place) -> None:
-            report((place + fraction) / len(groups))
-
-        vae = (
-            networks[place]
-            if networks is not None
-            else train_vae(
-                source.subset(learnt),
-                conditional=conditional,
-                columns=columns,
-                seed=seed + place,
-                report=part,
-                **training,
-            )
-        )
+    compared, inputs = [], np.empty((releases, *pool.inputs.shape), dtype=pool.inputs.dtype)
+    if networks is None:
+        networks = _trained(source, groups, conditional, columns, seed, training, run)
+    for vae, (_, rows) in zip(networks, groups, strict=True):
         classes = pool.labels[rows] if conditional else None
         codes = clipped(vae.encode(pool.inputs[rows], classes), clip)
         compared += [codes] if classes is None else [codes[classes == label] for label in np.unique(classes)]
@@ -123,7 +123,7 @@ def synthesise(
             noisy = codes + latent_noise(*codes.shape, epsilon, noise_rng)
             decoded = vae.decode(noisy, classes)
             inputs[release, rows] = vae.records(decoded, draw_rng if draw else None)
-        vaes.append(vae)
+    vaes = tuple(networks)
     if any(vae.training.measured for vae in vaes):  # ranges are in the networks already: drawn numbers keep to them
         inputs = np.clip(inputs, source.inputs.min(axis=0), source.inputs.max(axis=0))
     released = _labels(pool, labels, label_epsilon, releases, label_rng)
@@ -138,14 +138,14 @@ def synthesise(
     )
     guarantee = Guarantee(
         epsilon=float(epsilon),
-        latent=latent,
+        latent=training.latent,
         clip=clip,
         releases=releases,
         public=public is not None,
         shared=0 if public is None else len(overlap(pool, public)),
         secret=rng is None,
         encoded=pool.inputs.ndim == 2,
-        training=None if noise_multiplier is None else _weakest([vae.training.privacy for vae in vaes]),
+        training=None if training.noise_multiplier is None else _weakest([vae.training.privacy for vae in vaes]),
         measured=any(vae.training.measured for vae in vaes),
         labels=labels,
         label_epsilon=label_epsilon,
@@ -158,10 +158,34 @@ def synthesise(
         same_class=conditional or labels == "per-class",
         rng=np.random.default_rng(0),  # which pairs are looked at is no secret
     )
-    about = {**training, "clip": clip, "labels": labels, "draw": draw, "source": source.name}
+    about = {**asdict(training), "clip": clip, "labels": labels, "draw": draw, "source": source.name}
     # Of what the networks were trained on: with public records, the others' must not decide how numbers are rounded.
     flat = np.asarray(source.inputs).reshape(len(source), -1)
-    return Synthetic(made, guarantee, distances, tuple(vaes), (flat == np.rint(flat)).all(axis=0), about)
+    return Synthetic(made, guarantee, distances, vaes, (flat == np.rint(flat)).all(axis=0), about)
+
+
+def _trained(
+    source: Pool, groups: list, conditional: bool, columns: Columns, seed: int, training: NetworkOptions, run: Run
+) -> list[VAE]:
+    """A VAE for each group of records, one after the other."""
+    vaes = []
+    with share_bar("training the networks", show=run.progress) as report:
+        for place, (learnt, _) in enumerate(groups):
+
+            def part(share: float, place=place) -> None:
+                report((place + share) / len(groups))
+
+            vaes.append(
+                train_vae(
+                    source.subset(learnt),
+                    conditional=conditional,
+                    columns=columns,
+                    seed=seed + place,
+                    report=part,
+                    **asdict(training),
+                )
+            )
+    return vaes
 
 
 def _weakest(told: list[TrainingPrivacy]) -> TrainingPrivacy:
@@ -198,7 +222,7 @@ def _labels(
     return np.concatenate([randomised_response(pool.labels, pool.n_classes, epsilon, rng) for _ in range(releases)])
 
 
-def _check(pool, epsilon, clip, labels, label_epsilon, releases, public, noise_multiplier, max_norm) -> None:
+def _check(pool, epsilon, clip, labels, label_epsilon, releases, public, training: NetworkOptions) -> None:
     check_epsilon(epsilon)
     if labels not in WAYS:
         raise unknown_name("way with labels", labels, WAYS)
@@ -212,11 +236,13 @@ def _check(pool, epsilon, clip, labels, label_epsilon, releases, public, noise_m
         raise InputError(f"synthesise: clip must be a positive number or None, got {clip!r}")
     if not isinstance(releases, int) or releases < 1:
         raise InputError(f"synthesise: releases must be a positive whole number, got {releases!r}")
-    if noise_multiplier is None and max_norm != MAX_NORM:
-        raise InputError(f"synthesise: max_norm={max_norm} is of DP-SGD: give noise_multiplier= too, or leave it out")
+    if training.noise_multiplier is None and training.max_norm != MAX_NORM:
+        raise InputError(
+            f"synthesise: max_norm={training.max_norm} is of DP-SGD: give noise_multiplier= beside it, or leave it out"
+        )
     if public is None:
         return
-    if noise_multiplier is not None:
+    if training.noise_multiplier is not None:
         raise InputError("synthesise: public records need no DP-SGD: give public= or noise_multiplier=, one of them")
     mine, theirs = (_kind(p) for p in (pool, public))
     if mine != theirs:
@@ -225,13 +251,13 @@ def _check(pool, epsilon, clip, labels, label_epsilon, releases, public, noise_m
         raise InputError(f"synthesise: expected public records of the classes {pool.classes}, got {public.classes}")
 
 
-def _check_networks(networks, groups, source: Pool, latent: int, noise_multiplier: float | None) -> None:
+def _check_networks(networks, groups, source: Pool, training: NetworkOptions) -> None:
     if len(networks) != len(groups) or not all(isinstance(vae, VAE) for vae in networks):
         raise InputError(f"synthesise: expected networks= to be the {len(groups)} of an earlier release's vaes")
     for vae, (learnt, _) in zip(networks, groups, strict=True):
         if vae.training.pool != source.subset(learnt).fingerprint:
             raise InputError(f"synthesise: networks= were trained on other records ('{vae.training.name}') than these")
-        if vae.latent != latent or (vae.training.privacy is None) != (noise_multiplier is None):
+        if vae.latent != training.latent or (vae.training.privacy is None) != (training.noise_multiplier is None):
             raise InputError("synthesise: networks= were trained with another latent= or noise_multiplier=")
 
 

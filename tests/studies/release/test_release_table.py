@@ -17,9 +17,9 @@ from seepage.metrics import auc
 from seepage.schema.estimates import Estimate
 from seepage.studies.release import audit_released
 from seepage.studies.release.shown import table, text
-from seepage.synthesis import synthesise
 from seepage.synthesis.distances import code_distances
 from seepage.synthesis.networks import network_scores
+from tests.flat import synthesise
 
 RNG = np.random.default_rng(7)
 QUICK = {"latent": 4, "rng": 1}

@@ -86,25 +86,21 @@ class AuditConfig(Task):
         import numpy as np
 
         from seepage.cli.specs.defend import read_defended
-        from seepage.data import Membership
         from seepage.studies.audit import audit_recipe
         from seepage.studies.audit.gather import DEFAULT_REFERENCES
 
         others = ("data", "membership", "members", "nonmembers", "population", "model", "outputs", "recipe", "canaries")
         if given := [name for name in others if getattr(self, name) is not None] + ["no_labels"] * self.no_labels:
             raise InputError(f"defended: brings its own data, model and recipe: leave out {', '.join(given)}")
-        written, pool, masks, module = read_defended(self.defended)
-        membership = Membership.fixed(
-            pool,
-            members=masks["members"],
-            validation=masks["validation"],
-            population=masks["population"],
-            known=self.known,
+        written, pool, made = read_defended(self.defended)
+        membership = made.membership(
             references=DEFAULT_REFERENCES if self.references is None else self.references,
-            origin="declared",
+            known=self.known,
             rng=np.random.default_rng([self.seed, 2]),
         )
-        return audit_recipe(written.recipe.recipe(), pool, membership, model=module, **self._options(progress, command))
+        return audit_recipe(
+            written.recipe.recipe(), pool, membership, model=made.model, **self._options(progress, command)
+        )
 
     def _options(self, progress: bool, command: str, *, known: int | float = 0) -> dict[str, Any]:
         """What every audit takes, whatever it is of."""

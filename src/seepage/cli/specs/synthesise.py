@@ -51,10 +51,9 @@ class SynthesiseConfig(Task):
             records), and the audits' results by setting, none where that was not asked for.
         """
         import numpy as np
-        from rich.console import Console
-        from rich.progress import Progress
 
-        from seepage.synthesis import synthesise
+        from seepage.runs.run import Run
+        from seepage.synthesis import NetworkOptions, synthesise
 
         self._check_compared()
         pool, holdout = self._pool(self.data), None
@@ -62,25 +61,23 @@ class SynthesiseConfig(Task):
         if self.audit:
             rows = rng.permutation(len(pool))
             holdout, pool = (pool.subset(np.sort(part)) for part in np.array_split(rows, 2))
-        with Progress(console=Console(stderr=True), disable=not progress, transient=True) as bar:
-            task = bar.add_task("training the networks", total=1.0)
-            options = {
-                "latent": self.latent,
-                "clip": self.clip,
-                "labels": self.labels,
-                "label_epsilon": self.label_epsilon,
-                "releases": self.releases,
-                "public": None if self.public is None else self._pool(self.public),
-                "network": self.network,
-                "epochs": self.epochs,
-                "batch_size": self.batch_size,
-                "noise_multiplier": self.noise_multiplier,
-                "max_norm": self.max_norm,
-                "draw": self.draw,
-            }
-            made = synthesise(
-                pool, epsilon=self.epsilon, report=lambda fraction: bar.update(task, completed=fraction), **options
-            )
+        options = {
+            "clip": self.clip,
+            "labels": self.labels,
+            "label_epsilon": self.label_epsilon,
+            "releases": self.releases,
+            "public": None if self.public is None else self._pool(self.public),
+            "draw": self.draw,
+            "training": NetworkOptions(
+                latent=self.latent,
+                network=self.network,
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                noise_multiplier=self.noise_multiplier,
+                max_norm=self.max_norm,
+            ),
+        }
+        made = synthesise(pool, epsilon=self.epsilon, run=Run(progress=progress), **options)
         made.save(self.out)
         audits = {}
         if holdout is not None:

@@ -14,13 +14,14 @@ from typing import Any, Literal, get_args, get_origin
 import click
 from pydantic.fields import FieldInfo
 
-from seepage.cli.specs.parts import DataConfig
-from seepage.cli.specs.reading import Section, Task, fields_below, kinds_of
+from seepage.cli.specs.parts import DataConfig, listed
+from seepage.cli.specs.reading import Task
+from seepage.cli.specs.section import Section, field_at, kinds_of, limits_of
 from seepage.cli.specs.strict_yaml import parse_yaml
 
 METAVARS = {int: "INTEGER", float: "FLOAT", Path: "PATH", DataConfig: "NAME|FILE", dict: "NAME=VALUE"}
-SIGNS = (("gt", "> {}"), ("ge", ">= {}"), ("lt", "< {}"), ("le", "<= {}"))
-MOST_SHOWN = 10_000  # bounds above it keep memory safe, and nobody meets them
+SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+MOST_SHOWN = 4_000  # bounds above it keep memory safe, and nobody meets them
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Flag:
         names: its spellings, without dashes.
         path: the field that it sets, with dots.
         field: that field; None for a key of free options.
-        text: its help, where the field has none.
+        text: its help, where it is another than the field's.
     """
 
     names: tuple[str, ...]
@@ -64,7 +65,7 @@ class Flag:
     @property
     def is_repeated(self) -> bool:
         """Given once for each value: options by name, and lists of numbers."""
-        return self._is_options or self.element is not None and bool({int, float} & set(kinds_of(self.element)))
+        return self._is_options or (self.element is not None and bool({int, float} & set(kinds_of(self.element))))
 
     @property
     def _is_options(self) -> bool:
@@ -80,7 +81,9 @@ class Flag:
         elif self.element is not None and not self.is_repeated:
             metavar = "NAMES"
         else:
-            metavar = next((METAVARS[kind] for kind in (self.element, *self.kinds) if kind in METAVARS), "TEXT")
+            kinds = kinds_of(self.element) if self.is_repeated else self.kinds
+            known = [METAVARS[kind] for kind in kinds if kind in METAVARS]
+            metavar = "NUMBER" if {int, float} <= set(kinds) else (known or ["TEXT"])[0]
         if self.kinds == [bool]:
             return click.Option([self.key, *self.spellings], is_flag=True, default=None, help=self._help())
         return click.Option(
@@ -93,19 +96,25 @@ class Flag:
 
     def _help(self) -> str:
         text = self.text or (self.field.description if self.field else None) or ""
+        default = None if self.text or self.field is None else self.field.get_default()
         notes = []
-        if self.field is not None and self.kinds != [bool]:
-            default = self.field.get_default()
-            if isinstance(default, str | int | float | Path):
-                notes.append(f"default: {default}")
-            notes += [
-                sign.format(limit)
-                for part in self.field.metadata
-                for name, sign in SIGNS
-                if (limit := getattr(part, name, None)) is not None and limit < MOST_SHOWN
-            ]
+        if isinstance(default, list) and default:
+            notes.append(f"default: {', '.join(map(str, default))}")
+        elif isinstance(default, str | int | float | Path) and self.kinds != [bool]:
+            notes.append(f"default: {default}")
+        notes += ["repeatable"] * self.is_repeated + self._bounds()
         text = text and f"{text[0].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
         return f"{text}  [{'; '.join(notes)}]" if notes else text
+
+    def _bounds(self) -> list[str]:
+        """As in `x > 0 and < 0.5`."""
+        limits = [
+            f"{sign} {limit}"
+            for part in (limits_of(self.field) if self.field is not None else ())
+            for name, sign in SIGNS.items()
+            if (limit := getattr(part, name, None)) is not None and limit < MOST_SHOWN
+        ]
+        return [f"x {' and '.join(limits)}"] if limits else []
 
     def set(self, value: Any) -> dict[str, Any]:
         """The fields with their values, for what was typed."""
@@ -119,7 +128,7 @@ class Flag:
             return {self.path: [number(part) for part in value]}
         if self.element is not None:
             is_section = isinstance(self.element, type) and issubclass(self.element, Section)
-            return {self.path: [{"name": name} if is_section else name for name in names(value)]}
+            return {self.path: [{"name": name} if is_section else name for name in listed(value)]}
         return {self.path: number(value) if {int, float} & set(self.kinds) else value}
 
     def _named(self, text: str) -> tuple[str, Any]:
@@ -136,13 +145,16 @@ def flags_of(kind: type[Task]) -> Iterator[Flag]:
     for name, place in kind.aliases.items():
         path, texts[name] = place if isinstance(place, tuple) else (place, None)
         aliases.setdefault(path, []).append(name)
-    for top, field in kind.model_fields.items():
+    # Its own fields first, then those of the values that it fills, in their order; last of all where it writes to.
+    order = {name: None for one in kind.__mro__ for name in one.__dict__.get("__annotations__", ())}
+    for top in sorted((name for name in order if name in kind.model_fields), key="out".__eq__):
+        field = kind.model_fields[top]
         own = [] if top in kind.yaml_only or (_is_section(field) and not _is_data(field)) else [top]
         if own or top in aliases:
             yield Flag((*aliases.get(top, ()), *own), top, field)
         for path, spellings in aliases.items():
             if path.startswith(f"{top}."):
-                yield Flag(tuple(spellings), path, fields_below(kind, path), texts[spellings[0]])
+                yield Flag(tuple(spellings), path, field_at(kind, path), texts[spellings[0]])
 
 
 def _is_section(field: FieldInfo) -> bool:
@@ -167,8 +179,3 @@ def number(text: str) -> Any:
         except ValueError:
             pass
     return text
-
-
-def names(text: str) -> list[str]:
-    """Names separated by commas."""
-    return [name.strip() for name in text.split(",") if name.strip()]

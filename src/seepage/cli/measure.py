@@ -1,12 +1,11 @@
 """Commands that measure: demo, audit, trust."""
 
-import sys
 from pathlib import Path
 
 import click
 
-from seepage.cli.flags import command_line, names, renamed, show
-from seepage.cli.group import main, say
+from seepage.cli.command import TaskCommand, carry_out
+from seepage.cli.group import main
 
 
 @main.command()
@@ -20,48 +19,8 @@ def demo(out: Path, references: int, seed: int) -> None:
     run_demo(out, references=references, seed=seed, echo=say)
 
 
-@main.command()
-@click.argument("config", type=click.Path(path_type=Path), required=False)
-@click.option("--data", help="A named data set (digits, adult, cifar10, ...) or a file of records.")
-@click.option("--model", type=click.Path(path_type=Path), help="A trained model: .safetensors, .pt, .onnx.")
-@click.option("--architecture", help="What the weights belong to; with --data, what to train.")
-@click.option("--defence", help="Train target and references with this defence ('seepage defences').")
-@click.option("--defended", type=click.Path(path_type=Path), help="A folder that 'seepage defend' wrote.")
-@click.option("--members", type=click.Path(path_type=Path), help="Records the model was trained on.")
-@click.option("--nonmembers", type=click.Path(path_type=Path), help="Records it was not trained on.")
-@click.option("--label", help="Column of the labels, in .csv and .parquet files.")
-@click.option("--no-labels", is_flag=True, default=None, help="The records have no labels: a weaker audit.")
-@click.option("--float32", is_flag=True, default=None, help="Round the records, as the model's own training did.")
-@click.option("--population", type=click.Path(path_type=Path), help="Further records no model was trained on.")
-@click.option("--outputs", type=click.Path(path_type=Path), help="Outputs computed elsewhere (.npz).")
-@click.option(
-    "--model-outputs", type=click.Choice(["logits", "probabilities", "labels"]), help="What the model returns."
-)
-@click.option("--output-name", help="Which output of an ONNX graph is read, where it has several.")
-@click.option("--origin", type=click.Choice(["declared", "unknown"]), help="declared: members were chosen at random.")
-@click.option("--references", type=click.IntRange(0), help="Reference models to train.  [default: 64]")
-@click.option("--every-model", is_flag=True, default=None, help="Each reference takes its turn as the target.")
-@click.option("--epochs", type=float, help="Training epochs of the recipe.  [default: 50]")
-@click.option("--attacks", help="Names separated by commas.  [default: all that fit]")
-@click.option("--access", type=click.Choice(["label", "probabilities", "logits", "gradients", "weights"]))
-@click.option("--canaries", type=click.IntRange(4), help="Plant so many canaries and judge them alone.")
-@click.option(
-    "--canary-kind",
-    type=click.Choice(["clean", "mislabelled", "blank", "ood", "near-duplicates"]),
-    help="What the canaries are.  [default: mislabelled]",
-)
-@click.option("--known", type=click.IntRange(0), help="Records whose membership the attacker knows.  [default: 0]")
-@click.option("--queries", help="Augmented copies of images: none, flip, flip-shift, rotate, translate.")
-@click.option("--layer", help="Whose output the features are.  [default: the penultimate layer]")
-@click.option("--alpha", type=float, help="Chance of a false alarm over all attacks.  [default: 0.05]")
-@click.option("--prior", type=float, help="Share of members among the records asked about.  [default: 0.5]")
-@click.option("--workers", type=click.IntRange(0), help="Processes that train.  [default: planned]")
-@click.option("--replay", type=click.Path(path_type=Path), help="Train as RESULT did (a result.json or its folder).")
-@click.option("--seed", type=click.IntRange(0), help="Everything random derives from it.  [default: 0]")
-@click.option("--show-values", is_flag=True, default=None, help="Put the exposed records' values into the report.")
-@click.option("--trust-code", is_flag=True, default=None, help="Open model files that can run code.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for run, result and report.  [default: audit]")
-def audit(config: Path | None, **flags) -> None:
+@main.command(cls=TaskCommand, spec="audit:AuditConfig", hint="; 'seepage init' writes an example")
+def audit(task) -> None:
     """Audit a model, a recipe, or outputs; from a YAML CONFIG, flags, or both.
 
     \b
@@ -71,44 +30,11 @@ def audit(config: Path | None, **flags) -> None:
     seepage audit --defended DIR
     seepage audit audit.yaml
     """
-    from seepage.cli.specs.audit import AuditConfig
-
-    given = {name: value for name, value in flags.items() if value is not None}
-    if config is None and not given:
-        raise click.UsageError("nothing to audit: give a CONFIG or flags; 'seepage init' writes an example")
-    # Data alone ask for a recipe too; a CONFIG has said by itself what is trained.
-    trains = config is None and "model" not in given and "data" in given
-    parsed = AuditConfig.read(config, renamed(given, trains=trains))
-    result = parsed.run(progress=sys.stderr.isatty(), command=command_line())
-    show(result)
-    say(f"\nReport: {parsed.out / 'report.html'}")
+    carry_out(task)
 
 
-@main.command()
-@click.argument("config", type=click.Path(path_type=Path), required=False)
-@click.option("--data", help="A named data set of images (cifar10, digits, ...) or a file of labelled images.")
-@click.option("--limit", type=click.IntRange(4), help="Use this many records, drawn at random.  [default: all]")
-@click.option("--architecture", help="What to train.  [default: cnn]")
-@click.option("--epochs", type=float, help="Training epochs.  [default: 50]")
-@click.option("--evaluated", type=click.IntRange(10), help="Records of each set, at most.  [default: 2500]")
-@click.option("--smoothing", type=float, help="Of the variant with label smoothing.  [default: 0.0083]")
-@click.option("--weight-decay", type=float, help="Of the L2 variant.  [default: 0.0003]")
-@click.option(
-    "--near",
-    help="Near non-members, with commas: blended, interpolated, warped, generated (trains a GAN), or a .npz with "
-    "'images'; or none.  [default: blended,warped]",
-)
-@click.option("--attacks", help="Registered attacks beside the source's three, with commas, or none.  [default: ten]")
-@click.option("--variants", help="With commas, standard among them.  [default: all six]")
-@click.option("--gan-steps", type=click.IntRange(1), help="Training steps of the generator.  [default: 10000]")
-@click.option("--far", help="Other data sets as non-members, with commas, or none.  [default: those in the cache]")
-@click.option("--doublings", type=click.IntRange(0, 60), help="Scale inputs up to 2^this; 0: not.  [default: 20]")
-@click.option("--prior", type=float, help="Share of members among the records asked about.  [default: 0.5]")
-@click.option("--workers", type=click.IntRange(0), help="Processes that train.  [default: planned]")
-@click.option("--seed", type=click.IntRange(0), help="Everything random derives from it.  [default: 0]")
-@click.option("--seeds", type=click.IntRange(1), help="As many studies, from --seed on, and their means.  [default: 1]")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for run, result and report.  [default: trust]")
-def trust(config: Path | None, **flags) -> None:
+@main.command(cls=TaskCommand, spec="trust:TrustConfig", needs=("data",))
+def trust(task) -> None:
     """Count who is wrongly called a member: calibrated models, near, far and corrupted non-members.
 
     \b
@@ -116,23 +42,4 @@ def trust(config: Path | None, **flags) -> None:
     seepage trust --data digits --epochs 15 --near generated --gan-steps 300 --far none
     seepage trust trust.yaml --seeds 3
     """
-    from seepage.cli.specs.trust import TrustConfig
-
-    given = {name: value for name, value in flags.items() if value is not None}
-    if config is None and "data" not in given:
-        raise click.UsageError("nothing to study: give a CONFIG or --data")
-    for flag in ("near", "far"):
-        if flag in given:
-            given[flag] = [name for name in names(given[flag]) if name != "none"]
-    if "variants" in given:
-        given["variants"] = names(given["variants"])
-    if given.get("attacks") == "none":
-        given["attacks"] = ""
-    given = renamed(given, trains=False)
-    for flag, key in (("limit", "data.limit"), ("architecture", "recipe.architecture")):
-        if flag in given:
-            given[key] = given.pop(flag)
-    parsed = TrustConfig.read(config, given)
-    result = parsed.run(progress=sys.stderr.isatty(), command=command_line())
-    show(result)
-    say(f"\nReport: {parsed.out / 'report.html'}")
+    carry_out(task)

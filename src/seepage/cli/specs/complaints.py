@@ -69,9 +69,7 @@ def _named(path: list[str], where: str | os.PathLike, flags: Mapping[str, str]) 
     return f"{where}: {key or 'configuration'}"
 
 
-def _check_sizes(
-    value: Any, where: str | os.PathLike, flags: Mapping[str, str], path: tuple[str, ...] = ()
-) -> None:
+def _check_sizes(value: Any, where: str | os.PathLike, flags: Mapping[str, str], path: tuple[str, ...] = ()) -> None:
     """Refuse what fits no field: the code behind would fail later, or take all memory, rather than say so."""
     if isinstance(value, dict | list | tuple):
         items = value.items() if isinstance(value, dict) else enumerate(value)

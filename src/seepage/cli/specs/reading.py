@@ -33,9 +33,8 @@ class Task(Section):
             InputError: an unknown key or an unusable value.
         """
         values = from_yaml(path)
-        for name in flags:
-            section, _, key = name.rpartition(".")
-            if key in ("name", "file") and cls._is_of_data(section):
+        for section in ("data", "public", "nonmembers"):
+            if {f"{section}.name", f"{section}.file"} & flags.keys():
                 values[section] = {}  # other data than the file's, whose options do not suit them
         for name, value in cls._placed(values, dict(flags)).items():
             set_value(values, name.split("."), value)

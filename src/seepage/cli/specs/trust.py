@@ -1,13 +1,16 @@
 """The configuration of an honesty study."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, ClassVar
 
+from annotated_types import Ge
 from pydantic import Field
 
-from seepage.cli.specs.parts import DataConfig, RecipeConfig, check_architecture
+from seepage.cli.specs.fields import fields_of
+from seepage.cli.specs.parts import OF_RECIPE, DataConfig, RecipeConfig, check_architecture
 from seepage.cli.specs.reading import Task
-from seepage.schema.saved import MOST_WORKERS
+from seepage.runs.run import Run
+from seepage.studies.settings import Settings
 
 MOST_SEEDS = 20
 
@@ -15,36 +18,47 @@ MOST_SEEDS = 20
 class StudyRecipeConfig(RecipeConfig):
     """How the plain models of a study are trained."""
 
-    architecture: str = "cnn"
+    architecture: str = Field("cnn", description="what to train")
 
 
-class TrustConfig(Task):
+class TrustConfig(
+    fields_of(Settings, "prior", "confidence"), fields_of(Run, "engine", "workers", seed=Annotated[int, Ge(0)]), Task
+):
     """One honesty study: how often score-based attacks accuse records that no model was trained on."""
 
-    data: DataConfig = Field(description="labelled images")
+    aliases: ClassVar = {"limit": "data.limit", **OF_RECIPE}
+    yaml_only = frozenset({"gan_width", "strict_rate", "ray_records", "confidence", "engine"})
+
+    data: DataConfig = Field(description="labelled images: a named data set (cifar10, digits, ...) or a file")
     recipe: StudyRecipeConfig = StudyRecipeConfig()
     smoothing: float = Field(0.0083, gt=0, lt=1, description="of the variant with label smoothing")
     weight_decay: float = Field(3e-4, gt=0, description="of the L2 variant")
     evaluated: int = Field(2500, ge=10, description="at most so many members, and records of each set")
     near: list[str] | None = Field(
         None,
-        description="blended, interpolated, warped, generated, or a .npz with 'images'; default: blended, warped",
+        description="near non-members: blended, interpolated, warped, generated (trains a GAN), or a .npz with 'images'; or none; "
+        "default: blended,warped",
     )
-    gan_steps: int = Field(10_000, ge=1)
+    gan_steps: int = Field(10_000, ge=1, description="training steps of the generator")
     gan_width: int = Field(32, ge=1)
-    far: list[str] | None = Field(None, description="other data sets as non-members; default: those in the cache")
-    attacks: list[str] | None = Field(None, description="registered attacks beside the source's three; default: ten")
-    variants: list[str] | None = Field(None, description="with standard among them; default: all six")
+    far: list[str] | None = Field(
+        None, description="other data sets as non-members, or none; default: those in the cache"
+    )
+    attacks: list[str] | None = Field(
+        None, description="registered attacks beside the source's three, or none; default: ten"
+    )
+    variants: list[str] | None = Field(None, description="variants of the model, standard among them; default: all six")
     strict_rate: float = Field(0.01, gt=0, lt=1, description="share of own non-members at each strict threshold")
     doublings: int = Field(20, ge=0, le=60, description="scale inputs up to 2^doublings; 0: not at all")
     ray_records: int = Field(500, ge=1)
-    prior: float = Field(0.5, gt=0, lt=1)
-    confidence: float = Field(0.95, gt=0, lt=1)
-    engine: Literal["stacked", "single"] | None = None
-    workers: int | None = Field(None, ge=0, le=MOST_WORKERS)
-    seed: int = Field(0, ge=0)
     seeds: int = Field(1, ge=1, le=MOST_SEEDS, description="studies of as many seeds, from `seed` on, and their means")
-    out: Path = Path("trust")
+    out: Path = Field(Path("trust"), description="folder for run, result and report")
+
+    @classmethod
+    def _placed(cls, values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
+        """ "none" is a list without names."""
+        lists = {name: flags[name] for name in ("near", "far", "attacks") if name in flags}
+        return flags | {name: [one for one in given if one != "none"] for name, given in lists.items()}
 
     def run(self, *, progress: bool, command: str):
         """Carry out the study, or one of each seed in folders of their own, and their means."""

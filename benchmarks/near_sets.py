@@ -31,7 +31,7 @@ from seepage.models.recipe import Recipe
 from seepage.models.records import Records
 from seepage.models.target import TargetModel
 from seepage.models.train import train_models
-from seepage.studies.trust.near import blended, interpolated, pair_rows, warped
+from seepage.studies.compare.shadow.near import blended, interpolated, pair_rows, warped
 
 N = 1000  # images a side of the two-sample test
 SOURCES, PROBED = 2 * N, 4000

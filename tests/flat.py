@@ -1,10 +1,11 @@
-"""Audits, comparisons and releases with every option by its own name, for tests that vary one option at a time."""
+"""The verbs with every option by its own name, for tests that vary one option at a time."""
 
 from dataclasses import fields, replace
 
 import seepage
 from seepage.runs.run import Run
 from seepage.studies.draw import Draw
+from seepage.studies.invert import InversionAttacker, InversionDraw, InversionSettings
 from seepage.synthesis import NetworkOptions
 
 ALSO = {"out": "folder", "rng": "seed"}
@@ -24,6 +25,12 @@ def compare(pool, recipe=None, defences=None, **flat):
     draw = _taken(flat, Draw)
     values = _values(flat, controls=False)
     return seepage.compare(pool, recipe, defences, draw=draw, **values)
+
+
+def invert(pool, recipe=None, **flat):
+    kinds = {"draw": InversionDraw, "attacker": InversionAttacker, "settings": InversionSettings, "run": Run}
+    values = {name: _taken(flat, kind) for name, kind in kinds.items()}
+    return seepage.invert(pool, recipe, **values, **flat)
 
 
 def synthesise(pool, **flat):

@@ -21,8 +21,8 @@ from seepage.signals.collect import collect
 from seepage.studies.audit.gather import TargetModel as TargetOfAudits
 from seepage.studies.compare import Draw, compare
 from seepage.studies.compare.choice import Choice
+from seepage.studies.compare.shadow import study
 from seepage.studies.release import audit_released
-from seepage.studies.trust import study
 from seepage.synthesis import NetworkOptions
 from tests.flat import audit
 
@@ -240,7 +240,7 @@ def test_what_is_no_recipe_is_refused_wherever_one_is_taken(other, tmp_path):
         with pytest.raises(InputError, match=rf"^{where}: recipe= must say .*seepage\.Recipe\("):
             call()
     with pytest.raises(SeepageError, match="recipe"):
-        seepage.invert(POOL, recipe=other, out=tmp_path / "invert")
+        seepage.invert(POOL, other, run=Run(tmp_path / "invert"))
     with pytest.raises(InputError, match="recipe= must say"):
         compare(POOL, Recipe(seepage.MLP), [Choice("hamp", recipe=other)], run=Run(tmp_path / "compare"))
 
@@ -283,3 +283,5 @@ def test_options_of_other_verbs_that_contradict_each_other_are_refused(tmp_path)
         compare(POOL, tolerance=0.2, **given)
     with pytest.raises(InputError, match=r"max_norm=3\.0 is of DP-SGD"):
         seepage.synthesise(POOL, epsilon=1.0, training=NetworkOptions(max_norm=3.0))
+    with pytest.raises(InputError, match=r"Run\(seed=\.\.\.\) is of no use here: leave it out"):
+        seepage.synthesise(POOL, epsilon=1.0, run=Run(seed=3))

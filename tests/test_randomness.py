@@ -117,9 +117,9 @@ def test_a_seed_draws_what_its_generator_draws(call):
 def test_verbs_refuse_what_is_no_seed(tmp_path):
     pool = seepage.Pool(np.eye(12), np.arange(12) % 3)
     recipe = seepage.Recipe(seepage.MLP, epochs=1)
-    with pytest.raises(InputError, match="rng: expected a seed"):
+    with pytest.raises(InputError, match=r"Run\(seed=\.\.\.\): expected a seed"):
         seepage.audit_recipe(recipe, pool, references=2, run=seepage.Run(seed=0.5))
-    with pytest.raises(InputError, match="rng: expected a seed"):
-        seepage.invert(pool, recipe=recipe, rng="0", out=tmp_path)
+    with pytest.raises(InputError, match=r"Run\(seed=\.\.\.\): expected a seed"):
+        seepage.invert(pool, recipe, run=seepage.Run(tmp_path, seed="0"))
     with pytest.raises(InputError, match="rng: expected a seed"):
         seepage.synthesise(pool, epsilon=1.0, rng=np.random.RandomState(0))

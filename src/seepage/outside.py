@@ -4,9 +4,8 @@ import os
 import reprlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
 from types import UnionType
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -93,17 +92,6 @@ def check_annotated(where: str, value: Any, annotation: Any) -> Any:
     except ValidationError as error:
         raise InputError(f"{where} {wording(error.errors()[0])}, got {reprlib.repr(value)}") from None
     return plain
-
-
-def check_fields(value: Any) -> None:
-    """Check each field of a dataclass by its annotation, where the bounds stand too.
-
-    Raises:
-        InputError: one is of another kind or out of its bounds.
-    """
-    hints = get_type_hints(type(value), include_extras=True)
-    for field in fields(value):
-        check_annotated(f"{type(value).__name__}: {field.name}", getattr(value, field.name), hints[field.name])
 
 
 def wording(complaint: Mapping[str, Any]) -> str:

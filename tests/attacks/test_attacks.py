@@ -318,7 +318,7 @@ def test_an_unknown_name_suggests_the_closest():
 
 
 def test_options_are_checked():
-    with pytest.raises(InputError, match="per_sample, residual, official"):
+    with pytest.raises(InputError, match="official, per_sample, residual"):
         LiRA("online", variance="global")
     with pytest.raises(InputError, match="online, offline"):
         RMIA("on-line")

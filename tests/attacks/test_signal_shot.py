@@ -270,7 +270,7 @@ def test_what_each_form_needs():
     )  # fmt: skip
     white = SignalShot(5, labels=False, gradients=True)
     assert (white.access, white.needs, white.least_known) == (Access.GRADIENTS, {"known", "model", "records"}, 5)
-    with pytest.raises(InputError, match="shots of at least 1, got 0"):
+    with pytest.raises(InputError, match="shots must be a whole number of at least 1"):
         SignalShot(0)
     view, _ = leaking(n=8)
     with pytest.raises(InputError, match="needs 5 known members"):

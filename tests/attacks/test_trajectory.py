@@ -160,7 +160,7 @@ def test_raw_losses_are_an_option():
 
 
 def test_options_are_checked():
-    with pytest.raises(InputError, match="epochs >= 0"):
+    with pytest.raises(InputError, match="epochs must be a whole number of at least 0"):
         LossTrajectory(epochs=-1)
     with pytest.raises(InputError, match="scaled-logit, loss"):
         LossTrajectory(values="entropy")

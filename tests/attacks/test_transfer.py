@@ -102,7 +102,7 @@ def test_the_order_of_the_records_plays_no_part():
 
 
 def test_what_cannot_be_done_is_refused():
-    with pytest.raises(InputError, match="epochs >= 1"):
+    with pytest.raises(InputError, match="epochs must be a whole number of at least 1"):
         Transfer(epochs=0)
     view, _ = rule_world()
     with pytest.raises(InputError, match="needs the records themselves"):

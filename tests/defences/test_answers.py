@@ -10,6 +10,7 @@ import seepage
 from seepage.defences.answers import leading, log_of
 from seepage.defences.coarse import LabelOnly, Rounding, TopK
 from seepage.defences.gaussian_noise import GaussianNoise
+from seepage.defences.laplace import Laplace
 from seepage.defences.memguard import MemGuard
 from seepage.defences.output_modification import OutputModification
 from seepage.defences.temperature import Temperature
@@ -48,6 +49,7 @@ WRAPPERS = {
     "label-only": LabelOnly(),
     "temperature": Temperature(),
     "temperature-3": Temperature(3.0),
+    "laplace": Laplace(),
     "noise": GaussianNoise(),
     "noise-fresh-logits": GaussianNoise(on="logits", randomness="fresh", keep_label=False),
     "memguard": MemGuard(epochs=20, lr=0.1),
@@ -110,7 +112,12 @@ def test_a_recipe_trains_models_that_answer_through_it(name):
 
 def test_which_held_out_records_each_needs():
     uses = {name: set(WRAPPERS[name].uses) for name in WRAPPERS if WRAPPERS[name].uses}
-    assert uses == {"temperature": {"validation"}, "memguard": {"population"}, "memguard-budget": {"population"}}
+    assert uses == {
+        "temperature": {"validation"},
+        "laplace": {"validation"},
+        "memguard": {"population"},
+        "memguard-budget": {"population"},
+    }
     assert MemGuard(nonmembers="validation").uses == {"validation"}
     for wrapper, whose in ((Temperature(), "temperature"), (MemGuard(), "memguard")):
         with pytest.raises(InputError, match=f"{whose} needs"):
@@ -231,12 +238,12 @@ def test_the_log_of_nothing_is_that_of_the_smallest_probability():
         (lambda: Rounding(-1), "decimals"),
         (lambda: Rounding(1.5), "decimals"),
         (lambda: TopK(0), "k must be"),
-        (lambda: TopK(rest="some"), "unknown rest of top-k"),
+        (lambda: TopK(rest="some"), "unknown rest of TopK"),
         (lambda: fitted(TopK(5)), "at most 4"),
-        (lambda: Temperature(0.0), "positive"),
-        (lambda: Temperature("hot"), "positive"),
+        (lambda: Temperature(0.0), "above 0"),
+        (lambda: Temperature("hot"), "above 0"),
         (lambda: GaussianNoise(-1.0), "deviation"),
-        (lambda: GaussianNoise(on="labels"), "unknown on of gaussian-noise"),
+        (lambda: GaussianNoise(on="labels"), "unknown on of GaussianNoise"),
         (lambda: GaussianNoise(randomness="once"), "unknown randomness"),
         (lambda: GaussianNoise(keep_label=1), "keep_label"),
     ],

@@ -125,11 +125,11 @@ def test_patience_is_over_when_validation_accuracy_no_longer_rises():
 @pytest.mark.parametrize(
     ("kind", "options", "complaint"),
     [
-        (L2, {"weight_decay": 0.0}, "positive"),
-        (L2, {"weight_decay": math.inf}, "positive"),
-        (Dropout, {"rate": 0.0}, "between 0 and 1"),
-        (Dropout, {"rate": 1.0}, "between 0 and 1"),
-        (Mixup, {"alpha": 0.0}, "positive"),
+        (L2, {"weight_decay": 0.0}, "above 0"),
+        (L2, {"weight_decay": math.inf}, "above 0"),
+        (Dropout, {"rate": 0.0}, "above 0 and below 1"),
+        (Dropout, {"rate": 1.0}, "above 0 and below 1"),
+        (Mixup, {"alpha": 0.0}, "above 0"),
         (EarlyStopping, {"fraction": 0.0}, "above 0"),
         (EarlyStopping, {"fraction": 1.5}, "up to 1"),
         (EarlyStopping, {"fraction": 1.0}, "below 1, or a patience"),

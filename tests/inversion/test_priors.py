@@ -24,7 +24,6 @@ from seepage.inversion.priors import (
     train_conditional_gan,
     train_knowledge_gan,
     train_wgan_gp,
-    unconditional,
     wgan_gp,
 )
 from seepage.inversion.priors import conditional as conditional_code
@@ -33,8 +32,9 @@ from seepage.inversion.priors.adapters import fitted
 from seepage.inversion.priors.knowledge_gan import discriminator_loss, generator_loss
 from seepage.inversion.priors.wgan_gp import gradient_penalty
 from seepage.models.access import AccessError
-from seepage.models.generators import Generator, duel, train_gan
+from seepage.models.generators import Generator, train_gan, trainer
 from seepage.models.generators import gan as gan_code
+from seepage.models.generators.trainer import GanTrainer
 from tests.reference import priors as naive
 
 TINY = PriorOptions(steps=6, width=4, batch_size=8, latent=5, critic_steps=2, top_n=4)
@@ -207,14 +207,13 @@ def test_a_guide_is_a_part_of_the_generators_loss_alone():
             return 100 * images.mean()
 
     pool = Pool(halves().numpy(), np.arange(120) % 2)
-    settings = gan_code.Settings("pool", 1, 10, 8, 4)
-    plain, guided = (gan_code.Training(pool, settings, "cpu", guide) for guide in (None, Dark()))
+    plain, guided = (gan_code.Training(pool, 1, 10, 8, 4, "cpu", guide) for guide in (None, Dark()))
     plain.step()
     guided.step()
     for name, parameter in plain.critic.named_parameters():
         assert torch.equal(parameter, dict(guided.critic.named_parameters())[name])
     with torch.no_grad():
-        dark, light = (training.images.train()(*plain._draw(np.random.default_rng())) for training in (guided, plain))
+        dark, light = (training.images.train()(*plain.draw(np.random.default_rng())) for training in (guided, plain))
     assert dark.mean() < light.mean()
 
 
@@ -224,8 +223,7 @@ def test_a_guide_is_a_part_of_the_generators_loss_alone():
 @pytest.mark.parametrize("kind", trainings())
 @pytest.mark.parametrize("killed_after", [4, 5])
 def test_a_killed_training_goes_on_to_the_same_prior(kind, killed_after, tmp_path, monkeypatch):
-    monkeypatch.setattr(gan_code, "CHECKPOINT_STEPS", 4)
-    monkeypatch.setattr(duel.Duel.go_on, "__defaults__", (4,))
+    monkeypatch.setattr(trainer, "CHECKPOINT_STEPS", 4)
     train, public = trainings()[kind], halves()
     whole, seen = made(train(public, options=TINY, seed=1)), []
 
@@ -351,9 +349,13 @@ def test_networks_of_other_sides_and_channels(shape):
 @pytest.mark.parametrize("kind", ["gan", "knowledge-gan"])
 def test_the_critic_goes_first_and_rates_fall_to_nothing(kind, monkeypatch):
     steps = []
-    monkeypatch.setattr(
-        unconditional.Unconditional, "_update", lambda self, name, loss, left: steps.append((name, round(left, 6)))
-    )
+    update = GanTrainer._update
+
+    def watched(self, name, loss):
+        update(self, name, loss)
+        steps.append((name, round(self.optimisers[name].param_groups[0]["lr"] / self.rates[name], 6)))
+
+    monkeypatch.setattr(GanTrainer, "_update", watched)
     options = replace(TINY, steps=4, critic_steps=3)
     trainings()[kind](halves(), options=options, seed=0)
     assert steps == [(name, left) for left in (1, 0.75, 0.5, 0.25) for name in ("critic",) * 3 + ("images",)]
@@ -373,13 +375,9 @@ def test_the_discriminator_learns_the_probabilities_of_each_image(monkeypatch):
 @pytest.mark.parametrize("kind", ["gan", "knowledge-gan"])
 def test_no_batch_is_drawn_twice(kind, monkeypatch):
     noise, records = [], []
-    plain = unconditional.Unconditional.noise, unconditional.Unconditional.records
-    monkeypatch.setattr(
-        unconditional.Unconditional, "noise", lambda self, rng: noise.append(plain[0](self, rng)) or noise[-1]
-    )
-    monkeypatch.setattr(
-        unconditional.Unconditional, "records", lambda self, rng: records.append(plain[1](self, rng)) or records[-1]
-    )
+    plain = GanTrainer.noise, GanTrainer.records
+    monkeypatch.setattr(GanTrainer, "noise", lambda *given: noise.append(plain[0](*given)) or noise[-1])
+    monkeypatch.setattr(GanTrainer, "records", lambda *given: records.append(plain[1](*given)) or records[-1])
     trainings()[kind](halves(), options=TINY, seed=0)
     drawn = torch.cat(noise)
     assert len(drawn.unique(dim=0)) == len(drawn)
@@ -387,23 +385,23 @@ def test_no_batch_is_drawn_twice(kind, monkeypatch):
 
 
 def test_statistics_taken_anew_are_the_mean_over_all_batches():
-    batches = iter(range(duel.STATISTICS_BATCHES))
+    batches = iter(range(trainer.STATISTICS_BATCHES))
     average = nn.Sequential(nn.BatchNorm2d(1))
     average[0].running_mean.fill_(99)
-    settled = duel.settled(average, lambda network: network(torch.full((2, 1, 1, 1), float(next(batches)))))
-    assert settled[0].running_mean.item() == pytest.approx((duel.STATISTICS_BATCHES - 1) / 2)
+    settled = trainer.settled(average, lambda network: network(torch.full((2, 1, 1, 1), float(next(batches)))))
+    assert settled[0].running_mean.item() == pytest.approx((trainer.STATISTICS_BATCHES - 1) / 2)
     assert average[0].running_mean.item() == 99
 
 
 def test_a_training_that_diverges_is_refused(monkeypatch):
-    step = unconditional.Unconditional.step
+    step = GanTrainer.step
 
     def broken(self):
         step(self)
         with torch.no_grad():
             self.average.layers[0].weight.fill_(torch.nan)
 
-    monkeypatch.setattr(unconditional.Unconditional, "step", broken)
+    monkeypatch.setattr(GanTrainer, "step", broken)
     with pytest.raises(TrainingError, match="diverged"):
         train_wgan_gp(halves(), options=TINY, seed=0)
 
@@ -585,6 +583,9 @@ def test_a_code_of_a_stylegan_is_one_truncated_style_for_all_layers():
         w = prior.draw(rngs(3))
         np.testing.assert_allclose(w, np.array([1, 2]) + truncation * (z[:, :2] - np.array([1, 2])), rtol=1e-5)
     assert prior.slope == 0.2
+    there = prior.to("meta")
+    assert there.draw(rngs(2)).device.type == there.generator.network.mapping.w_avg.device.type == "meta"
+    assert prior.generator.network.mapping.w_avg.device.type == "cpu"
     codes = torch.tensor([[0.1, -0.1], [0.0, 0.2], [5.0, 5.0]], requires_grad=True)
     images = prior.images(codes, torch.zeros(3, dtype=torch.int64))
     # three layers, the mean of two: 3 w / 2, then (x + 1) / 2

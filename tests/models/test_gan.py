@@ -8,7 +8,7 @@ import torch
 import seepage
 from seepage import Pool
 from seepage.errors import DataFileError, InputError, StorageError
-from seepage.models.generators import Generator, train_gan
+from seepage.models.generators import Generator, train_gan, trainer
 from seepage.models.generators import gan as code
 from seepage.writing import DamagedFile
 
@@ -110,7 +110,7 @@ def test_torchs_own_generator_is_neither_used_nor_moved():
 @pytest.mark.parametrize("killed_after", [4, 6])
 def test_a_killed_training_goes_on_to_the_same_generator(tmp_path, monkeypatch, killed_after):
     """At a checkpoint, and two steps past one: those two are done again."""
-    monkeypatch.setattr(code, "CHECKPOINT_STEPS", 4)
+    monkeypatch.setattr(trainer, "CHECKPOINT_STEPS", 4)
     given = {"n_steps": 11, "batch_size": 8, "width": 4}
     whole = weights(train_gan(digits(), **given, rng=rng()))
     seen = []
@@ -171,12 +171,11 @@ def test_the_folder_of_another_training_is_refused(tmp_path, change):
 
 def test_a_training_keeps_all_that_the_next_step_depends_on(tmp_path):
     """A step after `restore` changes every tensor as it does without."""
-    settings = code.Settings("pool", 1, 10, 8, 4)
-    straight = code.Training(digits(), settings, "cpu")
+    straight = code.Training(digits(), 1, 10, 8, 4, "cpu")
     for _ in range(3):
         straight.step()
     straight.keep(tmp_path / "t.safetensors")
-    again = code.Training(digits(), settings, "cpu")
+    again = code.Training(digits(), 1, 10, 8, 4, "cpu")
     again.restore(tmp_path / "t.safetensors")
     straight.step()
     again.step()
@@ -185,7 +184,7 @@ def test_a_training_keeps_all_that_the_next_step_depends_on(tmp_path):
 
 
 def test_rates_fall_linearly_to_nothing():
-    training = code.Training(digits(), code.Settings("pool", 1, 4, 8, 4), "cpu")
+    training = code.Training(digits(), 1, 4, 8, 4, "cpu")
     for left in (1, 0.75, 0.5, 0.25):
         training.step()
         found = {name: optimiser.param_groups[0]["lr"] for name, optimiser in training.optimisers.items()}
@@ -202,10 +201,9 @@ def test_every_weight_of_the_discriminator_has_norm_one_at_most():
 
 
 def test_the_statistics_are_those_of_the_averaged_weights():
-    training = code.Training(digits(), code.Settings("pool", 1, 10, 8, 4), "cpu")
-    for _ in range(4):
-        training.step()
-    generator = training.generator()
+    training = code.Training(digits(), 1, 4, 8, 4, "cpu")
+    network, _ = training.train(None, lambda fraction: None)
+    generator = Generator(network)
     assert same(dict(generator.network.named_parameters()), dict(training.average.named_parameters()))
     labels = torch.from_numpy(digits().labels[rng().integers(0, 100, 4000)])
     z = torch.from_numpy(rng().standard_normal((4000, code.LATENT), dtype=np.float32))

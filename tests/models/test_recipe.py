@@ -66,7 +66,7 @@ def test_what_cannot_be_trained_is_refused(wrong, says):
 
 @pytest.mark.parametrize("accuracy", [0, -0.1, 1.01, math.nan])
 def test_a_stopping_accuracy_is_a_share(accuracy):
-    with pytest.raises(InputError, match=r"StopAt: the accuracy must be in \(0, 1\]"):
+    with pytest.raises(InputError, match="StopAt: accuracy must be a number above 0 and up to 1"):
         StopAt(accuracy)
 
 

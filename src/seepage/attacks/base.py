@@ -9,6 +9,7 @@ from jaxtyping import Float64
 
 from seepage.errors import InputError
 from seepage.models.access import Access
+from seepage.options import check_options
 from seepage.outside import from_outside
 from seepage.randomness import Seed, generator
 from seepage.signals.view import View
@@ -41,6 +42,11 @@ class Attack(ABC):
     least_references: ClassVar[int] = 0  # on each side, for most records; one is enough where `needs` says no more
     most_references: ClassVar[int | None] = None  # where it makes use of no more
     least_known: ClassVar[int] = 0  # known members, and as many known non-members
+    # Whether it learns from the references' own records, so that it scores records that no reference was trained on.
+    learns: ClassVar[bool] = False
+
+    def __post_init__(self):
+        check_options(self)
 
     @final
     def score(self, view: View, *, rng: Seed) -> Float64[np.ndarray, " samples"]:

@@ -1,13 +1,15 @@
 """LiRA: the likelihood ratio between "trained with this record" and "trained without it"."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Bool, Float64
 from scipy.special import log_ndtr
 
 from seepage.attacks import references
-from seepage.attacks.base import Attack, check_option
+from seepage.attacks.base import Attack
+from seepage.options import OneOf
 from seepage.signals.view import View
 
 LEAST_DEVIATION = 1e-30  # added to every standard deviation, as in the official code
@@ -56,20 +58,13 @@ class LiRA(Attack):
     privacy_tests/membership_inference_attack/advanced_mia.py of github.com/tensorflow/privacy.
     """
 
-    mode: str = "online"
-    side: str = "one"
-    variance: str = "per_sample"
-    centre: str = "median"
-    signal: str = "scaled-logit"
+    mode: Annotated[str, OneOf("online", "offline")] = "online"
+    side: Annotated[str, OneOf("one", "two")] = "one"
+    variance: Annotated[str, OneOf("per_sample", "residual", "official")] = "per_sample"
+    centre: Annotated[str, OneOf("median", "mean")] = "median"
+    signal: Annotated[str, OneOf("scaled-logit", "hinge")] = "scaled-logit"
 
     source = "Carlini et al. 2022 (arXiv 2112.03570), section IV"
-
-    def __post_init__(self):
-        check_option(self, "mode", ("online", "offline"))
-        check_option(self, "side", ("one", "two"))
-        check_option(self, "variance", ("per_sample", "residual", "official"))
-        check_option(self, "centre", ("median", "mean"))
-        check_option(self, "signal", ("scaled-logit", "hinge"))
 
     @property
     def title(self) -> str:

@@ -1,15 +1,17 @@
 """LiRA over several signals at once: one Gaussian of a vector where LiRA has one of a number."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Bool, Float64
 from scipy.special import log_ndtr
 
 from seepage.attacks import references
-from seepage.attacks.base import Attack, check_option
+from seepage.attacks.base import Attack
 from seepage.attacks.lira import LEAST_DEVIATION, LOG_2_PI
 from seepage.errors import InputError
+from seepage.options import OneOf
 from seepage.signals.functions import LABEL_FREE, row_blocks
 from seepage.signals.view import View
 
@@ -63,17 +65,15 @@ class MultiSignalLiRA(Attack):
     multivariate Gaussians over queries.
     """
 
-    mode: str = "online"
-    variance: str = "residual"
-    centre: str = "median"
+    mode: Annotated[str, OneOf("online", "offline")] = "online"
+    variance: Annotated[str, OneOf("residual", "per_sample")] = "residual"
+    centre: Annotated[str, OneOf("median", "mean")] = "median"
     signals: tuple[str, ...] = ("scaled-logit", "hinge", "entropy")
 
     source = "Johansson et al. 2025 (arXiv 2509.04169), multi-signal LiRA, with signals of classifiers"
 
     def __post_init__(self):
-        check_option(self, "mode", ("online", "offline"))
-        check_option(self, "variance", ("residual", "per_sample"))
-        check_option(self, "centre", ("median", "mean"))
+        super().__post_init__()
         if not self.signals or len(set(self.signals)) < len(self.signals) or not set(self.signals) <= set(SIGNS):
             raise InputError(
                 f"MultiSignalLiRA: signals must be different ones of {', '.join(SIGNS)}: got {', '.join(self.signals)}"

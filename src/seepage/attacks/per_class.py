@@ -1,13 +1,14 @@
 """A threshold for each class, learnt on reference models whose membership is known."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from seepage.attacks.base import Attack, check_option
+from seepage.attacks.base import Attack
 from seepage.attacks.threshold import SONG, STATISTICS
+from seepage.options import OneOf
 from seepage.signals.view import View
 
 # The paper's, without correctness: a threshold on 0 or 1 is no choice.
@@ -30,13 +31,11 @@ class ClassThreshold(Attack):
     all references together instead of one shadow model.
     """
 
-    statistic: str = "modified-entropy"
+    statistic: Annotated[str, OneOf(*CLASSWISE)] = "modified-entropy"
 
     needs: ClassVar[frozenset[str]] = frozenset({"labels", "in-references"})
+    learns = True
     source = f"{SONG}, class-dependent thresholds"
-
-    def __post_init__(self):
-        check_option(self, "statistic", CLASSWISE)
 
     @property
     def title(self) -> str:

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Float64
 from scipy.special import expit
 
 from seepage.attacks import references
-from seepage.attacks.base import Attack, check_option
-from seepage.errors import InputError
+from seepage.attacks.base import Attack
 from seepage.models.access import Access
+from seepage.options import OneOf
 from seepage.signals.functions import row_blocks, softplus
 from seepage.signals.view import View
 
@@ -70,20 +71,13 @@ class RMIA(Attack):
     (github.com/privacytrustlab/ml_privacy_meter).
     """
 
-    mode: str = "online"
-    a: float = 0.3
-    gamma: float = 1.0
-    signal: str = "confidence"
-    queries: str = "mean"
+    mode: Annotated[str, OneOf("online", "offline")] = "online"
+    a: Annotated[float, Ge(0), Le(1)] = 0.3
+    gamma: Annotated[float, Gt(0)] = 1.0
+    signal: Annotated[str, OneOf(*SIGNALS)] = "confidence"
+    queries: Annotated[str, OneOf("mean", "majority")] = "mean"
 
     source = "Zarifzadeh et al. 2024 (arXiv 2312.03262), relative membership inference attack"
-
-    def __post_init__(self):
-        check_option(self, "mode", ("online", "offline"))
-        check_option(self, "signal", tuple(SIGNALS))
-        check_option(self, "queries", ("mean", "majority"))
-        if not (0 <= self.a <= 1 and self.gamma > 0):
-            raise InputError(f"RMIA: expected 0 <= a <= 1 and gamma > 0: got a={self.a}, gamma={self.gamma}")
 
     @property
     def title(self) -> str:

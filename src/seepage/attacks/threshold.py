@@ -1,13 +1,14 @@
 """One threshold for all records on a statistic of the target's output: no reference models."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 
-from seepage.attacks.base import Attack, check_option
+from seepage.attacks.base import Attack
 from seepage.models.access import Access
+from seepage.options import OneOf
 from seepage.signals.view import View
 
 YEOM = "Yeom et al. 2018 (arXiv 1709.01604)"
@@ -62,10 +63,7 @@ class GlobalThreshold(Attack):
     for which its README gives AUC 0.5921 and TPR 0.09 % at 0.1 % FPR on CIFAR-10.
     """
 
-    statistic: str = "loss"
-
-    def __post_init__(self):
-        check_option(self, "statistic", tuple(STATISTICS))
+    statistic: Annotated[str, OneOf(*STATISTICS)] = "loss"
 
     @property
     def title(self) -> str:

@@ -5,6 +5,7 @@ where the configuration's table `aliases` names them: `{"limit": "data.limit"}`.
 that the help stays short. Values are checked by the configuration, in the same words as those of a YAML file.
 """
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -146,7 +147,7 @@ def flags_of(kind: type[Task]) -> Iterator[Flag]:
         path, texts[name] = place if isinstance(place, tuple) else (place, None)
         aliases.setdefault(path, []).append(name)
     # Its own fields first, then those of the values that it fills, in their order; last of all where it writes to.
-    order = {name: None for one in kind.__mro__ for name in one.__dict__.get("__annotations__", ())}
+    order = {name: None for one in kind.__mro__ for name in inspect.get_annotations(one)}
     for top in sorted((name for name in order if name in kind.model_fields), key="out".__eq__):
         field = kind.model_fields[top]
         own = [] if top in kind.yaml_only or (_is_section(field) and not _is_data(field)) else [top]

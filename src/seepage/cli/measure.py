@@ -1,4 +1,4 @@
-"""Commands that measure: demo, audit, trust."""
+"""Commands that measure: demo, audit."""
 
 from pathlib import Path
 
@@ -29,17 +29,5 @@ def audit(task) -> None:
     seepage audit --data digits --references 64
     seepage audit --defended DIR
     seepage audit audit.yaml
-    """
-    carry_out(task)
-
-
-@main.command(cls=TaskCommand, spec="trust:TrustConfig", needs=("data",))
-def trust(task) -> None:
-    """Count who is wrongly called a member: calibrated models, near, far and corrupted non-members.
-
-    \b
-    seepage trust --data cifar10 --out DIR
-    seepage trust --data digits --epochs 15 --near generated --gan-steps 300 --far none
-    seepage trust trust.yaml --seeds 3
     """
     carry_out(task)

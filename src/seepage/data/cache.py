@@ -25,6 +25,9 @@ from seepage.writing import whole_file
 
 CHUNK_BYTES = 2**20
 MAX_UNPACKED_BYTES = 4 * 2**30  # several times the largest file known here; a bomb is far above
+MAX_BYTES = 32 * 2**30  # that are read at once
+if hasattr(os, "sysconf"):  # more than half of this machine's memory could not be held, and worked on, anyway
+    MAX_BYTES = min(MAX_BYTES, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
 STAMPS = ".verified.json"
 
 

@@ -1,6 +1,5 @@
 """Pools from files: .npz, .npy, .csv and .parquet. Nothing in a file is ever run."""
 
-import functools
 import inspect
 import itertools
 import math
@@ -12,8 +11,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from seepage.data.cache import check_size, reading
-from seepage.data.frames import FEW_CATEGORIES, pool_from_columns
+from seepage.data.cache import MAX_BYTES, check_size, reading
+from seepage.data.frames import FEW_CATEGORIES, TableOptions, pool_from_columns
 from seepage.data.inputs import KEPT
 from seepage.data.labels import is_missing
 from seepage.data.pool import Pool
@@ -21,9 +20,6 @@ from seepage.data.table_files import TABLES, columns_of, label_order
 from seepage.errors import DataFileError, InputError, unknown_name
 from seepage.outside import check_annotated, check_kinds
 
-MAX_BYTES = 32 * 2**30
-if hasattr(os, "sysconf"):  # more than half of this machine's memory could not be held, and worked on, anyway
-    MAX_BYTES = min(MAX_BYTES, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
 MOST_DEFLATED = 1100  # to how many times its size a deflated file can unpack; 1,032 by its format
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 OF_TABLES = ("label", "group", "id", "categorical", "standardise")
@@ -47,17 +43,23 @@ def read_file(path: str | os.PathLike, **options: Any) -> Pool:
     """
     check_kinds("read_file", path=(path, str | os.PathLike))
     path = Path(path)
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"expected a file ending in {', '.join(READERS)}, got {path}")
+    suffix, owner = path.suffix.lower(), f"{path.suffix} files"
+    if suffix not in READERS and suffix not in TABLES:
+        raise InputError(f"expected a file ending in {', '.join((*READERS, *TABLES))}, got {path}")
     if not os.path.isfile(path):
         raise DataFileError(f"no file at {path}")
-    if path.suffix.lower() not in TABLES and (of_tables := [name for name in OF_TABLES if name in options]):
+    if suffix in TABLES:
+        chosen = call_with_options(
+            TableOptions, options={**options, "name": options.get("name") or path.stem}, owner=owner
+        )
+        columns = columns_of(path, chosen.max_bytes, chosen.named)
+        return pool_from_columns(columns, chosen, label_order(path, chosen.label))
+    if of_tables := [name for name in OF_TABLES if name in options]:
         raise InputError(
             f"{of_tables[0]}= ({'--label; ' * (of_tables[0] == 'label')}options: {{{of_tables[0]}: ...}}) is about the "
-            f"columns of a table ({', '.join(TABLES)}), and {path} is none: {ARRAYS_OF[path.suffix.lower()]}"
+            f"columns of a table ({', '.join(TABLES)}), and {path} is none: {ARRAYS_OF[suffix]}"
         )
-    return call_with_options(reader, path, options=options, owner=f"{path.suffix} files")
+    return call_with_options(READERS[suffix], path, options=options, owner=owner)
 
 
 def call_with_options(function: Callable, *args: Any, options: Mapping[str, Any], owner: str) -> Any:
@@ -214,31 +216,19 @@ def pools_from_files(paths: Sequence[str | os.PathLike], options: Mapping[str, A
         raise InputError(f"expected tables only or arrays only, got {', '.join(map(str, paths))}")
     if paths[0].suffix.lower() not in TABLES:
         return [read_file(path, **options) for path in paths]
-    options = dict(options)
-    max_bytes = options.pop("max_bytes", MAX_BYTES)
-    of_columns = {option: value for option, value in options.items() if option in OF_TABLES[:4]}
-    named = call_with_options(_named, options=of_columns, owner="tables")
-    tables = [columns_of(path, max_bytes, named) for path in paths]
+    chosen = call_with_options(TableOptions, options={"name": "data", **options}, owner="tables")
+    tables = [columns_of(path, chosen.max_bytes, chosen.named) for path in paths]
     for path, table in zip(paths, tables, strict=True):
         if set(table) != set(tables[0]):
             differing = ", ".join(sorted(set(table) ^ set(tables[0])))
             raise InputError(f"expected the same columns in {paths[0]} and {path}, only one of them has: {differing}")
     lengths = [len(next(iter(table.values()))) for table in tables]
     joined = {column: np.concatenate([table[column] for table in tables]) for column in tables[0]}
-    for column in set(joined) - named:
+    for column in set(joined) - chosen.named:
         _check_alike(column, {path: table[column] for path, table in zip(paths, tables, strict=True)}, joined[column])
-    order = label_order(paths[0], options.get("label"))
-    read = functools.partial(pool_from_columns, joined, label_order=order)
-    pool = call_with_options(read, options=options, owner="tables")
+    pool = pool_from_columns(joined, chosen, label_order(paths[0], chosen.label))
     ends = np.cumsum([0, *lengths])
     return [pool.subset(np.arange(start, end)) for start, end in itertools.pairwise(ends)]
-
-
-def _named(
-    *, label: str | None = None, group: str | None = None, id: str | None = None, categorical: Sequence[str] = ()
-) -> set[str]:
-    """Columns that the user says are no quantities."""
-    return {label, group, id, *categorical} - {None}
 
 
 def _check_alike(column: str, parts: Mapping[Path, np.ndarray], joined: np.ndarray) -> None:
@@ -255,33 +245,8 @@ def _check_alike(column: str, parts: Mapping[Path, np.ndarray], joined: np.ndarr
         )
 
 
-def _table(
-    path: Path,
-    *,
-    label: str | None = None,
-    group: str | None = None,
-    id: str | None = None,
-    categorical: Sequence[str] = (),
-    standardise: bool = False,
-    n_classes: int | None = None,
-    name: str | None = None,
-    max_bytes: int = MAX_BYTES,
-) -> Pool:
-    return pool_from_columns(
-        columns_of(path, max_bytes, _named(label=label, group=group, id=id, categorical=categorical)),
-        label=label,
-        label_order=label_order(path, label),
-        group=group,
-        id=id,
-        categorical=categorical,
-        standardise=standardise,
-        n_classes=n_classes,
-        name=name or path.stem,
-    )
-
-
 ARRAYS_OF = {
     ".npz": "a .npz holds arrays: 'inputs' and, if there are any, 'labels', 'ids' and 'groups'",
     ".npy": "a .npy holds the inputs alone: save a .npz with the arrays 'inputs' and 'labels'",
 }
-READERS: dict[str, Callable[..., Pool]] = {".npz": _npz, ".npy": _npy, **dict.fromkeys(TABLES, _table)}
+READERS: dict[str, Callable[..., Pool]] = {".npz": _npz, ".npy": _npy}

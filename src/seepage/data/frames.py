@@ -1,6 +1,7 @@
 """Columns of mixed kinds, as data frames and tables hold them, encoded into a pool."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from numbers import Real
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from seepage.data.cache import MAX_BYTES
 from seepage.data.labels import TIMES, Numbered, Values, is_missing, label_values, number, ordered_categories
 from seepage.data.pool import Pool
 from seepage.errors import InputError, unknown_name
@@ -30,6 +32,25 @@ def frame_columns(frame: Any) -> dict[str, np.ndarray]:
     if len(columns) < len(list(frame.columns)):
         raise InputError("expected distinct names of columns, got one twice")
     return columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions:
+    """How the columns of a table become a pool (see `read_frame`), and what a file of one may hold in memory."""
+
+    label: str | None = None
+    group: str | None = None
+    id: str | None = None
+    categorical: Sequence[str] = ()
+    standardise: bool = False
+    n_classes: int | None = None
+    name: str | None = None
+    max_bytes: int = MAX_BYTES
+
+    @property
+    def named(self) -> set[str]:
+        """Columns that the user says are no quantities."""
+        return {self.label, self.group, self.id, *self.categorical} - {None}
 
 
 def read_frame(
@@ -59,11 +80,8 @@ def read_frame(
     )  # fmt: skip
     if isinstance(categorical, str):
         raise InputError(f"read_frame: categorical must be a list of columns, got '{categorical}'")
-    columns = frame_columns(frame)
-    return pool_from_columns(
-        columns,
+    options = TableOptions(
         label=label,
-        label_order=ordered_categories(frame[label]) if label in columns else None,
         group=group,
         id=id,
         categorical=categorical,
@@ -71,33 +89,27 @@ def read_frame(
         n_classes=n_classes,
         name=name,
     )
+    columns = frame_columns(frame)
+    return pool_from_columns(columns, options, ordered_categories(frame[label]) if label in columns else None)
 
 
 def pool_from_columns(
-    columns: Mapping[str, np.ndarray],
-    *,
-    label: str | None = None,
-    label_order: tuple[str, ...] | None = None,
-    group: str | None = None,
-    id: str | None = None,
-    categorical: Sequence[str] = (),
-    standardise: bool = False,
-    n_classes: int | None = None,
-    name: str = "data",
+    columns: Mapping[str, np.ndarray], options: TableOptions, label_order: tuple[str, ...] | None
 ) -> Pool:
     """The pool of a table; `read_frame` says how its columns are encoded."""
+    label, group, id, categorical = options.label, options.group, options.id, options.categorical
     for column in (label, group, id, *categorical):
         if column is not None and column not in columns:
             raise unknown_name("column", column, columns)
-    numbered = None if label is None else _class_numbers(label, columns[label], label_order, n_classes)
+    numbered = None if label is None else _class_numbers(label, columns[label], label_order, options.n_classes)
     features = {column: values for column, values in columns.items() if column not in (label, group, id)}
     return Pool(
-        encode(features, categorical=categorical, standardise=standardise),
+        encode(features, categorical=categorical, standardise=options.standardise),
         None if numbered is None else numbered.labels,
         ids=None if id is None else _plain(columns[id]).astype(str),
         groups=None if group is None else _plain(columns[group]).astype(str),
-        name=name,
-        n_classes=n_classes if numbered is None else numbered.n_classes,
+        name=options.name,
+        n_classes=options.n_classes if numbered is None else numbered.n_classes,
         classes=None if numbered is None else numbered.classes,
         columns=encoded_columns(features, categorical=categorical),
     )

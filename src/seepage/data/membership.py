@@ -6,8 +6,8 @@ target would be IN one reference fewer than a non-member, and the count alone wo
 """
 
 import hashlib
-from collections.abc import Sized
-from dataclasses import dataclass
+from collections.abc import Mapping, Sized
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ class Membership:
         validation: (samples,) records held out of every training, for stopping rules and accuracies.
         population: (samples,) records held out of every training that the attacker holds.
         canaries: (samples,) records of the audit that were planted.
+        others: name -> (samples,) other non-members: sets of records OUT of every model that attacks are counted on.
         origin: "drawn" (by us, at random), "declared" (the user says that it was random) or "unknown".
         turns: every reference takes its turn as the target.
 
@@ -56,6 +57,7 @@ class Membership:
     validation: Any = None
     population: Any = None
     canaries: Any = None
+    others: Mapping[str, Any] | None = None
     origin: str = "unknown"
     turns: bool = False
 
@@ -69,6 +71,7 @@ class Membership:
         for name in ("references", "targets"):
             columns = np.asarray(getattr(self, name))
             checked[name] = _mask(name, columns, (n, columns.shape[1] if columns.ndim == 2 else -1))
+        checked["others"] = {name: _mask(name, value, (n,)) for name, value in (self.others or {}).items()}
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         self._check()
@@ -76,17 +79,20 @@ class Membership:
     def _check(self) -> None:
         if self.origin not in ORIGINS:
             raise InputError(f"expected origin to be one of {', '.join(ORIGINS)}, got {self.origin!r}")
-        for i, one in enumerate(SUBSETS):
-            for other in SUBSETS[i + 1 :]:
-                both = int((getattr(self, one) & getattr(self, other)).sum())
+        subsets = {name: getattr(self, name) for name in SUBSETS} | self.others
+        if len(subsets) < len(SUBSETS) + len(self.others):
+            raise InputError(f"expected names of other non-members beside {', '.join(SUBSETS)}, got one of these")
+        for i, one in enumerate(subsets):
+            for other in list(subsets)[i + 1 :]:
+                both = int((subsets[one] & subsets[other]).sum())
                 if both:
                     raise InputError(f"expected {one} and {other} records to be disjoint, got {both} in both")
         if (self.canaries & ~self.audit).any():
             raise InputError(
                 f"expected canaries among the audit records, got {(self.canaries & ~self.audit).sum()} elsewhere"
             )
-        for name in ("population", "validation"):
-            held_out = getattr(self, name)
+        for name in ("population", "validation", *self.others):
+            held_out = subsets[name]
             for columns in ("references", "targets"):
                 n_in = int(getattr(self, columns)[held_out].any(axis=1).sum())
                 if n_in:
@@ -108,6 +114,24 @@ class Membership:
 
     def __len__(self) -> int:
         return len(self.audit)
+
+    @property
+    def any_other(self) -> Bool[np.ndarray, " samples"]:
+        """Whether a record is among the other non-members."""
+        return np.logical_or.reduce([np.zeros(len(self), dtype=bool), *self.others.values()])
+
+    def with_others(self, sizes: Mapping[str, int]) -> "Membership":
+        """The same with so many records behind the last one, set by set, as other non-members."""
+        n = len(self) + sum(sizes.values())
+        ends = len(self) + np.cumsum([0, *sizes.values()])
+        others = {
+            name: (np.arange(n) >= low) & (np.arange(n) < high)
+            for name, low, high in zip(sizes, ends, ends[1:], strict=False)
+        }
+        names = ("references", "targets", *SUBSETS, "canaries")
+        longer = {name: _lengthened(getattr(self, name), n) for name in names}
+        before = {name: _lengthened(mask, n) for name, mask in self.others.items()}
+        return replace(self, **longer, others=before | others)
 
     @property
     def n_references(self) -> int:
@@ -339,6 +363,8 @@ class Membership:
         digest = hashlib.sha256(repr(("seepage.membership/1", self.origin, self.turns)).encode())
         for name in ("references", "targets", *SUBSETS, "canaries"):
             digest.update(_packed(getattr(self, name)))
+        for name, mask in self.others.items():
+            digest.update(name.encode() + _packed(mask))
         return digest.hexdigest()
 
     @staticmethod
@@ -445,6 +471,10 @@ def _mask(name: str, mask: Any, shape: tuple[int, ...]) -> np.ndarray:
         expected = ", ".join("any" if length < 0 else str(length) for length in shape)
         raise InputError(f"expected {name} of shape ({expected}), got {mask.shape}")
     return mask
+
+
+def _lengthened(mask: np.ndarray, n: int) -> np.ndarray:
+    return np.concatenate([mask, np.zeros((n - len(mask), *mask.shape[1:]), dtype=bool)])
 
 
 def _packed(mask: np.ndarray) -> bytes:

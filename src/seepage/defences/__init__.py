@@ -22,6 +22,7 @@ from seepage.defences.dp_sgd import DPSGD
 from seepage.defences.gaussian_noise import GaussianNoise
 from seepage.defences.hamp import HAMP
 from seepage.defences.label_smoothing import LabelSmoothing
+from seepage.defences.laplace import Laplace
 from seepage.defences.memguard import MemGuard
 from seepage.defences.negative_label_smoothing import NegativeLabelSmoothing
 from seepage.defences.regularisers import L2, Dropout, EarlyStopping, Mixup
@@ -61,6 +62,7 @@ DEFENCES: dict[str, Defence] = {
     "top-k": TopK(),
     "label-only": LabelOnly(),
     "temperature": Temperature(),
+    "laplace": Laplace(),
     "gaussian-noise": GaussianNoise(),
 }
 

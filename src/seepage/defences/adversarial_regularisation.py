@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import math
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Ge
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,7 +17,6 @@ from torch.nn import functional as F
 from seepage.defences.base import Defence, with_procedure
 from seepage.defences.one_by_one import OneByOne, Report, seeds_from, strangers
 from seepage.defences.students import answers
-from seepage.errors import InputError
 from seepage.models.batches import Stream
 from seepage.models.engines import Single
 from seepage.models.held_out import HeldOut
@@ -55,25 +54,15 @@ class AdversarialRegularisation(Defence, OneByOne):
     tables, SGD on images), with one decay of its schedule, applied twice there.
     """
 
-    alpha: float = 3.0
-    attack_steps: int = 52
-    classifier_steps: int = 2
-    attack_lr: float = 1e-4
-    n_references: int | None = None
+    alpha: Annotated[float, Ge(0)] = 3.0
+    attack_steps: Annotated[int, Ge(1)] = 52
+    classifier_steps: Annotated[int, Ge(1)] = 2
+    attack_lr: Annotated[float, Ge(0)] = 1e-4
+    n_references: Annotated[int, Ge(1)] | None = None
 
     kind: ClassVar[str] = "training"
     uses: ClassVar[frozenset[str]] = frozenset({"population"})
     grid: ClassVar = ({"alpha": 10.0}, {"alpha": 6.0}, {"alpha": 3.0}, {"alpha": 1.0})
-
-    def __post_init__(self):
-        for name in ("alpha", "attack_lr"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-                raise InputError(f"adversarial-regularisation: {name} must be a number of at least 0, got {value!r}")
-        for name in ("attack_steps", "classifier_steps", "n_references"):
-            value = getattr(self, name)
-            if (name, value) != ("n_references", None) and (isinstance(value, bool) or not _is_positive(value)):
-                raise InputError(f"adversarial-regularisation: {name} must be a positive whole number, got {value!r}")
 
     @property
     def title(self) -> str:

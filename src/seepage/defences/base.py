@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from seepage.errors import InputError
 from seepage.models.recipe import Procedure, Recipe, cross_entropy
 from seepage.models.wrapper import Wrapper
+from seepage.options import check_options
 
 KINDS = ("training", "answers", "both")
 
@@ -30,6 +31,9 @@ class Defence(ABC):
     source: ClassVar[str]
     kind: ClassVar[str]
     grid: ClassVar[tuple[dict[str, Any], ...]] = ({},)
+
+    def __post_init__(self):
+        check_options(self)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from annotated_types import Ge
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
@@ -15,6 +15,7 @@ from seepage.defences.base import Defence, with_procedure
 from seepage.defences.penalised import PenalisedTraining
 from seepage.errors import InputError, unknown_name
 from seepage.models.recipe import Recipe
+from seepage.options import OneOf
 
 SIGMA = 5.0
 RIDGE = 1e-5
@@ -112,20 +113,12 @@ class BiDO(Defence, PenalisedTraining):
     by default every activation of a plain network, where the authors' VGG16 shows the outputs of its five stages.
     """
 
-    measure: str = "hsic"
-    a1: float | None = None
-    a2: float | None = None
+    measure: Annotated[str, OneOf(*MEASURES)] = "hsic"
+    a1: Annotated[float, Ge(0)] | None = None
+    a2: Annotated[float, Ge(0)] | None = None
     layers: tuple[str, ...] | None = None
 
     kind: ClassVar[str] = "training"
-
-    def __post_init__(self):
-        if self.measure not in MEASURES:
-            raise unknown_name("measure of BiDO", str(self.measure), MEASURES)
-        for name in ("a1", "a2"):
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, (int, float)) and 0 <= value < math.inf):
-                raise InputError(f"BiDO: {name} must be a number of at least 0 or None, got {value!r}")
 
     @property
     def weights(self) -> tuple[float, float]:

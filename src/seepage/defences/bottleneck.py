@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from annotated_types import Ge
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -81,20 +81,14 @@ class MID(Defence, PenalisedTraining):
     model answers by the mean, there by a sample in each call.
     """
 
-    beta: float = 0.01
-    width: int | None = None
+    beta: Annotated[float, Ge(0)] = 0.01
+    width: Annotated[int, Ge(1)] | None = None
 
     kind: ClassVar[str] = "training"
     grid: ClassVar[tuple[dict[str, Any], ...]] = tuple({"beta": beta} for beta in (0.3, 0.1, 0.03, 0.01, 0.003))
 
     title = "MID, an information bottleneck"
     source = "Wang, Zhang & Jia 2021 (arXiv 2009.05241)"
-
-    def __post_init__(self):
-        if not isinstance(self.beta, (int, float)) or not 0 <= self.beta < math.inf:
-            raise InputError(f"mid: beta is the price of a nat, a number of at least 0, got {self.beta!r}")
-        if self.width is not None and (not isinstance(self.width, int) or self.width < 1):
-            raise InputError(f"mid: width must be a positive whole number or None, got {self.width!r}")
 
     @property
     def notes(self) -> tuple[str, ...]:

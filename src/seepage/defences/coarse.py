@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from annotated_types import Ge, Le
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from seepage.defences.answers import PureAnswers, PureWrapped, check_choice, log_of
+from seepage.defences.answers import PureAnswers, PureWrapped, log_of
 from seepage.errors import InputError
+from seepage.options import OneOf
 
 MITIGATION = "Shokri et al. 2017 (arXiv 1610.05820), mitigation strategies"
 
@@ -30,16 +32,12 @@ class Rounding(PureAnswers):
     Reference: Shokri et al. 2017 (arXiv 1610.05820), mitigation strategies: coarsen the prediction vector.
     """
 
-    decimals: int = 2
+    decimals: Annotated[int, Ge(0), Le(9)] = 2
 
     gives_probabilities = True
     grid: ClassVar[tuple[dict[str, Any], ...]] = ({"decimals": 1}, {"decimals": 2}, {"decimals": 3}, {"decimals": 5})
     title = "Rounded probabilities"
     source = MITIGATION
-
-    def __post_init__(self):
-        if not isinstance(self.decimals, int) or not 0 <= self.decimals <= 9:
-            raise InputError(f"rounding: decimals must be a whole number from 0 to 9, got {self.decimals!r}")
 
     def answer(self, logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes"]:
         return log_of(logits.double().softmax(1).round(decimals=self.decimals))
@@ -61,18 +59,13 @@ class TopK(PureAnswers):
         classes. What stands for the others is our own.
     """
 
-    k: int = 3
-    rest: str = "share"
+    k: Annotated[int, Ge(1)] = 3
+    rest: Annotated[str, OneOf("share", "zero")] = "share"
 
     gives_probabilities = True
     grid: ClassVar[tuple[dict[str, Any], ...]] = ({"k": 1}, {"k": 2}, {"k": 3}, {"k": 5})
     title = "Top-k answers"
     source = MITIGATION
-
-    def __post_init__(self):
-        if not isinstance(self.k, int) or self.k < 1:
-            raise InputError(f"top-k: k must be a positive whole number, got {self.k!r}")
-        check_choice("top-k", "rest", self.rest, ("share", "zero"))
 
     def around(self, module: nn.Module, input_shape: tuple[int, ...], n_classes: int) -> PureWrapped:
         if self.k > n_classes:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt, Le
 from torch import nn
 
 from seepage.defences.base import Defence, with_procedure
 from seepage.defences.one_by_one import OneByOne, Report, seeds_from, share, strangers
-from seepage.defences.students import answers, check_student, student_recipe, train_student
-from seepage.errors import InputError, unknown_name
+from seepage.defences.students import answers, student_recipe, train_student
 from seepage.models.held_out import HeldOut
 from seepage.models.recipe import Recipe
 from seepage.models.records import Records
 from seepage.models.train import train_models
+from seepage.options import OneOf
 
 WHERE = ("members", "population")
 
@@ -40,10 +41,10 @@ class Distillation(Defence, OneByOne):
     a mean over the batch alone, and not over the classes too.
     """
 
-    temperature: float = 10.0
-    weight: float = 0.5
-    on: str = "members"
-    student_epochs: float | None = None
+    temperature: Annotated[float, Gt(0)] = 10.0
+    weight: Annotated[float, Ge(0), Le(1)] = 0.5
+    on: Annotated[str, OneOf(*WHERE)] = "members"
+    student_epochs: Annotated[float, Gt(0)] | None = None
 
     kind: ClassVar[str] = "training"
     grid: ClassVar = (
@@ -52,13 +53,6 @@ class Distillation(Defence, OneByOne):
         {"temperature": 10.0, "weight": 0.5},
         {"temperature": 1.0, "weight": 0.5},
     )
-
-    def __post_init__(self):
-        check_student("distillation", None, self.student_epochs, self.temperature)
-        if not isinstance(self.weight, (int, float)) or not 0 <= self.weight <= 1:
-            raise InputError(f"distillation: weight is a share between 0 and 1, got {self.weight!r}")
-        if self.on not in WHERE:
-            raise unknown_name("records that distillation can be on", self.on, WHERE)
 
     @property
     def title(self) -> str:

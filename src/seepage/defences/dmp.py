@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt
 from torch import Tensor, nn
 
 from seepage.data import Pool
 from seepage.defences.base import Defence, with_procedure
 from seepage.defences.one_by_one import OneByOne, Report, seeds_from, share
-from seepage.defences.students import answers, check_student, student_recipe, train_student
-from seepage.errors import InputError, unknown_name
+from seepage.defences.students import answers, student_recipe, train_student
 from seepage.models.generators import train_gan
 from seepage.models.generators.vae_training import train_vae
 from seepage.models.held_out import HeldOut
 from seepage.models.recipe import Recipe
 from seepage.models.records import Records
 from seepage.models.train import train_models
+from seepage.options import OneOf
 
 GENERATORS = ("vae", "gan")
 # Drawing a value takes some twenty bytes for a while: at once, the 100,000 records of Texas100 would take 12 GB.
@@ -50,24 +51,15 @@ class DMP(Defence, OneByOne):
     choice among the records by the teacher's entropy, which is for reference data.
     """
 
-    n_synthetic: int = 10_000
-    generator: str = "vae"
-    generator_steps: int = 2000
-    temperature: float = 1.0
-    student_lr: float | None = None
-    student_epochs: float | None = None
+    n_synthetic: Annotated[int, Ge(1)] = 10_000
+    generator: Annotated[str, OneOf(*GENERATORS)] = "vae"
+    generator_steps: Annotated[int, Ge(1)] = 2000
+    temperature: Annotated[float, Gt(0)] = 1.0
+    student_lr: Annotated[float, Gt(0)] | None = None
+    student_epochs: Annotated[float, Gt(0)] | None = None
 
     kind: ClassVar[str] = "training"
     grid: ClassVar = ({"temperature": 4.0}, {"temperature": 1.0}, {"n_synthetic": 20_000})
-
-    def __post_init__(self):
-        check_student("dmp", self.student_lr, self.student_epochs, self.temperature)
-        for name in ("n_synthetic", "generator_steps"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise InputError(f"dmp: {name} must be a positive whole number, got {value!r}")
-        if self.generator not in GENERATORS:
-            raise unknown_name("generator of dmp", self.generator, GENERATORS)
 
     @property
     def title(self) -> str:

@@ -6,20 +6,22 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Ge, Gt, Lt
 from torch import nn
 
 from seepage.defences.base import Defence, with_procedure
 from seepage.defences.one_by_one import share
-from seepage.errors import InputError, unknown_name
+from seepage.errors import InputError
 from seepage.models.accounting import ACCOUNTANTS, epsilon, noise_multiplier_for
 from seepage.models.engines import has_convolutions
 from seepage.models.held_out import HeldOut
 from seepage.models.noisy_steps import NoisySteps
 from seepage.models.recipe import BestValidation, Factory, Procedure, Recipe
 from seepage.models.records import Records
+from seepage.options import OneOf
 
 MOST_GROUPS = 32
 
@@ -48,35 +50,23 @@ class DPSGD(Defence, Procedure):
     Reference: Abadi et al. 2016 (arXiv 1607.00133), algorithm 1; Poisson batches and accounting as Opacus has them.
     """
 
-    noise_multiplier: float | None = None
-    target_epsilon: float | None = None
-    max_norm: float = 1.0
-    delta: float = 1e-5
-    accountant: str = "prv"
+    noise_multiplier: Annotated[float, Ge(0)] | None = None
+    target_epsilon: Annotated[float, Gt(0)] | None = None
+    max_norm: Annotated[float, Gt(0)] = 1.0
+    delta: Annotated[float, Gt(0), Lt(1)] = 1e-5
+    accountant: Annotated[str, OneOf(*ACCOUNTANTS)] = "prv"
 
     kind: ClassVar[str] = "training"
     chunk: ClassVar[int] = 4
     grid: ClassVar = tuple({"noise_multiplier": sigma} for sigma in (4.0, 2.0, 1.0, 0.5, 0.2, 0.05))
 
     def __post_init__(self):
+        super().__post_init__()
         if None not in (self.noise_multiplier, self.target_epsilon):
             raise InputError(
                 f"dp-sgd: target_epsilon={self.target_epsilon!r} decides the noise, and so does "
                 f"noise_multiplier={self.noise_multiplier!r}: give one of them"
             )
-        for name, least in (("noise_multiplier", 0.0), ("max_norm", 1e-12)):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, (int, float)) or not least <= value < math.inf):
-                raise InputError(f"dp-sgd: {name} must be a number of at least {least:g}, got {value!r}")
-        if self.max_norm is None:
-            raise InputError("dp-sgd: max_norm must be a number above 0, got None: without a bound there is no privacy")
-        if not isinstance(self.delta, float) or not 0 < self.delta < 1:
-            raise InputError(f"dp-sgd: delta must be between 0 and 1, got {self.delta!r}")
-        target = self.target_epsilon
-        if target is not None and not (isinstance(target, (int, float)) and 0 < target < math.inf):
-            raise InputError(f"dp-sgd: target_epsilon must be a positive number or None, got {target!r}")
-        if self.accountant not in ACCOUNTANTS:
-            raise unknown_name("accountant", self.accountant, ACCOUNTANTS)
 
     @property
     def title(self) -> str:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Ge
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from seepage.defences.answers import RANDOMNESS, AnswerDefence, RandomWrapped, check_choice, leading, log_of
-from seepage.errors import InputError
+from seepage.defences.answers import RANDOMNESS, AnswerDefence, RandomWrapped, leading, log_of
 from seepage.models.held_out import HeldOut
 from seepage.models.records import Records
+from seepage.options import OneOf
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class GaussianNoise(AnswerDefence):
     Reference: our own baseline.
     """
 
-    deviation: float = 0.1
-    on: str = "probabilities"
-    randomness: str = "per-record"
+    deviation: Annotated[float, Ge(0)] = 0.1
+    on: Annotated[str, OneOf("probabilities", "logits")] = "probabilities"
+    randomness: Annotated[str, OneOf(*RANDOMNESS)] = "per-record"
     keep_label: bool = True
 
     grid: ClassVar[tuple[dict[str, Any], ...]] = (
@@ -50,14 +50,6 @@ class GaussianNoise(AnswerDefence):
     )
     title = "Gaussian noise"
     source = "our own baseline"
-
-    def __post_init__(self):
-        if not (isinstance(self.deviation, (int, float)) and 0 <= self.deviation < math.inf):
-            raise InputError(f"gaussian-noise: deviation must be a number of at least 0, got {self.deviation!r}")
-        check_choice("gaussian-noise", "on", self.on, ("probabilities", "logits"))
-        check_choice("gaussian-noise", "randomness", self.randomness, RANDOMNESS)
-        if not isinstance(self.keep_label, bool):
-            raise InputError(f"gaussian-noise: keep_label must be true or false, got {self.keep_label!r}")
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Float64, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seepage.defences.answers import AnswerDefence, RandomWrapped, check_choice, leading, logits_of
-from seepage.errors import InputError
+from seepage.defences.answers import AnswerDefence, RandomWrapped, leading, logits_of
 from seepage.models.held_out import HeldOut
 from seepage.models.optimisers import SGD
 from seepage.models.recipe import Recipe
 from seepage.models.records import Records
 from seepage.models.train import train_models
+from seepage.options import OneOf
 
 HIDDEN = (256, 128, 64)
 LEAST_RECORDS = 20
@@ -60,25 +60,15 @@ class MemGuard(AnswerDefence):
         (defense_framework.py, evaluate_nn_attack.py), and its use in Chen & Pattabiraman 2024 (arXiv 2307.01610).
     """
 
-    nonmembers: str = "population"
-    epochs: int = 400
-    lr: float = 1e-3
-    batch_size: int = 64
-    budget: float | None = None
+    nonmembers: Annotated[str, OneOf("population", "validation")] = "population"
+    epochs: Annotated[int, Ge(1)] = 400
+    lr: Annotated[float, Gt(0)] = 1e-3
+    batch_size: Annotated[int, Ge(1)] = 64
+    budget: Annotated[float, Ge(0), Le(2)] | None = None
 
     grid: ClassVar[tuple[dict[str, Any], ...]] = ({"budget": None}, {"budget": 1.0}, {"budget": 0.5}, {"budget": 0.1})
     title = "MemGuard"
     source = "Jia et al. 2019 (arXiv 1909.10594)"
-
-    def __post_init__(self):
-        check_choice("memguard", "nonmembers", self.nonmembers, ("population", "validation"))
-        for name in ("epochs", "batch_size"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise InputError(f"memguard: {name} must be a positive whole number, got {getattr(self, name)!r}")
-        if not (isinstance(self.lr, (int, float)) and 0 < self.lr < math.inf):
-            raise InputError(f"memguard: lr must be a positive number, got {self.lr!r}")
-        if self.budget is not None and not (isinstance(self.budget, (int, float)) and 0 <= self.budget <= 2):
-            raise InputError(f"memguard: budget must be a distance from 0 to 2, or None, got {self.budget!r}")
 
     @property
     def uses(self) -> frozenset[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge, Gt, Le, Lt
 
 from seepage.defences.base import Defence
 from seepage.errors import InputError
@@ -30,14 +31,10 @@ class L2(Defence):
     kind: ClassVar[str] = "training"
     grid: ClassVar[tuple[dict[str, Any], ...]] = tuple({"weight_decay": w} for w in (1e-2, 3e-3, 1e-3, 3e-4))
 
-    weight_decay: float = 1e-3
+    weight_decay: Annotated[float, Gt(0)] = 1e-3
 
     title = "L2 regularisation"
     source = "Shokri et al. 2017 (arXiv 1610.05820), regularisation among the mitigations"
-
-    def __post_init__(self):
-        if not 0 < self.weight_decay < math.inf:
-            raise InputError(f"L2: weight_decay must be a positive number, got {self.weight_decay}")
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -61,14 +58,10 @@ class Dropout(Defence):
     kind: ClassVar[str] = "training"
     grid: ClassVar[tuple[dict[str, Any], ...]] = tuple({"rate": rate} for rate in (0.8, 0.65, 0.5, 0.25))
 
-    rate: float = 0.5
+    rate: Annotated[float, Gt(0), Lt(1)] = 0.5
 
     title = "Dropout"
     source = "Salem et al. 2019 (arXiv 1806.01246), dropout as a defence"
-
-    def __post_init__(self):
-        if not 0 < self.rate < 1:
-            raise InputError(f"dropout: rate is a probability between 0 and 1, got {self.rate}")
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -103,14 +96,10 @@ class Mixup(Defence):
     kind: ClassVar[str] = "training"
     grid: ClassVar[tuple[dict[str, Any], ...]] = tuple({"alpha": alpha} for alpha in (8.0, 1.0, 0.4, 0.1))
 
-    alpha: float = 1.0
+    alpha: Annotated[float, Gt(0)] = 1.0
 
     title = "Mixup"
     source = "Zhang et al. 2018 (arXiv 1710.09412); Li, Li & Ribeiro 2021 (arXiv 2002.12062)"
-
-    def __post_init__(self):
-        if not 0 < self.alpha < math.inf:
-            raise InputError(f"mixup: alpha must be a positive number, got {self.alpha}")
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -137,18 +126,15 @@ class EarlyStopping(Defence):
     kind: ClassVar[str] = "training"
     grid: ClassVar[tuple[dict[str, Any], ...]] = tuple({"fraction": f} for f in (0.05, 0.1, 0.25, 0.5))
 
-    fraction: float = 0.25
-    patience: int | None = None
+    fraction: Annotated[float, Gt(0), Le(1)] = 0.25
+    patience: Annotated[int, Ge(1)] | None = None
 
     title = "Early stopping"
     source = "Song & Mittal 2021 (arXiv 2003.10595)"
 
     def __post_init__(self):
-        if not 0 < self.fraction <= 1:
-            raise InputError(f"early stopping: fraction is a share of epochs, above 0 and up to 1, got {self.fraction}")
-        if self.patience is not None:
-            BestValidation(self.patience)
-        elif self.fraction == 1:
+        super().__post_init__()
+        if self.patience is None and self.fraction == 1:
             raise InputError("early stopping: expected a fraction below 1, or a patience; got neither")
 
     @property

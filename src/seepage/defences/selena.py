@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt
 from jaxtyping import Bool, Float32
 from torch import Tensor, nn
 
 from seepage.defences.base import Defence, with_procedure
 from seepage.defences.one_by_one import OneByOne, Report, seeds_from, share
-from seepage.defences.students import answers, check_student, student_recipe, train_student
-from seepage.errors import InputError, unknown_name
+from seepage.defences.students import answers, student_recipe, train_student
+from seepage.errors import InputError
 from seepage.models.held_out import HeldOut
 from seepage.models.recipe import Recipe
 from seepage.models.records import Records
 from seepage.models.train import train_models
+from seepage.options import OneOf
 
 AVERAGES = ("probabilities", "logits")
 
@@ -49,25 +51,19 @@ class SELENA(Defence, OneByOne):
     recipe does so, and never on test records, as the official code does.
     """
 
-    sub_models: int = 25
-    left_out: int = 10
-    average: str = "probabilities"
-    student_lr: float | None = None
-    student_epochs: float | None = None
+    sub_models: Annotated[int, Ge(2)] = 25
+    left_out: Annotated[int, Ge(1)] = 10
+    average: Annotated[str, OneOf(*AVERAGES)] = "probabilities"
+    student_lr: Annotated[float, Gt(0)] | None = None
+    student_epochs: Annotated[float, Gt(0)] | None = None
 
     kind: ClassVar[str] = "training"
     grid: ClassVar = ({"left_out": 15}, {"left_out": 10}, {"left_out": 5})
 
     def __post_init__(self):
-        whole = all(isinstance(n, int) and not isinstance(n, bool) for n in (self.sub_models, self.left_out))
-        if not whole or not 1 <= self.left_out < self.sub_models:
-            raise InputError(
-                "selena: expected whole numbers, left_out at least 1 and below sub_models, got "
-                f"sub_models={self.sub_models}, left_out={self.left_out}"
-            )
-        if self.average not in AVERAGES:
-            raise unknown_name("average of selena", self.average, AVERAGES)
-        check_student("selena", self.student_lr, self.student_epochs)
+        super().__post_init__()
+        if self.left_out >= self.sub_models:
+            raise InputError(f"SELENA: left_out must be below sub_models={self.sub_models}, got {self.left_out}")
 
     @property
     def title(self) -> str:

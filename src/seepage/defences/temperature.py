@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Gt
 from torch import Tensor, nn
 
 from seepage.defences.answers import AnswerDefence, logits_of
-from seepage.errors import InputError
 from seepage.models.held_out import HeldOut
 from seepage.models.records import Records
 from seepage.models.temperature import fit_temperature
@@ -33,7 +32,7 @@ class Temperature(AnswerDefence):
         fitted as in Guo et al. 2017 (arXiv 1706.04599), section 4.2.
     """
 
-    temperature: float | None = None
+    temperature: Annotated[float, Gt(0)] | None = None
 
     grid: ClassVar[tuple[dict[str, Any], ...]] = (
         {"temperature": 20.0},
@@ -43,11 +42,6 @@ class Temperature(AnswerDefence):
     )
     title = "Temperature"
     source = "Shokri et al. 2017 (arXiv 1610.05820), mitigation strategies; Guo et al. 2017 (arXiv 1706.04599)"
-
-    def __post_init__(self):
-        given = self.temperature
-        if given is not None and not (isinstance(given, (int, float)) and math.isfinite(given) and given > 0):
-            raise InputError(f"temperature: expected a positive number, or None to fit it, got {given!r}")
 
     @property
     def uses(self) -> frozenset[str]:

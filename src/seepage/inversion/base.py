@@ -5,17 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from annotated_types import Ge
 from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 
-from seepage.errors import InputError
 from seepage.inversion.oracle import Oracle
 from seepage.inversion.priors.base import Prior
 from seepage.inversion.randomness import Rngs, normal, uniform
 from seepage.models.access import Access
+from seepage.options import check_options
 
 __all__ = ["Attempt", "Budget", "Images", "Inversion", "Report", "Rngs", "normal", "silent", "uniform"]
 
@@ -39,15 +40,12 @@ class Budget:
             of a starting point.
     """
 
-    steps: int = 200
-    restarts: int = 1
-    queries: int = 2000
+    steps: Annotated[int, Ge(1)] = 200
+    restarts: Annotated[int, Ge(1)] = 1
+    queries: Annotated[int, Ge(1)] = 2000
 
     def __post_init__(self):
-        for name in ("steps", "restarts", "queries"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"budget: {name} must be a positive whole number, got {value!r}")
+        check_options(self, "budget")
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +101,9 @@ class Inversion(ABC):
     prior: ClassVar[str]
     own: ClassVar[Budget]
     notes: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self):
+        check_options(self)
 
     def learn(
         self,

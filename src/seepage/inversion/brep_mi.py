@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
-from seepage.errors import InputError
 from seepage.inversion.base import Attempt, Budget, Images, Inversion, Report, normal, silent
 from seepage.inversion.candidates import ROUND, drawn, scored
-from seepage.inversion.optimisers import check_positive
 from seepage.inversion.oracle import Oracle
 from seepage.inversion.priors.base import Prior
 from seepage.inversion.spread import Spread
@@ -88,21 +87,12 @@ class BREPMI(Inversion):
         "The source's untargeted figures are of the 300 classes that random codes reach first, the easy ones.",
     )
 
-    points: int = 32
-    radius: float = 2.0
-    growth: float = 1.3
-    bound: float = 1.5
-    patience: int = 1000
+    points: Annotated[int, Ge(1)] = 32
+    radius: Annotated[float, Gt(0)] = 2.0
+    growth: Annotated[float, Gt(1)] = 1.3
+    bound: Annotated[float, Gt(0)] = 1.5
+    patience: Annotated[int, Ge(1)] = 1000
     repulsion_only: bool = True
-
-    def __post_init__(self):
-        for name in ("points", "patience"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"BREPMI: {name} must be a positive whole number, got {value!r}")
-        check_positive("BREPMI", radius=self.radius, bound=self.bound)
-        if not self.growth > 1:
-            raise InputError(f"BREPMI: growth must be above 1, got {self.growth}")
 
     def learn(self, oracle: Oracle, prior: Prior, public: Tensor, *, seed: int, report: Report = silent) -> Spread:
         """How the codes of the prior are spread."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from seepage.inversion.base import Attempt, Budget, Images
 from seepage.inversion.descent import Descent
 from seepage.inversion.objectives import Losses, cross_entropy
-from seepage.inversion.optimisers import Momentum, check_not_negative, check_positive
+from seepage.inversion.optimisers import Momentum
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,10 @@ class GMI(Descent):
     prior: ClassVar[str] = "gan"
     own: ClassVar[Budget] = Budget(steps=1500, restarts=5)
 
-    lr: float = 0.02
-    momentum: float = 0.9
-    weight: float = 100.0
-    clip: float = 1.0
-
-    def __post_init__(self):
-        Momentum(self.lr, self.momentum)
-        check_not_negative("GMI", weight=self.weight)
-        check_positive("GMI", clip=self.clip)
+    lr: Annotated[float, Gt(0)] = 0.02
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
+    weight: Annotated[float, Ge(0)] = 100.0
+    clip: Annotated[float, Gt(0)] = 1.0
 
     @property
     def update(self) -> Momentum:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from seepage.errors import InputError
 from seepage.inversion.base import Attempt, Budget, Images, Rngs, uniform
 from seepage.inversion.descent import Descent
 from seepage.inversion.layers import inputs_of, of_kind
 from seepage.inversion.objectives import Losses, cross_entropy
-from seepage.inversion.optimisers import Adam, check_not_negative, check_positive
+from seepage.inversion.optimisers import Adam
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,11 @@ class GradientInversion(Descent):
         "Statistics of BatchNorm are compared image by image; a target without BatchNorm has none to compare.",
     )
 
-    lr: float = 0.05
-    tv: float = 0.01
-    l2: float = 0.0
-    bn: float = 0.1
-    jitter: int = 2
-
-    def __post_init__(self):
-        check_positive("gradient inversion", lr=self.lr)
-        check_not_negative("gradient inversion", tv=self.tv, l2=self.l2, bn=self.bn)
-        if isinstance(self.jitter, bool) or not isinstance(self.jitter, int) or self.jitter < 0:
-            raise InputError(f"gradient inversion: jitter must be a whole number of pixels, got {self.jitter!r}")
+    lr: Annotated[float, Gt(0)] = 0.05
+    tv: Annotated[float, Ge(0)] = 0.01
+    l2: Annotated[float, Ge(0)] = 0.0
+    bn: Annotated[float, Ge(0)] = 0.1
+    jitter: Annotated[int, Ge(0)] = 2
 
     def start(self, attempt: Attempt) -> list[Tensor]:
         # Noise as in the source, whatever pixels begin as: images of a class would differ by their shifts alone.

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt
 from torch import Tensor
 
-from seepage.errors import InputError
 from seepage.inversion.base import Attempt, Budget, Images, normal
 from seepage.inversion.descent import Descent
 from seepage.inversion.objectives import Losses, cross_entropy
-from seepage.inversion.optimisers import Adam, check_not_negative, check_positive
+from seepage.inversion.optimisers import Adam
 
 
 @dataclass(frozen=True)
@@ -43,18 +42,10 @@ class KEDMI(Descent):
     prior: ClassVar[str] = "knowledge-gan"
     own: ClassVar[Budget] = Budget(steps=2400)
 
-    lr: float = 0.02
-    weight: float = 100.0
+    lr: Annotated[float, Gt(0)] = 0.02
+    weight: Annotated[float, Ge(0)] = 100.0
     logvar: float = 1.0
-    clip: float | None = None
-
-    def __post_init__(self):
-        check_positive("KED-MI", lr=self.lr)
-        check_not_negative("KED-MI", weight=self.weight)
-        if not isinstance(self.logvar, int | float) or not math.isfinite(self.logvar):
-            raise InputError(f"KED-MI: logvar is the logarithm of a variance, a finite number, got {self.logvar!r}")
-        if self.clip is not None:
-            check_positive("KED-MI", clip=self.clip)
+    clip: Annotated[float, Gt(0)] | None = None
 
     @property
     def update(self) -> Adam:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 
 from seepage.defences.one_by_one import seeds_from, share
 from seepage.defences.students import train_student
-from seepage.errors import InputError, unknown_name
+from seepage.errors import InputError
 from seepage.inversion.base import Attempt, Budget, Images, Report, silent
 from seepage.inversion.descent import Descent, Update
 from seepage.inversion.gmi import GMI
 from seepage.inversion.ked_mi import KEDMI
 from seepage.inversion.layers import inputs_of, of_kind
 from seepage.inversion.objectives import Labels, Logits, Losses
-from seepage.inversion.optimisers import check_not_negative, check_positive
 from seepage.inversion.oracle import Oracle
 from seepage.inversion.priors.base import Prior
 from seepage.models.architectures import CNN
@@ -28,6 +28,7 @@ from seepage.models.held_out import HeldOut
 from seepage.models.optimisers import SGD
 from seepage.models.recipe import Recipe
 from seepage.models.records import Records
+from seepage.options import OneOf
 
 BASES = ("gmi", "ked-mi")
 STUDENTS = (
@@ -93,20 +94,12 @@ class LOMMA(Descent):
         "the cross-entropy.",
     )
 
-    base: str = "gmi"
-    students: int = 3
-    pull: float = 1.0
-    weight: float = 100.0
-    lr: float = 0.02
-    student_epochs: float = 20
-
-    def __post_init__(self):
-        if self.base not in BASES:
-            raise unknown_name("base of LOMMA", str(self.base), BASES)
-        if isinstance(self.students, bool) or self.students not in range(len(STUDENTS) + 1):
-            raise InputError(f"LOMMA: students must be a number from 0 to {len(STUDENTS)}, got {self.students!r}")
-        check_not_negative("LOMMA", pull=self.pull, weight=self.weight)
-        check_positive("LOMMA", lr=self.lr, student_epochs=self.student_epochs)
+    base: Annotated[str, OneOf(*BASES)] = "gmi"
+    students: Annotated[int, Ge(0), Le(len(STUDENTS))] = 3
+    pull: Annotated[float, Ge(0)] = 1.0
+    weight: Annotated[float, Ge(0)] = 100.0
+    lr: Annotated[float, Gt(0)] = 0.02
+    student_epochs: Annotated[float, Gt(0)] = 20
 
     @property
     def title(self) -> str:

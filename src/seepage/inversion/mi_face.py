@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from seepage.errors import InputError
 from seepage.inversion.base import Attempt, Budget, Images, Inversion
 from seepage.inversion.objectives import Labels, Logits, Losses, log_confidence
-from seepage.inversion.optimisers import GradientDescent, check_positive
+from seepage.inversion.optimisers import GradientDescent
 
 
 def doubt(logits: Logits, labels: Labels) -> Losses:
@@ -57,16 +57,9 @@ class MIFace(Inversion):
         "The variant with a denoising autoencoder is left out.",
     )
 
-    lr: float = 0.1
-    gamma: float = 0.99
-    patience: int = 100
-
-    def __post_init__(self):
-        check_positive("MI-Face", lr=self.lr)
-        if not isinstance(self.gamma, int | float) or not 0 < self.gamma <= 1:
-            raise InputError(f"MI-Face: gamma is the confidence to stop at, above 0 and up to 1, got {self.gamma!r}")
-        if isinstance(self.patience, bool) or not isinstance(self.patience, int) or self.patience < 1:
-            raise InputError(f"MI-Face: patience must be a positive whole number of steps, got {self.patience!r}")
+    lr: Annotated[float, Gt(0)] = 0.1
+    gamma: Annotated[float, Gt(0), Le(1)] = 0.99
+    patience: Annotated[int, Ge(1)] = 100
 
     def run(self, attempt: Attempt) -> tuple[Images, Float32[Tensor, " images"]]:
         update = GradientDescent(self.lr)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
 from seepage.inversion.base import Attempt, Budget, Images, Report, silent
 from seepage.inversion.candidates import best_of
 from seepage.inversion.descent import Descent
 from seepage.inversion.objectives import cross_entropy, log_confidence
-from seepage.inversion.optimisers import Adam, check_positive, check_probability
+from seepage.inversion.optimisers import Adam
 from seepage.inversion.oracle import Oracle
 from seepage.inversion.priors.base import Prior
 from seepage.inversion.spread import Spread
@@ -47,14 +48,10 @@ class MIRROR(Descent):
     own: ClassVar[Budget] = Budget(steps=20000, restarts=1, queries=100_000)
     keeps_best: ClassVar[bool] = True
 
-    lr: float = 0.2
-    weight: float = 10.0
-    bound: float = 1.0
-    flip: float = 0.5
-
-    def __post_init__(self):
-        check_positive("MIRROR", lr=self.lr, weight=self.weight, bound=self.bound)
-        check_probability("MIRROR", flip=self.flip)
+    lr: Annotated[float, Gt(0)] = 0.2
+    weight: Annotated[float, Gt(0)] = 10.0
+    bound: Annotated[float, Gt(0)] = 1.0
+    flip: Annotated[float, Ge(0), Le(1)] = 0.5
 
     @property
     def update(self) -> Adam:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from seepage.errors import InputError, unknown_name
 from seepage.inversion.base import Attempt, Budget, Images, Inversion, Report, Rngs, silent, uniform
 from seepage.inversion.candidates import best_of, scored
 from seepage.inversion.objectives import log_confidence
-from seepage.inversion.optimisers import check_not_negative, check_positive
 from seepage.inversion.oracle import Oracle
 from seepage.inversion.priors.base import Prior
 from seepage.inversion.spread import Spread
 from seepage.models.access import Access
+from seepage.options import OneOf
 
 CROSSOVERS = ("fitness", "official")
 
@@ -63,24 +63,12 @@ class GeneticMIRROR(Inversion):
     prior: ClassVar[str] = "gan"
     own: ClassVar[Budget] = Budget(steps=100, restarts=1, queries=109_900)
 
-    population: int = 100
-    mutation: float = 0.1
-    size: float = 0.1
-    bound: float = 1.0
-    enough: float = 0.95
-    crossover: str = "fitness"
-
-    def __post_init__(self):
-        if isinstance(self.population, bool) or not isinstance(self.population, int) or self.population < 2:
-            raise InputError(f"GeneticMIRROR: population must be a whole number of at least 2, got {self.population!r}")
-        if not 0 <= self.mutation <= 1:
-            raise InputError(f"GeneticMIRROR: mutation is a probability, got {self.mutation}")
-        if not 0 < self.enough <= 1:
-            raise InputError(f"GeneticMIRROR: enough is a probability above 0, got {self.enough}")
-        check_not_negative("GeneticMIRROR", size=self.size)
-        check_positive("GeneticMIRROR", bound=self.bound)
-        if self.crossover not in CROSSOVERS:
-            raise unknown_name("crossover of GeneticMIRROR", str(self.crossover), CROSSOVERS)
+    population: Annotated[int, Ge(2)] = 100
+    mutation: Annotated[float, Ge(0), Le(1)] = 0.1
+    size: Annotated[float, Ge(0)] = 0.1
+    bound: Annotated[float, Gt(0)] = 1.0
+    enough: Annotated[float, Gt(0), Le(1)] = 0.95
+    crossover: Annotated[str, OneOf(*CROSSOVERS)] = "fitness"
 
     def learn(self, oracle: Oracle, prior: Prior, public: Tensor, *, seed: int, report: Report = silent) -> Spread:
         """How the codes of the prior are spread."""

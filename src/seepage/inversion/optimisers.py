@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from seepage.errors import InputError
+from seepage.options import check_options
 
 
 def check_positive(whose: str, **values: float) -> None:
@@ -36,10 +39,10 @@ def check_probability(whose: str, **values: float) -> None:
 class GradientDescent:
     """x - lr g."""
 
-    lr: float
+    lr: Annotated[float, Gt(0)]
 
     def __post_init__(self):
-        check_positive("GradientDescent", lr=self.lr)
+        check_options(self)
 
     def start(self, variable: Tensor) -> tuple[Tensor, ...]:
         return ()
@@ -61,14 +64,11 @@ class Momentum:
         learning", equations 3 and 4, in terms of the point where the gradient is taken; so in GMI's code.
     """
 
-    lr: float
-    momentum: float = 0.9
+    lr: Annotated[float, Gt(0)]
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
 
     def __post_init__(self):
-        check_positive("Momentum", lr=self.lr)
-        check_not_negative("Momentum", momentum=self.momentum)
-        if self.momentum >= 1:
-            raise InputError(f"Momentum: momentum must be below 1, got {self.momentum}")
+        check_options(self)
 
     def start(self, variable: Tensor) -> tuple[Tensor, ...]:
         return (torch.zeros_like(variable),)
@@ -86,12 +86,12 @@ class Adam:
     Reference: Kingma and Ba (2015), arXiv 1412.6980, algorithm 1.
     """
 
-    lr: float
+    lr: Annotated[float, Gt(0)]
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
 
     def __post_init__(self):
-        check_positive("Adam", lr=self.lr)
+        check_options(self)
 
     def start(self, variable: Tensor) -> tuple[Tensor, ...]:
         return torch.zeros_like(variable), torch.zeros_like(variable)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
 from seepage.inversion.base import Attempt, Budget, Images
 from seepage.inversion.descent import Descent
 from seepage.inversion.objectives import max_margin
-from seepage.inversion.optimisers import Adam, check_probability
+from seepage.inversion.optimisers import Adam
 from seepage.inversion.views import views
 
 
@@ -41,12 +42,8 @@ class PLGMI(Descent):
         "is made.",
     )
 
-    lr: float = 0.1
-    flip: float = 0.5
-
-    def __post_init__(self):
-        Adam(self.lr)
-        check_probability("PLG-MI", flip=self.flip)
+    lr: Annotated[float, Gt(0)] = 0.1
+    flip: Annotated[float, Ge(0), Le(1)] = 0.5
 
     @property
     def update(self) -> Adam:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Float32
 from torch import Tensor
 
-from seepage.errors import InputError
 from seepage.inversion.base import Attempt, Budget, Images
 from seepage.inversion.candidates import best_of
 from seepage.inversion.descent import Descent
 from seepage.inversion.objectives import log_confidence, poincare
-from seepage.inversion.optimisers import Adam, check_probability
+from seepage.inversion.optimisers import Adam
 from seepage.inversion.views import views
 
 
@@ -50,15 +50,9 @@ class PPA(Descent):
         "target with a single logit.",
     )
 
-    lr: float = 0.005
-    views: int = 100
-    flip: float = 0.5
-
-    def __post_init__(self):
-        Adam(self.lr)
-        check_probability("PPA", flip=self.flip)
-        if isinstance(self.views, bool) or not isinstance(self.views, int) or self.views < 1:
-            raise InputError(f"PPA: views must be a positive whole number, got {self.views!r}")
+    lr: Annotated[float, Gt(0)] = 0.005
+    views: Annotated[int, Ge(1)] = 100
+    flip: Annotated[float, Ge(0), Le(1)] = 0.5
 
     @property
     def update(self) -> Adam:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt
 from jaxtyping import Float
 from torch import Tensor
 
 from seepage.inversion.base import Attempt, Budget, Images, Report, normal, silent
 from seepage.inversion.descent import Descent
 from seepage.inversion.objectives import cross_entropy
-from seepage.inversion.optimisers import Adam, check_not_negative
+from seepage.inversion.optimisers import Adam
 from seepage.inversion.oracle import Oracle
 from seepage.inversion.priors.base import Prior
 from seepage.inversion.spread import Spread
@@ -51,12 +52,8 @@ class VMI(Descent):
         "A variational variant: a normal distribution for each image, where the source learns a flow for each class.",
     )
 
-    lr: float = 0.02
-    weight: float = 1e-3
-
-    def __post_init__(self):
-        Adam(self.lr)
-        check_not_negative("VMI", weight=self.weight)
+    lr: Annotated[float, Gt(0)] = 0.02
+    weight: Annotated[float, Ge(0)] = 1e-3
 
     @property
     def update(self) -> Adam:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from seepage.errors import InputError
+from seepage.models.device import device_of
 
 GOLDEN = 0x9E3779B97F4A7C15
 
@@ -91,7 +92,7 @@ def replace_dropout(module: nn.Module) -> nn.Module:
     (`seed_dropout`). Records must be the first axis of what a channel dropout is given.
     """
     module = copy.deepcopy(module)
-    device = next((tensor.device for tensor in (*module.parameters(), *module.buffers())), torch.device("cpu"))
+    device = device_of(module)
     replaced: dict[nn.Module, SeededDropout] = {}
 
     def swapped(layer: nn.Module) -> nn.Module:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from seepage.errors import InputError, unknown_name
 from seepage.models.access import Access
 from seepage.models.adapters import Adapter
+from seepage.models.device import device_of
 from seepage.models.outputs import SMALLEST_PROBABILITY
 from seepage.models.untrained import is_untrained
 from seepage.models.wrapper import Wrapped
@@ -36,7 +37,7 @@ class Module(Adapter):
 
     def __init__(self, module: nn.Module, outputs: str, device: torch.device | str | None = None):
         tensors = [*module.parameters(), *module.buffers()]
-        self._device = tensors[0].device if tensors else torch.device("cpu")
+        self._device = device_of(module)
         if device is not None and torch.device(device) != self._device:
             self._device = torch.device(device)
             module = copy.deepcopy(module).to(self._device)

@@ -8,14 +8,17 @@ parameters, so that models can be cut out of a stack along its first axis.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge
 from torch import Tensor
 from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from seepage.errors import InputError
+from seepage.options import check_options
 from seepage.outside import check_kinds
 
 State = dict[str, list[Tensor]]
@@ -41,14 +44,13 @@ def _check(where: str, **at_least_zero: float) -> None:
 class SGD:
     """Stochastic gradient descent with momentum (`torch.optim.SGD`)."""
 
-    lr: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 0.0
+    lr: Annotated[float, Ge(0)] = 0.1
+    momentum: Annotated[float, Ge(0)] = 0.9
+    weight_decay: Annotated[float, Ge(0)] = 0.0
     nesterov: bool = False
 
     def __post_init__(self):
-        _check("SGD", lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
-        check_kinds("SGD", nesterov=(self.nesterov, bool))
+        check_options(self)
 
     def initial_state(self, parameters: Sequence[Tensor]) -> State:
         return {"momentum": [torch.zeros_like(p) for p in parameters]} if self.momentum else {}

@@ -13,10 +13,11 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor, nn
 
 from seepage.errors import InputError
@@ -25,6 +26,7 @@ from seepage.models.held_out import HeldOut
 from seepage.models.optimisers import SGD, Adam, Constant, Optimiser, Schedule
 from seepage.models.records import Records
 from seepage.models.wrapper import Wrapper
+from seepage.options import check_options
 from seepage.outside import check_kinds
 
 Factory = Callable[[tuple[int, ...], int], nn.Module]
@@ -46,12 +48,10 @@ class Augmentation:
     """Random horizontal flips and shifts of up to `shift` pixels (zero padding) for images (C, H, W)."""
 
     flip: bool = True
-    shift: int = 4
+    shift: Annotated[int, Ge(0)] = 4
 
     def __post_init__(self):
-        check_kinds("Augmentation", flip=(self.flip, bool), shift=(self.shift, int))
-        if self.shift < 0:
-            raise InputError(f"Augmentation: shift must be a whole number of pixels of at least 0, got {self.shift!r}")
+        check_options(self)
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,10 @@ class StopAt:
     The accuracy is that of the batches as they were trained on, as in the usual training loop.
     """
 
-    accuracy: float
+    accuracy: Annotated[float, Gt(0), Le(1)]
 
     def __post_init__(self):
-        check_kinds("StopAt", accuracy=(self.accuracy, float))
-        if not 0 < self.accuracy <= 1:
-            raise InputError(f"StopAt: the accuracy must be in (0, 1], got {self.accuracy}")
+        check_options(self)
 
 
 @dataclass(frozen=True)
@@ -78,15 +76,11 @@ class BestValidation:
         least_gain: an epoch counts as better where its accuracy is higher than the best so far by more than this.
     """
 
-    patience: int | None = None
-    least_gain: float = 0.0
+    patience: Annotated[int, Ge(1)] | None = None
+    least_gain: Annotated[float, Ge(0), Lt(1)] = 0.0
 
     def __post_init__(self):
-        check_kinds("BestValidation", patience=(self.patience, int | None), least_gain=(self.least_gain, float))
-        if self.patience is not None and self.patience < 1:
-            raise InputError(f"BestValidation: patience must be a positive whole number or None, got {self.patience}")
-        if not 0 <= self.least_gain < 1:
-            raise InputError(f"BestValidation: least_gain must be in [0, 1), got {self.least_gain}")
+        check_options(self)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from seepage.report import comparison_plots as plots
 from seepage.report import comparison_tables as tables
+from seepage.report import nonmembers_content
 from seepage.report.blocks import Facts, Figure, Figures, Paragraph, Section
 from seepage.report.content import KeyFigure
 from seepage.report.provenance import provenance
@@ -61,6 +62,7 @@ def sections(result: ComparisonResult) -> list[Section]:
         ("families", "What each kind of attack finds", tables.families(result)),
         ("matched", "At the same utility", tables.matched(result)),
         ("canaries", "Canaries", tables.canaries(result)),
+        ("other-nonmembers", "Other non-members", nonmembers_content.of_comparison(result)),
         ("attacks", "Every attack", tables.attacks(result)),
         ("tuning", "Settings tried", tables.tuning(result)),
         ("seeds", "Every seed", [tables.seeds(result)]),

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seepage.report import decisions_content, ensemble_content, plots, wording
+from seepage.report import decisions_content, ensemble_content, nonmembers_content, plots, wording
 from seepage.report.blocks import (
     Cell,
     Code,
@@ -93,6 +93,9 @@ def sections(result: AuditResult) -> list[Section]:
             [Section("decisions", decisions_content.TITLE, decisions_content.blocks(result))]
             if result.decisions
             else []
+        ),
+        *nonmembers_content.sections(
+            result.other_nonmembers, {attack.name: attack.title for attack in result.attacks}, result.prior
         ),
         Section("consequences", "What an attacker could claim", _consequences(result)),
         Section("controls", "Controls", _controls(result)),

@@ -20,7 +20,8 @@ class Run:
 
     Attributes:
         folder: keeps models, scores, the result and its pages; a run that was killed goes on there. None keeps nothing.
-        seed: everything random derives from it; in Python a generator too, from which a root seed is drawn and recorded.
+        seed: everything random derives from it; in Python a generator too, from which a seed is drawn and
+            recorded.
         device: where models are trained; by default on the GPU where there is one.
         engine: how models are trained: stacked or single; by default the faster one, by a trial.
         workers: processes that train; 0: this one alone; by default as many as suit.

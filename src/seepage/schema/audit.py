@@ -14,6 +14,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from seepage.schema.estimates import ByRate, Estimate, Rates, Share, ShareEstimate
+from seepage.schema.nonmembers import OtherNonmembers
 from seepage.schema.saved import MOST_ATTACKS, MOST_ROWS, MOST_WORKERS, Part, Saved, distinct, equally_long, known
 from seepage.version import __version__
 
@@ -377,6 +378,9 @@ class AuditResult(Saved):
     provenance: Provenance
     ensemble: Ensemble | None = Field(None, description="with two attacks or more and enough records")
     decisions: Decisions | None = Field(None, description="where the attacker knows some records")
+    other_nonmembers: list[OtherNonmembers] = Field(
+        [], max_length=MOST_ROWS, description="further sets of records that no model was trained on"
+    )
 
     @model_validator(mode="after")
     def _names_its_attacks(self) -> Self:
@@ -388,6 +392,9 @@ class AuditResult(Saved):
             known("attack", [self.lower_bound.attack], names)
         if self.ensemble is not None:
             known("attack", self.ensemble.attacks, names)
+        distinct("other non-members", (one.name for one in self.other_nonmembers))
+        for one in self.other_nonmembers:
+            known("attack", [*(row.attack for row in one.attacks), *one.not_counted], names)
         return self
 
     def attack(self, name: str) -> AttackResult:

@@ -10,7 +10,9 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from seepage.schema.audit import Estimate, Provenance, Share, ShareEstimate
+from seepage.schema.nonmembers import OtherNonmembers
 from seepage.schema.saved import MOST_ATTACKS, MOST_ROWS, MOST_TARGETS, Part, Saved, distinct, known
+from seepage.schema.trust import TrustResult
 
 SCHEMA = "seepage.comparison/1"
 
@@ -123,6 +125,7 @@ class DefenceResult(Part):
     attacks: dict[str, AttackFigures] = Field(description="by the attack's name")
     per_seed: list[SeedFigures] = Field(max_length=MOST_ROWS)
     canaries: CanaryFigures | None = None
+    other_nonmembers: list[OtherNonmembers] = Field([], max_length=MOST_ROWS, description="over all seeds")
 
 
 class Matched(Part):
@@ -162,6 +165,7 @@ class ComparisonResult(Saved):
     )
     frontier_auc: list[str] = Field(description="the same with the largest AUC")
     matched: list[Matched] = Field(default_factory=list)
+    shadow_study: TrustResult | None = Field(None, description="who else is called a member, in pairs of models")
     provenance: Provenance
 
     @model_validator(mode="after")

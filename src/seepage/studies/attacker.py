@@ -17,7 +17,8 @@ class Attacker:
     """What the attacker of an audit does, may ask and knows.
 
     Attributes:
-        attacks: names from 'seepage attacks', in Python also attack objects; by default those that what is at hand allows.
+        attacks: names from 'seepage attacks', in Python also attack objects; by default those that what is at hand
+            allows.
         access: what may be asked; by default logits, or the most that the model gives below them.
         queries: augmented copies of each image that are asked about too: none, flip, flip-shift, rotate or translate;
             by default none, and in a comparison of images flip-shift.

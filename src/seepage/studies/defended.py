@@ -118,7 +118,7 @@ def train_defended(
         raise InputError("train_defended: give run=Run(folder=...), where the model is written to")
     if not 0 < members <= 1:
         raise InputError(f"train_defended: members must be a share above 0 and up to 1, got {members}")
-    options, folder, seed = dict(options or {}), Path(run.folder), seed_from(run.seed)
+    options, folder, seed = dict(options or {}), Path(run.folder), seed_from(run.seed, "Run(seed=...)")
     found = find_defence(defence, **options)
     recipe = found.apply(is_recipe(recipe, "train_defended"))
     rng = np.random.default_rng([seed, 4])

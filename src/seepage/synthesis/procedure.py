@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt
 from torch import nn
 
 from seepage.data import Pool
-from seepage.errors import InputError
 from seepage.models.generators.vae import VAE
 from seepage.models.generators.vae_training import train_vae
 from seepage.models.held_out import HeldOut
 from seepage.models.recipe import Procedure, Recipe
 from seepage.models.records import Records
 from seepage.models.train import train_models
+from seepage.options import check_options
 from seepage.synthesis.mechanism import latent_noise
 
 SHARE_OF_VAE = 0.7  # of the time of one model, for progress bars
@@ -47,22 +49,16 @@ class TrainOnSynthetic(Procedure):
         InputError: an option is out of range.
     """
 
-    epsilon: float | None = None
-    latent: int = 16
+    epsilon: Annotated[float, Gt(0)] | None = None
+    latent: Annotated[int, Ge(1)] = 16
     draw: bool = True
-    epochs: int = 40
-    batch_size: int = 64
+    epochs: Annotated[int, Ge(1)] = 40
+    batch_size: Annotated[int, Ge(1)] = 64
     network: str = "auto"
     width: int | None = None
 
     def __post_init__(self):
-        if self.epsilon is not None and not 0 < self.epsilon < np.inf:
-            raise InputError(
-                f"TrainOnSynthetic: epsilon must be a positive number, or None for no noise, got {self.epsilon}"
-            )
-        for name in ("latent", "epochs", "batch_size"):
-            if not isinstance(value := getattr(self, name), int) or value < 1:
-                raise InputError(f"TrainOnSynthetic: {name} must be a positive whole number, got {value!r}")
+        check_options(self)
 
     def train(
         self,

@@ -20,9 +20,10 @@ from seepage.models.architectures import CNN
 from seepage.models.train import train
 from seepage.schema.inversion import InversionResult
 from seepage.schema.reading import load_result
-from seepage.studies.invert import Choice, invert
+from seepage.studies.invert import Choice
 from seepage.studies.invert.line import Line
 from seepage.writing import DamagedFile
+from tests.flat import invert
 from tests.studies.invert.drawn import JUDGE, PRIORS, RECIPE, bars
 
 QUICK = {"recipe": RECIPE, "judge": JUDGE, "priors": PRIORS, "budget": Budget(8, 1, 40), "random": 8, "workers": 0}

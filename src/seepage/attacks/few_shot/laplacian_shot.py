@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, MinLen
 from jaxtyping import Bool, Float64, Int
 from scipy.sparse import csr_array
 from scipy.special import logsumexp, softmax
 
-from seepage.attacks.base import check_option
 from seepage.attacks.few_shot.support import (
     JIMENEZ,
     Episodes,
@@ -17,7 +18,7 @@ from seepage.attacks.few_shot.support import (
     select,
     squared_distances,
 )
-from seepage.errors import InputError
+from seepage.options import OneOf
 from seepage.signals.view import View
 
 ITERATIONS = 20
@@ -62,21 +63,11 @@ class LaplacianShot(VectorLearner):
     (github.com/xehartnort/few-shot-mia); Ziko et al. 2020 (arXiv 2006.15486), algorithm 1.
     """
 
-    clusters: str | None = None
-    strengths: tuple[float, ...] | None = None
-    neighbours: tuple[int, ...] = (3, 5, 7, 9, 11, 13, 15)
+    clusters: Annotated[str, OneOf("means", "all")] | None = None
+    strengths: Annotated[tuple[Annotated[float, Ge(0)], ...], MinLen(1)] | None = None
+    neighbours: Annotated[tuple[Annotated[int, Ge(1)], ...], MinLen(1)] = (3, 5, 7, 9, 11, 13, 15)
 
     source = f"{JIMENEZ} with LaplacianShot of Ziko et al. 2020 (arXiv 2006.15486)"
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.clusters is not None:
-            check_option(self, "clusters", ("means", "all"))
-        if not self.neighbours or min(self.neighbours) < 1 or not self._strengths or min(self._strengths) < 0:
-            raise InputError(
-                "LaplacianShot: expected strengths of at least 0 and neighbours of at least 1, got "
-                f"{self._strengths} and {self.neighbours}"
-            )
 
     @property
     def title(self) -> str:

@@ -1,11 +1,11 @@
 """SimpleShot: a record belongs to the side whose support it lies nearer to."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from seepage.attacks.base import check_option
 from seepage.attacks.few_shot.support import (
     JIMENEZ,
     Episodes,
@@ -15,6 +15,7 @@ from seepage.attacks.few_shot.support import (
     select,
     squared_distances,
 )
+from seepage.options import OneOf
 from seepage.signals.view import View
 
 TINY = np.finfo(np.float64).tiny
@@ -51,14 +52,9 @@ class SimpleShot(VectorLearner):
     (github.com/xehartnort/few-shot-mia); Wang et al. 2019 (arXiv 1911.04623), section 3.
     """
 
-    rule: str | None = None
+    rule: Annotated[str, OneOf("mean", "neighbours")] | None = None
 
     source = f"{JIMENEZ} with SimpleShot of Wang et al. 2019 (arXiv 1911.04623)"
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.rule is not None:
-            check_option(self, "rule", ("mean", "neighbours"))
 
     @property
     def title(self) -> str:

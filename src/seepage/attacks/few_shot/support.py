@@ -2,14 +2,16 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
+from annotated_types import Ge
 from jaxtyping import Bool, Float64, Int
 
-from seepage.attacks.base import Attack, check_option
+from seepage.attacks.base import Attack
 from seepage.errors import InputError
 from seepage.models.access import Access
+from seepage.options import OneOf
 from seepage.signals.view import View
 
 JIMENEZ = "Jimenez-Lopez et al. 2025 (arXiv 2503.09365), FeS-MIA"
@@ -44,11 +46,7 @@ class FewShot(Attack):
         shots: support records on each side.
     """
 
-    shots: int | None = None
-
-    def __post_init__(self):
-        if self.shots is not None and self.shots < 1:
-            raise InputError(f"{type(self).__name__}: expected shots of at least 1, got {self.shots}")
+    shots: Annotated[int, Ge(1)] | None = None
 
     @abstractmethod
     def score_episodes(
@@ -84,15 +82,9 @@ class Validated(FewShot):
         n_validation: at most so many validation records on each side; the source has 15.
     """
 
-    shots: int = 5
-    mode: str = "corrected"
-    n_validation: int = 15
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_option(self, "mode", ("corrected", "official"))
-        if self.n_validation < 1:
-            raise InputError(f"{type(self).__name__}: expected n_validation of at least 1, got {self.n_validation}")
+    shots: Annotated[int, Ge(1)] = 5
+    mode: Annotated[str, OneOf("corrected", "official")] = "corrected"
+    n_validation: Annotated[int, Ge(1)] = 15
 
     @property
     def least_known(self) -> int:
@@ -126,14 +118,8 @@ class VectorLearner(Validated):
             as it is (the code's defect). None: as the learner and the mode have it.
     """
 
-    space: str = "features"
-    transform: str | None = None
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_option(self, "space", ("features", "outputs"))
-        if self.transform is not None:
-            check_option(self, "transform", ("cl2n", "l2n", "none", "queries"))
+    space: Annotated[str, OneOf("features", "outputs")] = "features"
+    transform: Annotated[str, OneOf("cl2n", "l2n", "none", "queries")] | None = None
 
     @property
     def access(self) -> Access:

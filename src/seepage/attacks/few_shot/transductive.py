@@ -1,15 +1,15 @@
 """Transductive tuning: fine-tune a copy of the target to tell its members from others."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Ge, Gt, MinLen
 from jaxtyping import Float64
 
-from seepage.attacks.base import check_option
 from seepage.attacks.few_shot.support import JIMENEZ, Episodes, Validated
-from seepage.errors import InputError
 from seepage.models.access import Access
+from seepage.options import OneOf
 from seepage.signals.view import View
 
 HEADS = ("sorted", "logits", "probabilities")
@@ -61,26 +61,16 @@ class TransductiveTuning(Validated):
     (github.com/xehartnort/few-shot-mia); Dhillon et al. 2020 (arXiv 1909.02729), section 3.
     """
 
-    queries: int = 30
-    epochs: int = 30
-    learning_rate: float = 5e-5
-    patience: int = 2
-    temperatures: tuple[float, ...] = (7.0, 8.0, 9.0, 10.0, 11.0, 13.0)
-    head: str | None = None
+    queries: Annotated[int, Ge(1)] = 30
+    epochs: Annotated[int, Ge(1)] = 30
+    learning_rate: Annotated[float, Gt(0)] = 5e-5
+    patience: Annotated[int, Ge(1)] = 2
+    temperatures: Annotated[tuple[Annotated[float, Gt(0)], ...], MinLen(1)] = (7.0, 8.0, 9.0, 10.0, 11.0, 13.0)
+    head: Annotated[str, OneOf(*HEADS)] | None = None
 
     access: ClassVar[Access] = Access.WEIGHTS
     needs: ClassVar[frozenset[str]] = frozenset({"known", "model", "records"})
     source = f"{JIMENEZ} with transductive fine-tuning of Dhillon et al. 2020 (arXiv 1909.02729)"
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.head is not None:
-            check_option(self, "head", HEADS)
-        if min(self.queries, self.epochs, self.patience, len(self.temperatures)) < 1 or min(self.temperatures) <= 0:
-            raise InputError(
-                "TransductiveTuning: expected at least 1 of queries, epochs, patience and temperatures, and these "
-                f"above 0: got {self.queries}, {self.epochs}, {self.patience} and {self.temperatures}"
-            )
 
     @property
     def title(self) -> str:

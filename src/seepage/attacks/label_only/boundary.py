@@ -1,9 +1,10 @@
 """How far a record is from the nearest point that the target labels otherwise: labels only, at a live target."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Ge
 from jaxtyping import Bool, Float, Float64, Int64
 
 from seepage.attacks.base import Attack
@@ -36,9 +37,9 @@ class BoundaryDistance(Attack):
     1904.02144).
     """
 
-    budget: int = 1000
-    starts: int = 20
-    directions: int = 100
+    budget: Annotated[int, Ge(1)] = 1000
+    starts: Annotated[int, Ge(1)] = 20
+    directions: Annotated[int, Ge(10)] = 100
 
     access: ClassVar[Access] = Access.LABEL
     needs: ClassVar[frozenset[str]] = frozenset({"labels", "model", "records"})
@@ -46,11 +47,9 @@ class BoundaryDistance(Attack):
     source = "Choquette-Choo et al. 2021 (arXiv 2007.14321), decision boundary distance by HopSkipJump"
 
     def __post_init__(self):
-        if not (self.starts >= 1 and self.directions >= 10 and self.budget >= self.starts + 60):
-            raise InputError(
-                "BoundaryDistance: expected starts >= 1, directions >= 10 and budget >= starts + 60: got "
-                f"{self.starts}, {self.directions} and {self.budget}"
-            )
+        super().__post_init__()
+        if self.budget < self.starts + 60:
+            raise InputError(f"BoundaryDistance: budget must be at least starts + 60, got {self.budget}")
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
         scores = np.zeros(view.n_samples)

@@ -1,9 +1,10 @@
 """For each record its own regression of membership on which of its augmented copies get the right label."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Gt
 from jaxtyping import Bool, Float64
 from scipy.special import expit
 
@@ -37,16 +38,12 @@ class LabelRegression(Attack):
     Reference: Aerni, Zhang & Tramer 2024, label-only attack on HAMP, there with the 18 queries of "flip-shift".
     """
 
-    C: float = 1.0
+    C: Annotated[float, Gt(0)] = 1.0
 
     access: ClassVar[Access] = Access.LABEL
     needs: ClassVar[frozenset[str]] = frozenset({"labels", "queries", "in-references"})
     title = "Regression on augmented labels, per record"
     source = "Aerni et al. 2024 (arXiv 2404.17399), label-only attack"
-
-    def __post_init__(self):
-        if not self.C > 0:
-            raise InputError(f"{type(self).__name__}: expected C > 0, got {self.C}")
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
         n_in, n_out = (mask.sum(axis=1) for mask in (view.reference_in, view.reference_out))

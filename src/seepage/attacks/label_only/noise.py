@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Ge, Gt
 from jaxtyping import Float64
 
 from seepage.attacks.base import Attack
 from seepage.attacks.label_only.live import in_own_order, is_binary, value_range
 from seepage.data import Pool
-from seepage.errors import InputError
 from seepage.models.access import Access
 from seepage.signals.view import View
 
@@ -41,21 +41,14 @@ class NoiseRobustness(Attack):
     `binary_rand_robust` of their code.
     """
 
-    copies: int = 50
-    sigma: float = 0.2
-    flips: float = 3.0
+    copies: Annotated[int, Ge(1)] = 50
+    sigma: Annotated[float, Gt(0)] = 0.2
+    flips: Annotated[float, Gt(0)] = 3.0
 
     access: ClassVar[Access] = Access.LABEL
     needs: ClassVar[frozenset[str]] = frozenset({"labels", "model", "records"})
     title = "Robustness to noise (labels)"
     source = "Choquette-Choo et al. 2021 (arXiv 2007.14321), robustness to random noise"
-
-    def __post_init__(self):
-        if not (self.copies >= 1 and self.sigma > 0 and self.flips > 0):
-            raise InputError(
-                f"NoiseRobustness: expected copies >= 1, sigma > 0 and flips > 0: got {self.copies}, {self.sigma} and "
-                f"{self.flips}"
-            )
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
         def kept(rows: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -2,13 +2,15 @@
 
 import functools
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float64
 
-from seepage.attacks.base import Attack, check_option
+from seepage.attacks.base import Attack
 from seepage.attacks.learned import classifier, pairs
 from seepage.errors import InputError
+from seepage.options import OneOf
 from seepage.signals.functions import softplus
 from seepage.signals.view import View
 
@@ -36,13 +38,14 @@ class OutputsNetwork(Attack):
     Chen & Pattabiraman 2024 (arXiv 2307.01610), `attack.py` of github.com/DependableSystemsLab/MIA_defense_HAMP.
     """
 
-    train_on: str = "references"
+    train_on: Annotated[str, OneOf("references", "known")] = "references"
     per_class: bool = False
 
+    learns = True
     source = "Nasr et al. 2019 (arXiv 1812.00910), black-box inputs; network as in Chen & Pattabiraman 2024, smaller"
 
     def __post_init__(self):
-        check_option(self, "train_on", ("references", "known"))
+        super().__post_init__()
         if self.per_class and self.train_on == "known":
             raise InputError("OutputsNetwork: per_class needs train_on='references': known records are too few a class")
 

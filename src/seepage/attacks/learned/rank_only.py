@@ -42,6 +42,7 @@ class RankOnly(Attack):
 
     needs: ClassVar[frozenset[str]] = frozenset({"labels", "in-references"})
     title = "Ranking alone"
+    learns = True
     source = "our own, against defences that keep the ranking, as HAMP does (arXiv 2307.01610)"
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:

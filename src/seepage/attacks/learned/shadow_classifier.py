@@ -34,6 +34,7 @@ class ShadowClassifier(Attack):
     hidden: tuple[int, ...] = (64,)
 
     needs: ClassVar[frozenset[str]] = frozenset({"labels", "in-references"})
+    learns = True
     source = "Shokri et al. 2017 (arXiv 1610.05820), attack model on the prediction vector"
 
     @property

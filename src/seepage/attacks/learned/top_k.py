@@ -2,14 +2,14 @@
 
 import functools
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Ge
 from jaxtyping import Float, Float64
 
 from seepage.attacks.base import Attack
 from seepage.attacks.learned import classifier, pairs
-from seepage.errors import InputError
 from seepage.signals.view import View
 
 
@@ -41,15 +41,12 @@ class TopScores(Attack):
     Reference: Salem et al. 2019 (arXiv 1806.01246), adversary 1; Hintersdorf et al. 2022 (arXiv 2111.09076), its code.
     """
 
-    k: int = 3
+    k: Annotated[int, Ge(1)] = 3
     hidden: tuple[int, ...] = (64,)
 
     needs: ClassVar[frozenset[str]] = frozenset({"in-references"})
+    learns = True
     source = "Salem et al. 2019 (arXiv 1806.01246), adversary 1"
-
-    def __post_init__(self):
-        if self.k < 1:
-            raise InputError(f"TopScores: expected k of at least 1: got {self.k}")
 
     @property
     def title(self) -> str:

@@ -1,14 +1,15 @@
 """The loss on the way: how a record fares at the students of a model, not only at the model itself."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Ge, Gt
 from jaxtyping import Float64
 
-from seepage.attacks.base import Attack, check_option
+from seepage.attacks.base import Attack
 from seepage.attacks.learned import classifier
-from seepage.errors import InputError
+from seepage.options import OneOf
 from seepage.signals.functions import softplus
 from seepage.signals.view import View
 
@@ -34,21 +35,16 @@ class LossTrajectory(Attack):
     Reference: Liu et al. 2022 (arXiv 2208.14933).
     """
 
-    epochs: int = 20
-    values: str = "scaled-logit"
+    epochs: Annotated[int, Ge(0)] = 20
+    values: Annotated[str, OneOf("scaled-logit", "loss")] = "scaled-logit"
     hidden: tuple[int, ...] = (64,)
-    lr: float = 3e-3
-    batch_size: int = 32
+    lr: Annotated[float, Gt(0)] = 3e-3
+    batch_size: Annotated[int, Ge(1)] = 32
 
     needs: ClassVar[frozenset[str]] = frozenset({"labels", "in-references", "population", "records"})
     most_references: ClassVar[int | None] = 1
     title = "Loss trajectory"
     source = "Liu et al. 2022 (arXiv 2208.14933)"
-
-    def __post_init__(self):
-        check_option(self, "values", ("scaled-logit", "loss"))
-        if self.epochs < 0:
-            raise InputError(f"LossTrajectory: expected epochs >= 0, got {self.epochs}")
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
         from seepage.attacks.trained.distillation import METRICS, trajectories

@@ -1,13 +1,15 @@
 """How high a record's score would be without membership, learnt from records of which none is a member."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Ge, Gt
 from jaxtyping import Float64
 
-from seepage.attacks.base import Attack, check_option
+from seepage.attacks.base import Attack
 from seepage.errors import InputError
+from seepage.options import OneOf
 from seepage.signals.view import View
 
 SIGNALS = ("hinge", "scaled-logit")
@@ -47,27 +49,20 @@ class QuantileRegression(Attack):
     Reference: Bertran et al. 2023 (arXiv 2307.03694).
     """
 
-    head: str = "gaussian"
-    signal: str = "hinge"
-    regressor: str = "auto"
+    head: Annotated[str, OneOf("gaussian", "pinball")] = "gaussian"
+    signal: Annotated[str, OneOf(*SIGNALS)] = "hinge"
+    regressor: Annotated[str, OneOf("auto", "network", "trees")] = "auto"
     label: bool = False
-    n_taus: int = 41
+    n_taus: Annotated[int, Ge(2)] = 41
     calibrate: bool = False
-    epochs: int = 60
-    lr: float = 3e-3
-    weight_decay: float = 1e-4
-    batch_size: int = 16
-    iterations: int = 100
+    epochs: Annotated[int, Ge(0)] = 60
+    lr: Annotated[float, Gt(0)] = 3e-3
+    weight_decay: Annotated[float, Ge(0)] = 1e-4
+    batch_size: Annotated[int, Ge(1)] = 16
+    iterations: Annotated[int, Ge(1)] = 100
 
     needs: ClassVar[frozenset[str]] = frozenset({"labels", "population", "records"})
     source = "Bertran et al. 2023 (arXiv 2307.03694)"
-
-    def __post_init__(self):
-        check_option(self, "head", ("gaussian", "pinball"))
-        check_option(self, "signal", SIGNALS)
-        check_option(self, "regressor", ("auto", "network", "trees"))
-        if self.n_taus < 2:
-            raise InputError(f"QuantileRegression: expected n_taus >= 2, got {self.n_taus}")
 
     @property
     def title(self) -> str:

@@ -1,13 +1,13 @@
 """Several metrics on the way, read as a sequence."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Ge, Gt
 from jaxtyping import Float64
 
 from seepage.attacks.base import Attack
-from seepage.errors import InputError
 from seepage.signals.view import View
 
 
@@ -32,25 +32,18 @@ class MetricSequence(Attack):
     Reference: Li et al. 2024 (arXiv 2407.15098).
     """
 
-    epochs: int = 20
-    hidden: int = 16
-    steps: int = 150
-    attack_lr: float = 1e-2
-    lr: float = 3e-3
-    batch_size: int = 32
-    most_rows: int = 3_000
+    epochs: Annotated[int, Ge(0)] = 20
+    hidden: Annotated[int, Ge(1)] = 16
+    steps: Annotated[int, Ge(1)] = 150
+    attack_lr: Annotated[float, Gt(0)] = 1e-2
+    lr: Annotated[float, Gt(0)] = 3e-3
+    batch_size: Annotated[int, Ge(1)] = 32
+    most_rows: Annotated[int, Ge(1)] = 3_000
 
     needs: ClassVar[frozenset[str]] = frozenset({"labels", "in-references", "population", "records"})
     most_references: ClassVar[int | None] = 1
     title = "Metric sequence"
     source = "Li et al. 2024 (arXiv 2407.15098), SeqMIA"
-
-    def __post_init__(self):
-        if self.epochs < 0 or min(self.hidden, self.steps, self.most_rows) < 1:
-            raise InputError(
-                f"MetricSequence: expected epochs >= 0 and hidden, steps and most_rows >= 1, got {self.epochs}, "
-                f"{self.hidden}, {self.steps} and {self.most_rows}"
-            )
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
         from seepage.attacks.trained import recurrent

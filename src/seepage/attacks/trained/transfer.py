@@ -1,14 +1,14 @@
 """A surrogate that learns from the target's labels alone, in the hope that it errs where the target errs."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Ge, Gt
 from jaxtyping import Float64
 
 from seepage.attacks.base import Attack
 from seepage.attacks.learned import pairs
-from seepage.errors import InputError
 from seepage.models.access import Access
 from seepage.signals.functions import scaled_logit
 from seepage.signals.view import View
@@ -31,18 +31,14 @@ class Transfer(Attack):
     Reference: Li & Zhang 2021 (arXiv 2007.15528), transfer attack.
     """
 
-    epochs: int = 50
-    lr: float = 1e-3
-    batch_size: int = 32
+    epochs: Annotated[int, Ge(1)] = 50
+    lr: Annotated[float, Gt(0)] = 1e-3
+    batch_size: Annotated[int, Ge(1)] = 32
 
     access: ClassVar[Access] = Access.LABEL
     needs: ClassVar[frozenset[str]] = frozenset({"labels", "population", "records"})
     title = "Transfer from labels"
     source = "Li & Zhang 2021 (arXiv 2007.15528), transfer attack"
-
-    def __post_init__(self):
-        if self.epochs < 1:
-            raise InputError(f"Transfer: expected epochs >= 1, got {self.epochs}")
 
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]:
         from seepage.attacks.trained import population

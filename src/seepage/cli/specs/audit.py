@@ -16,6 +16,7 @@ from seepage.cli.specs.parts import (
     ModelConfig,
     RecipeConfig,
     check_architecture,
+    other_pools,
 )
 from seepage.cli.specs.reading import Task
 from seepage.errors import InputError
@@ -50,12 +51,13 @@ class AuditConfig(OfAttacker, OfSettings, OfRun, Task):
         "canary-kind": "canaries.kind",
     }
     yaml_only = frozenset(
-        {"membership", "options", "confidence", "delta", "rates", "show_records", "controls", "engine", "keep_weights"}
+        {"membership", "options", "other_nonmembers", "confidence", "delta", "rates", "show_records", "controls"}
+        | {"engine", "keep_weights"}
     )
 
     data: DataConfig | None = Field(
         None,
-        description="records to train on, or of a model with a membership: a named data set (digits, adult, ...) or a file",
+        description="records to train on, or of a model with a membership: a named data set (digits, ...) or a file",
     )
     membership: Path | None = Field(
         None, description="a .npz with 'members' (bool) and optional 'population', 'validation' and 'known' (bool)"
@@ -68,6 +70,7 @@ class AuditConfig(OfAttacker, OfSettings, OfRun, Task):
     no_labels: bool = Field(False, description="the records have no labels: a weaker audit")
     float32: bool = Field(False, description="round the records to float32, as the model's own training did")
     outputs: Path | None = Field(None, description="a .npz of outputs that were computed elsewhere")
+    other_nonmembers: dict[str, DataConfig] = Field({}, description="further records that attacks are counted on")
     origin: Literal["declared", "unknown"] = Field(
         "unknown", description="declared where the members were chosen at random"
     )
@@ -128,7 +131,12 @@ class AuditConfig(OfAttacker, OfSettings, OfRun, Task):
             rng=np.random.default_rng([self.seed, 2]),
         )
         return audit_recipe(
-            written.recipe.recipe(), pool, membership, model=made.model, **self._options(progress, command)
+            written.recipe.recipe(),
+            pool,
+            membership,
+            model=made.model,
+            other_nonmembers=other_pools(self.other_nonmembers, self.seed),
+            **self._options(progress, command),
         )
 
     def _options(self, progress: bool, command: str, *, known: int | float = 0) -> dict[str, Any]:
@@ -226,9 +234,11 @@ class AuditConfig(OfAttacker, OfSettings, OfRun, Task):
         outputs = {"model_outputs": self.model and self.model.outputs}
         if self.outputs is not None:
             given = {"data": pool, "model": model, "recipe": self.recipe, "every_model": self.every_model}
+            given["other_nonmembers"] = self.other_nonmembers
             if others := [*records, *(name for name, value in given.items() if value)]:
                 raise InputError(f"outputs: {others[0]}: does not go with outputs: give one or the other")
             return audit_outputs(self.outputs, **options)
+        options["other_nonmembers"] = other_pools(self.other_nonmembers, self.seed)
         if records:
             if pool is not None or self.every_model:
                 other = "data" if pool is not None else "every_model"

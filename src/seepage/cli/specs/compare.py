@@ -16,6 +16,7 @@ from seepage.cli.specs.parts import (
     Seeds,
     as_tuples,
     check_architecture,
+    other_pools,
 )
 from seepage.cli.specs.reading import Task
 from seepage.cli.specs.section import Section
@@ -31,7 +32,7 @@ OfAttacker = fields_of(
     attacks=list[str] | None,
     access=Literal["label", "probabilities", "logits"] | None,  # what every defence can be attacked by
 )
-OfSettings = fields_of(COMPARED, "alpha", "confidence", "rates", "controls")
+OfSettings = fields_of(COMPARED, "alpha", "confidence", "prior", "rates", "controls")
 OfRun = fields_of(Run, "engine", "workers")
 
 
@@ -45,6 +46,30 @@ class ChoiceConfig(Section):
     label: str | None = None
 
 
+class ShadowStudyConfig(Section):
+    """Who else is called a member: a target and one shadow for each row, near, far and corrupted non-members."""
+
+    evaluated: int = Field(2500, ge=10, description="at most so many members, and records of each set")
+    near: list[str] | None = Field(
+        None,
+        description="blended, interpolated, warped, generated, or a .npz with 'images'; default: blended, warped",
+    )
+    gan_steps: int = Field(10_000, ge=1)
+    gan_width: int = Field(32, ge=1)
+    far: list[str] | None = Field(None, description="other data sets as non-members; default: those in the cache")
+    attacks: list[str] | None = Field(None, description="registered attacks beside the source's three; default: ten")
+    strict_rate: float = Field(0.01, gt=0, lt=1, description="share of own non-members at each strict threshold")
+    doublings: int = Field(20, ge=0, le=60, description="scale inputs up to 2^doublings; 0: not at all")
+    ray_records: int = Field(500, ge=1)
+
+    def choices(self):
+        """The same as a value of the study."""
+        from seepage.studies.compare import ShadowStudy
+
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        return ShadowStudy(**{name: tuple(one) if isinstance(one, list) else one for name, one in given.items()})
+
+
 class CompareConfig(OfDraw, OfAttacker, OfSettings, OfRun, Task):
     """Defences against attacks, on one data set."""
 
@@ -56,7 +81,7 @@ class CompareConfig(OfDraw, OfAttacker, OfSettings, OfRun, Task):
     }
     yaml_only = frozenset(
         {"every_model", "targets", "validation", "population", "queries", "access", "tolerance", "rate", "alpha"}
-        | {"confidence", "rates", "controls", "engine", "seed"}
+        | {"confidence", "prior", "rates", "controls", "engine", "seed", "other_nonmembers"}
     )
 
     data: DataConfig = Field(description="a named data set (digits, adult, cifar10, ...) or a file of records")
@@ -71,6 +96,8 @@ class CompareConfig(OfDraw, OfAttacker, OfSettings, OfRun, Task):
         0.01, ge=0, lt=1, description="how much further below than the floor its test accuracy may be"
     )
     canaries: PlantedConfig | None = Field(None, description="audit planted records too")
+    other_nonmembers: dict[str, DataConfig] = Field({}, description="further records that attacks are counted on")
+    shadow_study: ShadowStudyConfig | None = Field(None, description="count who else is called a member, on images")
     rate: float | None = Field(None, gt=0, lt=1, description="FPR and FNR at which TPR and TNR are told")
     seed: int = Field(0, ge=0, description="of the records drawn by data: limit")
     out: Path = Field(Path("comparison"), description="folder for runs, result and report")
@@ -92,7 +119,7 @@ class CompareConfig(OfDraw, OfAttacker, OfSettings, OfRun, Task):
         from seepage.data.files import no_labels
         from seepage.studies.compare import Choice, compare
 
-        pool = self.data.pool(self.seed)
+        pool = (self.data if self.shadow_study is None else self.data.as_image_data()).pool(self.seed)
         if pool.labels is None:
             raise no_labels("data", self.data.file, options="data: {options: {label: NAME}}")
         choices = []
@@ -113,6 +140,8 @@ class CompareConfig(OfDraw, OfAttacker, OfSettings, OfRun, Task):
             floor=self.floor,
             tolerance=self.tolerance,
             canaries=None if self.canaries is None else (self.canaries.kind, self.canaries.n),
+            other_nonmembers=other_pools(self.other_nonmembers, self.seed),
+            shadow_study=None if self.shadow_study is None else self.shadow_study.choices(),
             rate=self.rate,
             settings=filled(self, Settings),
             run=filled(self, Run, folder=self.out, seed=0, progress=progress, command=command, config=config),

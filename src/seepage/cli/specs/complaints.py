@@ -4,7 +4,7 @@ import math
 import os
 import reprlib
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -51,7 +51,10 @@ def _place(loc: tuple[str | int, ...], kind: type[Section]) -> tuple[list[str], 
     """The keys down to a value and the section that they end in, without which of several kinds was tried there."""
     path, section, annotation = [], kind, None
     for part in loc:
-        if section is not None and part in section.model_fields:
+        if get_origin(annotation) is dict:
+            path.append(str(part))
+            annotation = get_args(annotation)[1]
+        elif part in section.model_fields:
             annotation = section.model_fields[part].annotation
             path.append(str(part))
             section = section_of(annotation) or section

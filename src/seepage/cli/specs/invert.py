@@ -165,7 +165,8 @@ class InvertConfig(fields_of(Settings, "alpha", "confidence"), fields_of(Run, "d
         """Carry out the study."""
         from seepage.inversion import find_inversion
         from seepage.inversion.priors import PriorOptions
-        from seepage.studies.invert import Choice, invert
+        from seepage.runs.run import Run
+        from seepage.studies.invert import Choice, InversionAttacker, InversionDraw, InversionSettings, invert
 
         pool, members = self._pool()
         check_architecture(
@@ -181,35 +182,43 @@ class InvertConfig(fields_of(Settings, "alpha", "confidence"), fields_of(Run, "d
                 raise InputError("attacks: two rows have one name: give one of them a label")
         return invert(
             pool,
-            recipe=self.recipe.recipe(),
+            self.recipe.recipe(),
             model=None if self.model is None else self._model(pool),
             members=members,
-            public=public,
-            private=self.private,
-            attacked=self.attacked,
-            held_out=self.held_out,
             targets=[Choice(r.name, _options(r), r.sweep, r.label, self._recipe(r, pool)) for r in self.targets],
-            attacks=attacks,
-            budget=None if self.budget == FULL else self._budget(),
             judge=self._judge(pool),
-            generator=self._generator(pool),
-            samples=self.prior.samples,
-            priors=PriorOptions(steps=self.prior.steps, width=self.prior.width, batch_size=self.prior.batch_size),
-            images_per_class=self.images_per_class,
-            random=self.random,
-            for_judge=self.for_judge,
-            seeds=self.seeds,
-            fisher=self.fisher,
-            show_records=self.show_records,
-            alpha=self.alpha,
-            confidence=self.confidence,
-            device=self.device,
-            workers=self.workers,
-            out=self.out,
-            progress=progress,
-            command=command,
-            config=self.model_dump(mode="json"),
-            rng=self.seed,
+            draw=InversionDraw(
+                private=self.private,
+                attacked=self.attacked,
+                held_out=self.held_out,
+                for_judge=self.for_judge,
+                seeds=self.seeds,
+            ),
+            attacker=InversionAttacker(
+                attacks=attacks,
+                budget=None if self.budget == FULL else self._budget(),
+                images_per_class=self.images_per_class,
+                public=public,
+                priors=PriorOptions(steps=self.prior.steps, width=self.prior.width, batch_size=self.prior.batch_size),
+                generator=self._generator(pool),
+                samples=self.prior.samples,
+            ),
+            settings=InversionSettings(
+                alpha=self.alpha,
+                confidence=self.confidence,
+                random=self.random,
+                fisher=self.fisher,
+                show_records=self.show_records,
+            ),
+            run=Run(
+                self.out,
+                seed=self.seed,
+                device=self.device,
+                workers=self.workers,
+                progress=progress,
+                command=command,
+                config=self.model_dump(mode="json"),
+            ),
         )
 
     def _pool(self):

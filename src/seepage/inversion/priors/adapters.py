@@ -19,7 +19,9 @@ from seepage.data.weights import weights
 from seepage.errors import DataFileError, InputError
 from seepage.inversion.priors.base import Prior
 from seepage.inversion.randomness import normal
+from seepage.models.device import device_of
 from seepage.models.files import file_format, read_torch
+from seepage.models.generators.adapter import check_module
 from seepage.models.generators.gan import LATENT, Generator
 
 SHARPNESS = 5.0  # of the classes that a code stands for: a draw is nearly always of one
@@ -216,21 +218,3 @@ class _DCGAN(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         return self.main(z[:, :, None, None])
-
-
-def check_module(module: nn.Module) -> None:
-    """Nothing, where it is a module in eval mode.
-
-    Raises:
-        InputError: it is not.
-    """
-    if not isinstance(module, nn.Module):
-        raise InputError(f"expected a torch module that makes images, got a {type(module).__name__}")
-    if module.training:
-        raise InputError("the generator is in training mode: call its eval() first")
-
-
-def device_of(module: nn.Module) -> torch.device:
-    """Where its weights are."""
-    tensors = (*module.parameters(), *module.buffers())
-    return tensors[0].device if tensors else torch.device("cpu")

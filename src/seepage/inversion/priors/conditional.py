@@ -19,6 +19,7 @@ from seepage.inversion.priors.knowledge_gan import soft_labels
 from seepage.inversion.priors.options import PriorOptions, check_public
 from seepage.inversion.randomness import normal
 from seepage.inversion.views import views
+from seepage.models.device import device_of
 from seepage.models.generators.gan import LATENT, Generator, train_gan
 from seepage.models.plan import one_thread
 
@@ -36,7 +37,7 @@ class ConditionalGAN(Prior):
 
     def __init__(self, generator: Generator):
         self.network, self.image_shape = generator.network, tuple(generator.image_shape)
-        self.device = next(generator.network.parameters()).device
+        self.device = device_of(generator.network)
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> Float[Tensor, "codes latent"]:
         return normal(rngs, LATENT, device=self.device)

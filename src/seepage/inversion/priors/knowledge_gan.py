@@ -15,7 +15,7 @@ from seepage.data import Pool
 from seepage.inversion.oracle import Oracle
 from seepage.inversion.priors.networks import ClassDiscriminator, log_sum_exp, unreal
 from seepage.inversion.priors.options import PriorOptions, check_public
-from seepage.inversion.priors.unconditional import GANPrior, Unconditional
+from seepage.inversion.priors.unconditional import GANPrior, PublicTraining
 from seepage.models.plan import one_thread
 
 ENTROPY = 1e-4
@@ -71,17 +71,17 @@ def generator_loss(
     return (fake_features.mean(0) - real_features.mean(0)).abs().mean() + ENTROPY * entropy
 
 
-class _Training(Unconditional):
+class _Training(PublicTraining):
     soft: Tensor
 
     def critic_loss(self, rng: np.random.Generator) -> Tensor:
         records = self.records(rng)
         _, on_real = self.critic(self.real(records))
         _, on_fake = self.critic(self.fake(rng))
-        return discriminator_loss(on_real, on_fake, self.soft[records.to(self.soft.device)])
+        return discriminator_loss(on_real, on_fake, self.soft[torch.from_numpy(records).to(self.soft.device)])
 
     def images_loss(self, rng: np.random.Generator) -> Tensor:
-        fake_features, on_fake = self.critic(self.images(self.noise(rng)))
+        fake_features, on_fake = self.critic(self.images(*self.draw(rng)))
         with torch.no_grad():
             real_features = self.critic.features(self.real(self.records(rng))).flatten(1)
         return generator_loss(real_features, fake_features, on_fake)
@@ -130,6 +130,5 @@ def train_knowledge_gan(
             kind="knowledge-gan", seed=seed, device=oracle.device, target=Pool(log_p.cpu().numpy()).fingerprint,
         )  # fmt: skip
         training.soft = log_p.exp()
-        training.go_on(options.steps, folder, report)
-        generator, critic = training.trained()
+        generator, critic = training.train(folder, report)
     return KnowledgeGAN(generator, critic, shape, options.latent)

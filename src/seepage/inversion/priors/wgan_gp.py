@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seepage.inversion.priors.networks import Critic
 from seepage.inversion.priors.options import PriorOptions, check_public
-from seepage.inversion.priors.unconditional import GANPrior, Unconditional
+from seepage.inversion.priors.unconditional import GANPrior, PublicTraining
 from seepage.models.plan import one_thread
 
 PENALTY = 10.0
@@ -43,7 +43,7 @@ def gradient_penalty(
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
-class _Training(Unconditional):
+class _Training(PublicTraining):
     def critic_loss(self, rng: np.random.Generator) -> Tensor:
         real, fake = self.real(self.records(rng)), self.fake(rng)
         shares = self._tensor(rng.random(len(real), dtype=np.float32))
@@ -51,7 +51,7 @@ class _Training(Unconditional):
         return on_fake.mean() - on_real.mean() + PENALTY * gradient_penalty(self.critic, real, fake, shares)
 
     def images_loss(self, rng: np.random.Generator) -> Tensor:
-        return -self.critic(self.images(self.noise(rng))).mean()
+        return -self.critic(self.images(*self.draw(rng))).mean()
 
 
 def train_wgan_gp(
@@ -91,6 +91,5 @@ def train_wgan_gp(
         training = _Training(
             public, lambda: Critic(shape, options.width), RATES, BETAS, options, kind="gan", seed=seed, device=device
         )
-        training.go_on(options.steps, folder, report)
-        generator, critic = training.trained()
+        generator, critic = training.train(folder, report)
     return WassersteinGAN(generator, critic, shape, options.latent)

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from numpy.typing import ArrayLike
-from torch import nn
+from torch import Tensor, nn
 
 from seepage.errors import InputError
+from seepage.models.device import device_of
 from seepage.models.outputs import labels_from
 from seepage.outside import from_outside
 from seepage.randomness import Seed, generator
@@ -59,10 +60,12 @@ def from_callable(function: Function, *, n_classes: int | None = None) -> Callba
     return Callback(function, n_classes)
 
 
-class StyleGAN:
+class StyleGAN(nn.Module):
     """A StyleGAN2-ADA or StyleGAN3 generator as its own PyTorch code loads it.
 
-    x = clamp(127.5 G(z, c) + 128, 0, 255); z ~ N(0, I), c one-hot, or of width 0 where the generator knows no classes.
+        w = w_avg + psi (mapping(z, c) - w_avg), the same for every layer;    x = synthesis(w, ..., w)
+
+    z ~ N(0, I), c one-hot, or of width 0 where the generator knows no classes.
 
     Those checkpoints are pickles, and a pickle runs code when it is opened, so that you open it yourself, where you
     trust it, with the code that it was made with:
@@ -73,33 +76,53 @@ class StyleGAN:
         generator = StyleGAN(network)
 
     Args:
-        network: called as `network(z, c, truncation_psi=..., noise_mode="const")`, with `z_dim` and `c_dim`; answers
-            in [-1, 1], (n, channels, side, side). It is asked where its weights are, and must be in eval mode.
-        truncation: psi; 1 leaves z alone, less gives more typical and less varied images.
-        batch_size: images made at once.
+        network: with `z_dim`, `c_dim`, `num_ws`, `mapping` and `synthesis`, in eval mode. It is asked where its weights
+            are.
+        truncation: psi; 1 leaves the styles alone, less gives more typical and less varied images.
+        batch_size: images that `sample` makes at once.
+
+    Raises:
+        InputError: it is no StyleGAN, is in training mode, or a number is out of range.
 
     Reference: Karras et al. (2020), Training generative adversarial networks with limited data; the constants are those
         of its `generate.py`. Deviation: z comes from the NumPy generator that is handed in.
     """
 
     def __init__(self, network: nn.Module, truncation: float = 1.0, batch_size: int = 32):
-        missing = [name for name in ("z_dim", "c_dim") if not isinstance(getattr(network, name, None), int)]
-        if not isinstance(network, nn.Module) or missing:
+        super().__init__()
+        missing = [part for part in ("z_dim", "c_dim", "num_ws", "mapping", "synthesis") if not hasattr(network, part)]
+        if missing:
             raise InputError(
-                f"expected a generator network with z_dim and c_dim (the entry 'G_ema' of a checkpoint), got a "
-                f"{type(network).__name__}"
+                f"expected a StyleGAN (the entry 'G_ema' of a checkpoint), got a {type(network).__name__} without "
+                f"{', '.join(missing)}"
             )
-        if network.training:
-            raise InputError("the generator is in training mode: call its eval() first")
+        check_module(network)
         if not 0 <= truncation <= 1:
             raise InputError(f"truncation must lie between 0 and 1, got {truncation}")
         if batch_size < 1:
             raise InputError(f"batch_size must be positive, got {batch_size}")
         self.network, self.truncation, self.batch_size = network, truncation, batch_size
         self.n_classes = network.c_dim or None
+        self.eval()
 
+    def styles(
+        self, z: Float[Tensor, "images latent"], classes: Float[Tensor, "images classes"]
+    ) -> Float[Tensor, "images styles"]:
+        """The truncated style of each z."""
+        w = self.network.mapping(z, classes)[:, 0]
+        return torch.lerp(self.network.mapping.w_avg.expand_as(w), w, self.truncation)
+
+    def forward(self, styles: Float[Tensor, "images styles"]) -> Float[Tensor, "images channels side side"]:
+        """Images, differentiable; -1 is black and 1 is white, a network may go beyond."""
+        made = self.network.synthesis(styles[:, None].expand(-1, self.network.num_ws, -1), noise_mode="const")
+        if made.ndim != 4 or len(made) != len(styles):
+            raise InputError(f"asked for {len(styles)} images, the generator answered with {tuple(made.shape)}")
+        return made.float()
+
+    @torch.no_grad()
     def sample(self, labels: ArrayLike, rng: Seed) -> UInt8[np.ndarray, "samples channels side side"]:
-        """One image a label; a generator that knows no classes makes images of whatever it makes.
+        """One image a label, clamp(127.5 x + 128, 0, 255); a generator that knows no classes makes images of whatever
+        it makes.
 
         Raises:
             InputError: there are no labels, one of them is not the generator's, or the answer is not one image a label.
@@ -110,15 +133,20 @@ class StyleGAN:
         c = torch.zeros(len(labels), self.network.c_dim)
         if self.n_classes:
             c[torch.arange(len(labels)), torch.from_numpy(labels)] = 1
-        tensors = (*self.network.parameters(), *self.network.buffers())
-        device = tensors[0].device if tensors else "cpu"
-        parts = []
-        with torch.no_grad():
-            for some, which in zip(z.split(self.batch_size), c.split(self.batch_size), strict=True):
-                made = self.network(
-                    some.to(device), which.to(device), truncation_psi=self.truncation, noise_mode="const"
-                )
-                if made.ndim != 4 or len(made) != len(some):
-                    raise InputError(f"asked for {len(some)} images, the generator answered with {tuple(made.shape)}")
-                parts.append((made.float() * 127.5 + 128).clamp(0, 255).to(torch.uint8).cpu().numpy())
+        device, parts = device_of(self), []
+        for some, which in zip(z.split(self.batch_size), c.split(self.batch_size), strict=True):
+            images = self(self.styles(some.to(device), which.to(device)))
+            parts.append((images * 127.5 + 128).clamp(0, 255).to(torch.uint8).cpu().numpy())
         return np.concatenate(parts)
+
+
+def check_module(module: nn.Module) -> None:
+    """Check that a generator is a torch module in eval mode.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(module, nn.Module):
+        raise InputError(f"expected a torch module that makes images, got a {type(module).__name__}")
+    if module.training:
+        raise InputError("the generator is in training mode: call its eval() first")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +18,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from seepage.data import Pool
 from seepage.data.cache import reading
 from seepage.errors import DataFileError, InputError
-from seepage.models.generators.duel import CHECKPOINT_STEPS, Duel, filled, follow, read_tensors, settled, write_tensors
+from seepage.models.generators.tensors import filled, read_tensors, write_tensors
+from seepage.models.generators.trainer import GanTrainer
 from seepage.models.outputs import labels_from
 from seepage.models.plan import one_thread
 from seepage.randomness import Seed, generator
@@ -221,73 +220,65 @@ def train_gan(
     rng = generator(rng)
     _check(pool, n_steps=n_steps, batch_size=batch_size, width=width)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    settings = Settings(pool.fingerprint, int(rng.integers(2**62)), n_steps, batch_size, width, guide and guide.name)
+    seed = int(rng.integers(2**62))
     with one_thread():
-        training = Training(pool, settings, device, guide)
-        training.go_on(n_steps, folder, report, CHECKPOINT_STEPS)
-        return training.generator()
+        training = Training(pool, seed, n_steps, batch_size, width, device, guide)
+        network, _ = training.train(folder, report)
+        return Generator(network)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """All that a training depends on."""
+class Training(GanTrainer):
+    """The training of `train_gan`."""
 
-    pool: str
-    seed: int
-    n_steps: int
-    batch_size: int
-    width: int
-    guide: str | None = None
-
-
-class Training(Duel):
-    """Both networks, the average and the optimisers' state, between two steps."""
-
-    def __init__(self, pool: Pool, settings: Settings, device: str, guide: Guide | None = None):
-        shape = tuple(pool.inputs.shape[1:])
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
-            self.images = Images(shape, pool.n_classes, settings.width)
-            self.critic = Discriminator(shape, pool.n_classes, settings.width)
-        self.average = copy.deepcopy(self.images)
-        modules = {"images": self.images, "critic": self.critic, "average": self.average}
-        super().__init__(modules, {"images": LR_GENERATOR, "critic": LR_DISCRIMINATOR}, BETAS, settings, device)
+    def __init__(
+        self,
+        pool: Pool,
+        seed: int,
+        n_steps: int,
+        batch_size: int,
+        width: int,
+        device: str,
+        guide: Guide | None = None,
+    ):
         self.pool, self.guide = pool, guide
+        size = tuple(pool.inputs.shape[1:]), pool.n_classes, width
+        settings = {
+            "pool": pool.fingerprint, "seed": seed, "n_steps": n_steps, "batch_size": batch_size, "width": width,
+        } | ({} if guide is None else {"guide": guide.name})  # fmt: skip
+        super().__init__(
+            lambda: (Images(*size), Discriminator(*size)),
+            {"images": LR_GENERATOR, "critic": LR_DISCRIMINATOR},
+            BETAS,
+            settings,
+            n_records=len(pool),
+            seed=seed,
+            n_steps=n_steps,
+            batch_size=batch_size,
+            device=device,
+        )
 
-    def step(self) -> None:
-        rng = np.random.default_rng([self.settings.seed, self.steps_done])
-        left = 1 - self.steps_done / self.settings.n_steps
-        records = rng.integers(0, len(self.pool), self.settings.batch_size)
+    def critic_loss(self, rng: np.random.Generator) -> Tensor:
+        records = self.records(rng)
         real = self._tensor(self.pool.inputs[records]).float() / 127.5 - 1
         real_labels = self._tensor(self.pool.labels[records])
-
-        z, labels = self._draw(rng)
+        z, labels = self.draw(rng)
         with torch.no_grad():
             fake = self.images(z, labels)
         # One pass over both, so that the singular vectors move once for the two of them.
         scores = self.critic(torch.cat([real, fake]), torch.cat([real_labels, labels]))
         on_real, on_fake = scores.chunk(2)
-        self._update("critic", F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean(), left)
+        return F.relu(1 - on_real).mean() + F.relu(1 + on_fake).mean()
 
-        z, labels = self._draw(rng)
+    def images_loss(self, rng: np.random.Generator) -> Tensor:
+        z, labels = self.draw(rng)
         fake = self.images(z, labels)
         loss = -self.critic(fake, labels).mean()
-        if self.guide is not None:
-            loss = loss + self.guide(fake, labels, rng)
-        self._update("images", loss, left)
-        follow(self.average, self.images, self.steps_done)
-        self.steps_done += 1
+        return loss if self.guide is None else loss + self.guide(fake, labels, rng)
 
-    def generator(self) -> Generator:
-        """The average, with the statistics that its own images have."""
-        rng = np.random.default_rng([self.settings.seed, self.settings.n_steps])
-        return Generator(settled(self.average, lambda network: network(*self._draw(rng))))
-
-    def _draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Noise, and labels as frequent as they are in the pool."""
-        n = self.settings.batch_size
-        labels = self.pool.labels[rng.integers(0, len(self.pool), n)]
-        return self._tensor(rng.standard_normal((n, LATENT), dtype=np.float32)), self._tensor(labels)
+        labels = self.pool.labels[self.records(rng)]
+        return self.noise(LATENT, rng), self._tensor(labels)
 
 
 def plan_sides(image_shape: tuple[int, ...], width: int) -> tuple[int, int, list[int]]:

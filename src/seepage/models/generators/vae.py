@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from seepage.data.cache import reading
 from seepage.errors import DataFileError, InputError
 from seepage.models.generators.columns import Columns, log_likelihood, means, settle
-from seepage.models.generators.duel import filled, read_tensors, write_tensors
+from seepage.models.generators.tensors import filled, read_tensors, write_tensors
 from seepage.models.generators.vae_networks import Network
 from seepage.models.outputs import labels_from
 from seepage.models.plan import one_thread

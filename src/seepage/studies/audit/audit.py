@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from seepage.studies.audit.gather import (
     pool_from_lists,
     refuse,
 )
+from seepage.studies.audit.nonmembers import count_others, with_others
 from seepage.studies.audit.outputs import evidence_from_outputs
 from seepage.studies.audit.replay import Replay
 from seepage.studies.audit.verdict import claim_of, decide, lower_bound, smallest_leak
@@ -62,6 +63,7 @@ def audit(
     references: int | None = None,
     model_outputs: str | None = None,
     origin: str = "unknown",
+    other_nonmembers: Mapping[str, Pool | Arrays] | None = None,
     attacker: Attacker | None = None,
     settings: Settings | None = None,
     run: Run | None = None,
@@ -78,6 +80,10 @@ def audit(
         references: number of reference models; 64 by default where a recipe is given.
         model_outputs: what the model returns: "logits", "probabilities" or "labels".
         origin: how the members were chosen: "declared" at random, or "unknown".
+        other_nonmembers: name -> further records that no model was trained on, of another kind than the non-members:
+            every attack is counted on them, at thresholds that are fixed on the audited records. They change no other
+            number but by the seeds of models that are trained here. Inputs alone where they have no labels of the
+            target's classes: what it predicts is claimed for them.
         attacker: attacks, access and knowledge; by default every attack that what is at hand allows.
         settings: levels, rates, prior and controls.
         run: folder, seed and machine. The folder gets `result.json`, `report.html` and `scores.npz`.
@@ -98,7 +104,7 @@ def audit(
     pool, membership, by_position = pool_from_lists(
         members, nonmembers, population, recipe, references, pipeline.attacker.known, origin, pipeline.split_rng
     )
-    return pipeline.of_records(model, pool, membership, model_outputs, by_position)
+    return pipeline.of_records(model, pool, membership, model_outputs, other_nonmembers, by_position)
 
 
 def audit_recipe(
@@ -111,6 +117,7 @@ def audit_recipe(
     every_model: bool = False,
     model_outputs: str | None = None,
     origin: str = "unknown",
+    other_nonmembers: Mapping[str, Pool | Arrays] | None = None,
     attacker: Attacker | None = None,
     settings: Settings | None = None,
     run: Run | None = None,
@@ -124,7 +131,7 @@ def audit_recipe(
         model: a target of your own, with the membership that says what it was trained on; None trains it.
         references: number of reference models, 64 by default.
         every_model: audit the recipe: all references in turn are targets.
-        model_outputs, attacker, settings, run: as for `audit`.
+        model_outputs, other_nonmembers, attacker, settings, run: as for `audit`.
         origin: with a membership, which has its own: leave it.
 
     Raises:
@@ -159,7 +166,7 @@ def audit_recipe(
         raise InputError("audit: every_model= does not go with this membership: draw it by Membership.every_model")
     elif known:
         raise InputError("audit: known= does not go with a membership: give it the known records")
-    return pipeline.of_records(model, pool, membership, model_outputs, by_position=True)
+    return pipeline.of_records(model, pool, membership, model_outputs, other_nonmembers, by_position=True)
 
 
 def audit_outputs(
@@ -228,9 +235,9 @@ class Pipeline:
         attacker, settings, run = attacker or Attacker(), settings or Settings(), run or Run()
         check_run(run, where)
         check_kinds(where, queries=(attacker.queries, str | None), layer=(attacker.layer, str | None))
-        root_seed = seed_from(run.seed)
-        generators = map(np.random.default_rng, np.random.SeedSequence(root_seed).spawn(8))
-        names = ("split", "score", "measure", "gate", "control", "ensemble", "target", "known")
+        root_seed = seed_from(run.seed, "Run(seed=...)")
+        generators = map(np.random.default_rng, np.random.SeedSequence(root_seed).spawn(9))
+        names = ("split", "score", "measure", "gate", "control", "ensemble", "target", "known", "others")
         asked = resolve_attacks(attacker.attacks)
         _check_access(asked, attacker.access)
         queries = attacker.queries or "none"
@@ -258,18 +265,25 @@ class Pipeline:
         return self.rngs["split"]
 
     def of_records(
-        self, model: Any, pool: Pool, membership: Membership, model_outputs: str | None, by_position: bool
+        self,
+        model: Any,
+        pool: Pool,
+        membership: Membership,
+        model_outputs: str | None,
+        other_nonmembers: Mapping[str, Pool | Arrays] | None,
+        by_position: bool,
     ) -> report.AuditResult:
         if model is None:
             refuse("models that are trained here, which give logits", model_outputs=model_outputs)
         _check_known(membership)  # before models are trained
+        pool, membership, unlabelled, copies = with_others(pool, membership, other_nonmembers)
         evidence = evidence_from_pool(
             model, pool, membership, self.trainer, self.attacker, model_outputs, self.asked, by_position
         )
-        return self.conclude(evidence)
+        return self.conclude(replace(evidence, unlabelled=unlabelled), copies)
 
-    def conclude(self, evidence: Evidence) -> report.AuditResult:
-        """Score, check, measure and decide."""
+    def conclude(self, evidence: Evidence, copies: Mapping[str, int] | None = None) -> report.AuditResult:
+        """Score, check, measure and decide; `copies` were left out of each set of other non-members."""
         settings, rngs, folder = self.settings, self.rngs, self.trainer.folder
         chosen = self.asked or resolve_attacks(
             default_attacks(evidence.available, evidence.access, evidence.n_references, evidence.n_known)
@@ -307,6 +321,7 @@ class Pipeline:
             ],
             ensemble=ensemble(scored, rngs["ensemble"]),
             decisions=decided,
+            other_nonmembers=count_others(evidence, chosen, scored, copies or {}, rngs["others"]),
             controls=tables.control_rows(control, settings, measure_rng),
             records=tables.exposed(scored, evidence, settings),
             classes=tables.class_slices(scored, evidence, measure_rng),

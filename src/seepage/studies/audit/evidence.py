@@ -1,7 +1,7 @@
 """What an audit has at hand, whichever way it was asked for: answers, labels, membership, records."""
 
 import functools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -66,6 +66,7 @@ class Evidence:
     fingerprint: str | None = None
     n_parameters: int | None = None
     training: Training | None = None
+    unlabelled: frozenset[str] = frozenset()  # of the other non-members, those whose labels nobody knows
     ids: np.ndarray | None = None
     probabilities: Bool[np.ndarray, " models"] | None = None
     classes: tuple[str, ...] | None = None
@@ -162,13 +163,22 @@ class Evidence:
         return is_in, is_out
 
     def views(
-        self, rows: np.ndarray | None = None, needs: Collection[str] = (), *, rng: np.random.Generator
+        self,
+        rows: np.ndarray | None = None,
+        needs: Collection[str] = (),
+        *,
+        others_out: bool = False,
+        signals: Callable[[int], tuple[ScalarSignals, np.ndarray | None]] | None = None,
+        rng: np.random.Generator,
     ) -> Iterator[View]:
         """What the attacker sees of each target, in order.
 
         Args:
             rows: the audited records; by default all of the audit.
             needs: what attacks ask for beyond outputs. Features and gradients are computed only for those who do.
+            others_out: whether the references count as OUT for other non-members. Where these are not judged they take
+                no part, so that no attack learns from them.
+            signals: (target) -> signals and labels, where the labels depend on the target.
             rng: evens out the counts of references.
         """
         audited = self.membership.audit
@@ -177,16 +187,19 @@ class Evidence:
             audited[rows] = True
         for target, model in enumerate(self.target_models):
             is_in, is_out = self.membership.reference_masks(target, rng=rng)
+            if not others_out:
+                is_out = is_out & ~self.membership.any_other[:, None]
+            of_target, labels = (self.signals, self.labels) if signals is None else signals(target)
             live = self.live[target] if self.live else None
             features, gradient_norm = self.features, self.gradient_norm
             if "features" in needs and features is None and self._gives(Access.WEIGHTS):
                 features = live.features(self.records.batch(), self.layer)
             # The loss has no gradient where nobody knows the label.
             if "gradients" in needs and gradient_norm is None and self.labelled and self._gives(Access.GRADIENTS):
-                gradient_norm = live.gradient_norm(self.records.batch(), self.labels)
+                gradient_norm = live.gradient_norm(self.records.batch(), labels)
             yield View(
-                self.signals,
-                self.labels,
+                of_target,
+                labels,
                 target_column=model,
                 # A model that takes its turn as the target is no reference of its own.
                 reference_columns=[m for m in self.reference_models if m != model],

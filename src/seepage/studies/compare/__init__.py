@@ -2,7 +2,8 @@
 
 from seepage.studies.compare.choice import Choice
 from seepage.studies.compare.protocol import default_attacks
+from seepage.studies.compare.shadow import ShadowStudy
 from seepage.studies.compare.study import compare
 from seepage.studies.draw import Draw
 
-__all__ = ["Choice", "Draw", "compare", "default_attacks"]
+__all__ = ["Choice", "Draw", "ShadowStudy", "compare", "default_attacks"]

@@ -16,7 +16,8 @@ from seepage.models.trial import is_recipe
 UNDEFENDED = "undefended"
 TUNING = "tuning"  # the folder of the searches
 WEIGHTS_CACHE = "shelf"  # the folder of trained models that rows share
-RESERVED = (UNDEFENDED, TUNING, WEIGHTS_CACHE)
+SHADOW_STUDY = "shadow-study"  # the folder of the pairs of target and shadow
+RESERVED = (UNDEFENDED, TUNING, WEIGHTS_CACHE, SHADOW_STUDY)
 
 
 @dataclass(frozen=True)

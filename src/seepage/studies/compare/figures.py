@@ -9,6 +9,7 @@ from scipy.stats import t as student
 
 from seepage.schema import comparison as report
 from seepage.schema.audit import AttackResult, AuditResult, Estimate
+from seepage.schema.nonmembers import FalsePositives, OtherNonmembers
 
 NOT_MEASURED = Estimate(value=None, low=None, high=None, n=0, flag="not measured")
 
@@ -123,6 +124,31 @@ def seed_figures(result: AuditResult, seed: int, rate: float, folder: str) -> re
         tnr=most([attack.tnr_at_fnr[key(rate)].value for attack in result.attacks]),
         folder=folder,
     )
+
+
+def other_nonmembers(audits: Sequence[AuditResult], confidence: float) -> list[OtherNonmembers]:
+    """How many of each set of other non-members the attacks call members, over all seeds."""
+    names = [name for name in FalsePositives.model_fields if name != "attack"]
+    return [
+        one.model_copy(
+            update={
+                "attacks": [
+                    FalsePositives(
+                        attack=row.attack,
+                        **{
+                            name: combined(
+                                [getattr(result.other_nonmembers[at].on(row.attack), name) for result in audits],
+                                confidence=confidence,
+                            )
+                            for name in names
+                        },
+                    )
+                    for row in one.attacks
+                ]
+            }
+        )
+        for at, one in enumerate(audits[0].other_nonmembers)
+    ]
 
 
 def canary_figures(audits: Sequence[AuditResult], kind: str, n: int, fpr: float, confidence: float):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,7 @@ class Canaries:
         folder: Path, attacks: Mapping[str, Attack],
     ) -> tuple[CanaryFigures, list[AuditResult]]:  # fmt: skip
         """Audit the canaries of every seed; the same seed and kind plant the same ones under every defence."""
-        kind = self.kind_for(entry)
+        kind, attackers = self.kind_for(entry), replace(attackers, other_nonmembers={})  # canaries alone are judged
         audits, pairs = [], []
         for seed in seeds:
             rng = np.random.default_rng([seed, 3])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,7 @@ class Attackers:
     attacker: Attacker
     settings: Settings
     run: Run
+    other_nonmembers: Mapping[str, Pool] = field(default_factory=dict)
 
     def audit(
         self,
@@ -128,6 +129,7 @@ class Attackers:
         they should be now. One of an attack whose scores cannot be kept is made anew.
         """
         attacks = attacks or self.attacks
+        others = {name: other.fingerprint for name, other in self.other_nonmembers.items()}
         identities = {name: identity(attack) for name, attack in attacks.items()}
         asked = digest(
             [
@@ -137,6 +139,7 @@ class Attackers:
                 membership.fingerprint,
                 list(identities.items()),
                 [self.attacker.queries, self.attacker.access, asdict(self.settings), seed],
+                *([others] if others else []),
             ]
         )
         note, saved = folder / NOTE, folder / "result.json"
@@ -150,6 +153,7 @@ class Attackers:
             recipe,
             pool,
             membership,
+            other_nonmembers=self.other_nonmembers,
             attacker=replace(self.attacker, attacks=list(attacks.values())),
             settings=self.settings,
             run=replace(self.run, folder=folder, seed=seed),

@@ -67,6 +67,7 @@ def measure(
             figures.seed_figures(result, seed, rate, folder)
             for result, seed, folder in zip(audits, seeds, folders, strict=True)
         ],
+        "other_nonmembers": figures.other_nonmembers(audits, confidence),
         "canaries": on_canaries[0] if on_canaries else None,
     }
 

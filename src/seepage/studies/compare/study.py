@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from dataclasses import replace as changed
 from pathlib import Path
@@ -22,10 +22,12 @@ from seepage.schema.audit import Provenance
 from seepage.schema.saved import check_room
 from seepage.studies.attacker import Attacker
 from seepage.studies.compare import figures, findings
-from seepage.studies.compare.choice import TUNING, WEIGHTS_CACHE, Choice, entries
+from seepage.studies.compare.choice import SHADOW_STUDY, TUNING, WEIGHTS_CACHE, Choice, entries
 from seepage.studies.compare.planted import Canaries, canary_attacks
 from seepage.studies.compare.protocol import Attackers, attack_infos, default_attacks, default_queries
 from seepage.studies.compare.rows import describe, measure
+from seepage.studies.compare.shadow.study import check_pool, studies, variants_of
+from seepage.studies.compare.shadow.world import ShadowStudy
 from seepage.studies.compare.tuning import Search, Trial, search
 from seepage.studies.draw import Draw
 from seepage.studies.settings import COMPARED, Settings
@@ -44,6 +46,8 @@ def compare(
     floor: float | None = None,
     tolerance: float = TOLERANCE,
     canaries: tuple[str, int] | None = None,
+    other_nonmembers: Mapping[str, Pool] | None = None,
+    shadow_study: ShadowStudy | None = None,
     rate: float | None = None,
     settings: Settings | None = None,
     run: Run,
@@ -63,6 +67,10 @@ def compare(
             for the most protective setting that costs no more. None: its defaults.
         tolerance: how much further below the undefended model's test accuracy than `floor` a matched defence may be.
         canaries: (kind, n): audit planted records too, see `planted.Canaries`.
+        other_nonmembers: name -> further records that no model is trained on: every attack is counted on them in every
+            row, as in `seepage.audit`.
+        shadow_study: also train a target and one shadow for each row, and count how many near, far and corrupted
+            non-members attacks with thresholds from the shadow call members (images alone).
         rate: FPR (and FNR) at which TPR (and TNR) are told; by default the least of the settings' rates at which every
             target has 10 false positives.
         settings: levels, rates and controls of the audits; by default without controls, and without FPR 0.
@@ -81,7 +89,7 @@ def compare(
     started = time.perf_counter()
     check_kinds(
         "compare", pool=(pool, Pool), settings=(settings, Settings | None), draw=(draw, Draw | None),
-        attacker=(attacker, Attacker | None), run=(run, Run),
+        attacker=(attacker, Attacker | None), shadow_study=(shadow_study, ShadowStudy | None), run=(run, Run),
     )  # fmt: skip
     check_run(run, "compare")
     if run.folder is None:
@@ -89,6 +97,8 @@ def compare(
     out, draw, attacker = Path(run.folder), draw or Draw(), attacker or Attacker()
     settings = settings or COMPARED
     is_recipe(recipe, "compare")
+    others = dict(other_nonmembers or {})
+    check_kinds("compare", **{f"other_nonmembers[{name!r}]": (one, Pool) for name, one in others.items()})
     references = draw.references
     if draw.every_model and draw.targets != 1:
         raise InputError(f"compare: every_model= makes each model a target: leave targets={draw.targets} or it out")
@@ -103,6 +113,8 @@ def compare(
     check_room(defences=len(rows), rows=len(rows) * len(seeds))
     for row in rows:  # a defence that does not suit the recipe is refused before the first training
         try_recipe(row.recipe if row.defence is None else row.defence.apply(row.recipe), pool, f"compare: {row.label}")
+    if shadow_study is not None:
+        check_pool(pool, variants_of(rows, [row.defence for row in rows]))
     queries = default_queries(pool) if attacker.queries is None else attacker.queries
     attacker = changed(attacker, queries=queries)
     fewest = min(row.references for row in rows)
@@ -114,7 +126,9 @@ def compare(
     planted, chosen_on_canaries = None if canaries is None else Canaries(*canaries), canary_attacks(asked, queries)
     rate = _rate(rate, settings, list(members.values()))
     settings = settings if rate in settings.rates else changed(settings, rates=(*settings.rates, rate))
-    attackers = Attackers(chosen, attacker, settings, changed(run, weights_cache=out / WEIGHTS_CACHE, config=None))
+    attackers = Attackers(
+        chosen, attacker, settings, changed(run, weights_cache=out / WEIGHTS_CACHE, config=None), others
+    )
     try:
         make_folder(out / TUNING)
         sweep(out)
@@ -133,10 +147,11 @@ def compare(
         least_accuracy = _undefended_accuracy(trial, recipe) - floor
         found = {row.label: search(row, trial, least_accuracy) for row in rows if row.grid is not None}
 
-    audits, results = {}, []
+    audits, results, settled = {}, [], []
     for row in rows:
         searched = found.get(row.label)
         defence = row.at(searched.options) if searched else row.defence
+        settled.append(defence)
         defended = row.recipe if defence is None else defence.apply(row.recipe)
         folders = [out / row.folder / f"seed-{seed}" for seed in seeds]
         audits[row.label] = [
@@ -152,6 +167,11 @@ def compare(
         about = describe(row, rows[0], defence, searched, members[row.references, seeds[0]])
         measured = measure(audits[row.label], on_canaries, infos, seeds, names_of, rate, settings.confidence)
         results.append(report.DefenceResult(**about, **measured))
+
+    among_others = None
+    if shadow_study is not None:
+        variants = variants_of(rows, settled)
+        among_others = studies(pool, variants, shadow_study, seeds, settings, run, out / SHADOW_STUDY)
 
     rates = report.Rates(fpr=rate, fnr=rate)
     matched = figures.matched(results, floor, tolerance)
@@ -174,6 +194,7 @@ def compare(
         frontier=report.frontier(results, lambda one: one.worst.tpr.estimate.value),
         frontier_auc=report.frontier(results, lambda one: one.worst.auc.estimate.value),
         matched=matched,
+        shadow_study=among_others,
         provenance=Provenance.now(
             started=started,
             seed=seeds[0],
@@ -192,6 +213,8 @@ def compare(
                 "floor": floor,
                 "tolerance": tolerance,
                 "canaries": canaries and list(canaries),
+                **({"other_nonmembers": list(others)} if others else {}),
+                **({} if shadow_study is None else {"shadow_study": shadow_study.describe()}),
                 "recipe": recipe.describe(),
                 **({"config": dict(run.config)} if run.config else {}),
             },

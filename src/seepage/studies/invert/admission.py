@@ -20,6 +20,7 @@ from seepage.inversion.base import Inversion
 from seepage.inversion.catalogue import default_inversions, find_inversion
 from seepage.inversion.priors.base import Prior
 from seepage.inversion.priors.options import PriorOptions, check_public
+from seepage.models.device import device_of
 from seepage.models.images import as_images
 from seepage.models.recipe import Recipe
 from seepage.models.target import TargetModel
@@ -80,8 +81,7 @@ def own_model(model: nn.Module, pool: Pool) -> tuple[nn.Module, int]:
     images = np.float32(as_images(pool)[:ASKED]) / np.float32(255)
     n_outputs = TargetModel.wrap(model, outputs="logits").logits(images).shape[1]
     with torch.no_grad():
-        tensor = next(iter((*model.parameters(), *model.buffers())), None)
-        raw = model(torch.from_numpy(images[:1]).to("cpu" if tensor is None else tensor.device))
+        raw = model(torch.from_numpy(images[:1]).to(device_of(model)))
     if raw.shape != (1, n_outputs):
         raise InputError(f"expected a model with an output for each class, got answers of shape {tuple(raw.shape)}")
     return model, n_outputs

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge
 from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 
@@ -46,11 +47,7 @@ class BestCode(Selection):
     """
 
     kind: str = "gan"
-    number: int = 200
-
-    def __post_init__(self):
-        if isinstance(self.number, bool) or not isinstance(self.number, int) or self.number < 1:
-            raise InputError(f"expected one random code or more to choose from, got {self.number!r}")
+    number: Annotated[int, Ge(1)] = 200
 
     @property
     def title(self) -> str:

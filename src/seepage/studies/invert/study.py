@@ -10,7 +10,6 @@ images, judge           -> hits beside what asks no target, and a wrong-class co
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -29,10 +28,10 @@ from seepage.inversion.priors.base import Prior
 from seepage.models.plan import n_cores
 from seepage.models.recipe import Recipe
 from seepage.outside import check_kinds
-from seepage.randomness import Seed, seed_from
+from seepage.randomness import seed_from
 from seepage.runs import Inline, Processes
-from seepage.runs.executor import check_workers
 from seepage.runs.progress import Watch
+from seepage.runs.run import Run, check_run
 from seepage.runs.store import RunFolder
 from seepage.schema import inversion as report
 from seepage.schema.audit import Provenance
@@ -42,84 +41,51 @@ from seepage.studies.invert.evaluators import Embedder, Evaluator, Trained
 from seepage.studies.invert.evidence import Evidence, evaluator_info
 from seepage.studies.invert.line import Line
 from seepage.studies.invert.measured import ceiling, checks, fisher_curves, target_result
+from seepage.studies.invert.options import InversionAttacker, InversionDraw, InversionSettings
 from seepage.studies.invert.pictures import pictures
 from seepage.studies.invert.selection import Selection
 from seepage.studies.invert.targets import Choice, TargetSpec
 from seepage.studies.invert.world import make_world
 from seepage.writing import make_folder, sweep
 
-EQUAL = Budget()
+USES = ("folder", "seed", "device", "workers", "executor", "progress", "command", "config")
 WAVES = ("models", "priors", "ceilings", "images")
 
 
 def invert(
     pool: Pool,
-    *,
     recipe: Recipe,
-    out: str | os.PathLike,
+    *,
     model: nn.Module | None = None,
     members: Bool[np.ndarray, " samples"] | None = None,
-    public: Pool | None = None,
-    private: int | float | Sequence[str | int] | None = None,
-    attacked: int | None = None,
-    held_out: float = 0.3,
     targets: Sequence[Choice | str] = ("undefended",),
-    attacks: Mapping[str, Inversion] | Sequence[str] | None = None,
-    budget: Budget | None = EQUAL,
     judge: Recipe | Evaluator | None = None,
-    generator: Prior | None = None,
-    samples: int = 0,
-    priors: PriorOptions | None = None,
-    images_per_class: int = 1,
-    random: int = 200,
-    for_judge: float = 0.5,
-    seeds: Sequence[int] = (0,),
-    fisher: bool = True,
-    show_records: bool = False,
-    alpha: float = 0.05,
-    confidence: float = 0.95,
-    device: str | None = None,
-    workers: int | None = None,
-    progress: bool = False,
-    command: str | None = None,
-    config: Mapping[str, Any] | None = None,
-    rng: Seed = 0,
+    draw: InversionDraw | None = None,
+    attacker: InversionAttacker | None = None,
+    settings: InversionSettings | None = None,
+    run: Run,
 ) -> report.InversionResult:
-    """Reconstruct images of private classes from models, and judge them; result, report and pieces go to `out`.
+    """Reconstruct images of private classes from models, and judge them; result, report and pieces go to a folder.
 
     Args:
-        pool: labelled images, bytes or values from 0 to 1; of private and public classes, or with `public` of private
-            ones.
+        pool: labelled images, bytes or values from 0 to 1; of private and public classes, or, where the attacker has
+            `public` ones, of private ones.
         recipe: how the undefended target is trained.
-        out: folder; a study that was stopped goes on there.
         model, members: a trained model to attack in place of an undefended one, whose output c is the class with label
             c, and which records it was trained on.
-        public, private, attacked, held_out: see `make_world`.
         targets: what is attacked: "undefended", "null" (other classes), "shuffled" (labels), names of defences, or
             `Choice`s of these.
-        attacks: names of `INVERSIONS`, or attacks by the name that they go under; by default `default_inversions`.
-        budget: of every attack; None gives each what its source does.
         judge: how the judge is trained, on the targets' images and the public ones set aside for it, or one that is
             there; by default a CNN of another shape than `seepage.CNN`'s.
-        generator: the user's, in place of a GAN trained on public images; `samples` of its images join these.
-        priors: how GANs are trained.
-        images_per_class: reconstructions of each class and seed.
-        random: how many random codes the target chooses from, beside the attacks that search.
-        for_judge: share of each labelled public class that the judge is taught and attacks never see; 0 for a judge
-            that knows private classes alone. A judge of the user's needs none, but for an `Embedder`.
-        seeds: the whole line, targets, judge and priors included, once for each; the controls "null" and "shuffled"
-            are made with the first alone.
-        fisher: compute the Fisher information of each layer.
-        show_records: put private images beside reconstructions.
-        alpha: chance of calling any attack on a target a success where there is none.
-        confidence: of every interval.
-        device: "cpu" or "cuda"; by default the GPU where there is one.
-        workers: processes; by default one a core, and none beside a GPU.
-        rng: a seed or a generator; it says which classes are private, attacked, which images held out.
+        draw: which classes are private and attacked, which images held out, and the seeds.
+        attacker: attacks, their budget, and what the attacker knows of such images.
+        settings: levels, baselines and what is shown.
+        run: folder, where a study that was stopped goes on; seed, which says what is private, attacked and held out;
+            device, workers (by default one a core, and none beside a GPU), executor.
 
     Raises:
         InputError: names that are not known, or data, targets and attacks that do not fit together.
-        StorageError: `out` cannot be written.
+        StorageError: the folder cannot be written.
         TrainingError: a training failed.
 
     Reference: Zhang et al. (2020), The secret revealer, arXiv 1911.07135, section 4, for disjoint private and public
@@ -128,15 +94,25 @@ def invert(
     """
     started = time.perf_counter()
     check_kinds(
-        "invert", pool=(pool, Pool), recipe=(recipe, Recipe), public=(public, Pool | None),
-        budget=(budget, Budget | None), priors=(priors, PriorOptions | None), generator=(generator, Prior | None),
+        "invert", pool=(pool, Pool), recipe=(recipe, Recipe), draw=(draw, InversionDraw | None),
+        attacker=(attacker, InversionAttacker | None), settings=(settings, InversionSettings | None), run=(run, Run),
     )  # fmt: skip
-    out, seeds, chosen = Path(out), admission.check_seeds(seeds), admission.attacks_of(attacks)
-    device = admission.usable(device)
-    root_seed = seed_from(rng)
-    check_workers(workers, "invert")
+    check_run(run, "invert", uses=USES)
+    if run.folder is None:
+        raise InputError("invert: give run=Run(folder=...), where the pieces are kept and gone on with")
+    draw, attacker, settings = draw or InversionDraw(), attacker or InversionAttacker(), settings or InversionSettings()
+    public, budget, priors, generator = attacker.public, attacker.budget, attacker.priors, attacker.generator
+    check_kinds(
+        "invert", public=(public, Pool | None), budget=(budget, Budget | None), priors=(priors, PriorOptions | None),
+        generator=(generator, Prior | None),
+    )  # fmt: skip
+    alpha, confidence = settings.alpha, settings.confidence
+    out, seeds, chosen = Path(run.folder), admission.check_seeds(draw.seeds), admission.attacks_of(attacker.attacks)
+    device = admission.usable(run.device)
+    root_seed = seed_from(run.seed, "Run(seed=...)")
     private, attacked, per_class, random, samples = map(
-        admission.plain, (private, attacked, images_per_class, random, samples)
+        admission.plain,
+        (draw.private, draw.attacked, attacker.images_per_class, settings.random, attacker.samples),
     )
     admission.check_numbers(
         seed=(root_seed, 0), images_per_class=(per_class, 1), random=(random, 1), samples=(samples, 0)
@@ -147,8 +123,8 @@ def invert(
         raise InputError("a model of your own needs members: which of the records it was trained on")
     teaches = isinstance(judge, Embedder) or not isinstance(judge, Evaluator)
     world = make_world(
-        pool, public=public, private=private, attacked=attacked, held_out=held_out, members=members,
-        n_outputs=n_outputs, given=generator, samples=samples, for_judge=for_judge if teaches else 0.0,
+        pool, public=public, private=private, attacked=attacked, held_out=draw.held_out, members=members,
+        n_outputs=n_outputs, given=generator, samples=samples, for_judge=draw.for_judge if teaches else 0.0,
         rng=np.random.default_rng([root_seed, 6]),
     )  # fmt: skip
     chosen = admission.with_selections(chosen, random, world)
@@ -169,7 +145,7 @@ def invert(
     except OSError as error:
         raise StorageError(f"cannot write to {out}: {error.strerror}") from None
     sweep(RunFolder(line.folder).path / "units")
-    _make(line, seeds, n_cores() if workers is None and device == "cpu" else workers or 0, progress)
+    _make(line, seeds, run)
 
     draws = np.random.default_rng([root_seed, 8])
     evidence = {seed: Evidence.of(_evaluator(line, given, seed), world) for seed in seeds}
@@ -207,8 +183,8 @@ def invert(
         attacks=infos,
         targets=rows,
         ceilings=ceilings,
-        fisher=fisher_curves(line, rows, seeds[0], confidence, draws) if fisher else [],
-        pictures=pictures(line, evidence[seeds[0]], seeds[0]) if show_records else [],
+        fisher=fisher_curves(line, rows, seeds[0], confidence, draws) if settings.fisher else [],
+        pictures=pictures(line, evidence[seeds[0]], seeds[0]) if settings.show_records else [],
         recipe=_described(recipe, specs),
         provenance=Provenance.now(
             started=started,
@@ -217,17 +193,17 @@ def invert(
             data_fingerprint=pool.fingerprint,
             n_records=len(pool),
             membership="drawn" if members is None else "declared",
-            command=command or f"seepage.invert(..., rng={root_seed})",
+            command=run.command or f"seepage.invert(..., run=Run(seed={root_seed}))",
             settings={
                 "private": private,
                 "attacked": attacked,
-                "held_out": held_out,
+                "held_out": draw.held_out,
                 "budget": None if budget is None else asdict(budget),
                 "priors": asdict(line.priors),
                 "samples": samples,
                 "random": random,
-                "for_judge": for_judge,
-                **({"config": dict(config)} if config else {}),
+                "for_judge": draw.for_judge,
+                **({"config": dict(run.config)} if run.config else {}),
             },
         ),
     )
@@ -247,15 +223,17 @@ def default_judge() -> Recipe:
     return Recipe(model=model, optimiser=Adam(1e-3), epochs=30, augmentation=Augmentation(flip=False, shift=2))
 
 
-def _make(line: Line, seeds: Sequence[int], workers: int, progress: bool) -> None:
+def _make(line: Line, seeds: Sequence[int], run: Run) -> None:
     """All pieces, wave by wave, in processes where there are several to make."""
+    workers = n_cores() if run.workers is None and line.device == "cpu" else run.workers or 0
     for title, wave in zip(WAVES, line.waves(seeds), strict=True):
         if not wave:
             continue
         units = [{"models": [place], "unit": unit} for place, unit in enumerate(wave)]
         missing = [unit for unit in units if not line.has(unit["unit"])]
-        executor = Processes(min(workers, len(missing))) if workers > 1 and len(missing) > 1 else Inline()
-        with Watch(title, units, missing, of="pieces", show=progress) as watch:
+        local = Processes(min(workers, len(missing))) if workers > 1 and len(missing) > 1 else Inline()
+        executor = run.executor or local
+        with Watch(title, units, missing, of="pieces", show=run.progress) as watch:
             for position, _ in executor.map(line, [unit["unit"] for unit in missing], watch.update):
                 watch.done(position)
 

@@ -14,12 +14,12 @@ from jaxtyping import Bool, Float64
 from seepage.attacks.learned import classifier
 from seepage.attacks.learned.top_k import top_scores
 from seepage.errors import InputError
+from seepage.metrics.thresholds import accuracy_threshold, youden_threshold
 
 LogProbabilities = Float64[np.ndarray, "records classes"]
 Scores = Float64[np.ndarray, " records"]
 
 TOP = 3
-GRID_POINTS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,33 +114,6 @@ def entropy(log_probabilities: LogProbabilities) -> Scores:
     return -np.where(p > 0, p * np.where(p > 0, log_probabilities, 0.0), 0.0).sum(axis=1)
 
 
-def youden_threshold(scores: Scores, members: Bool[np.ndarray, " records"]) -> float:
-    """The score t of largest TPR - FPR when score > t is called a member; of equal ones the largest.
-
-    Where scores say nothing it is the largest score of all, above which there is nobody.
-
-    >>> youden_threshold(np.array([4.0, 3.0, 2.0, 1.0]), np.array([True, True, False, False]))
-    2.0
-    """
-    candidates = np.unique(scores)
-    of_members, of_others = (_n_above(scores[side], candidates) for side in (members, ~members))
-    advantage = of_members * int((~members).sum()) - of_others * int(members.sum())  # whole numbers tie exactly
-    return float(candidates[np.flatnonzero(advantage == advantage.max())[-1]])
-
-
-def accuracy_threshold(scores: Scores, members: Bool[np.ndarray, " records"], points: int = GRID_POINTS) -> float:
-    """The threshold of highest accuracy among equally spaced ones from the least to the largest score.
-
-    Of equal ones the largest, which calls the fewest members.
-
-    >>> accuracy_threshold(np.array([4.0, 3.0, 2.0, 1.0]), np.array([True, True, False, False]), points=4)
-    2.0
-    """
-    grid = np.linspace(scores.min(), scores.max(), points)
-    right = _n_above(scores[members], grid) - _n_above(scores[~members], grid)
-    return float(grid[np.flatnonzero(right == right.max())[-1]])
-
-
 def checked_log_probabilities(log_probabilities: np.ndarray) -> LogProbabilities:
     """As float64, if rows are log-probabilities of at least two classes."""
     log_p = np.asarray(log_probabilities, dtype=np.float64)
@@ -149,11 +122,6 @@ def checked_log_probabilities(log_probabilities: np.ndarray) -> LogProbabilities
     if np.abs(np.exp(log_p).sum(axis=1) - 1).max() > 1e-3:
         raise InputError("expected log-probabilities, rows whose exponentials sum to one: pass log_softmax(logits)")
     return log_p
-
-
-def _n_above(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """How many of the scores are strictly above each threshold."""
-    return len(scores) - np.searchsorted(np.sort(scores), thresholds, side="right")
 
 
 def _as_probability(log_odds: float) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from seepage.schema.numbers import count, decimal, percent, rate
 from seepage.schema.trust import LARGEST_SCORE as LEAD
 from seepage.schema.trust import Finding, NonmemberSet, Ray, ThreatResult, VariantResult
-from seepage.studies.trust.attackers import LEARNED
-from seepage.studies.trust.signs import blind, rate_of, unsure
+from seepage.studies.compare.shadow.attackers import LEARNED
+from seepage.studies.compare.shadow.signs import blind, rate_of, unsure
 
 BY_SCORES = (LEAD, "top-3", "entropy")  # the source's attacks, which see no label
 

@@ -6,8 +6,8 @@ import torch
 from scipy.special import log_softmax
 
 from seepage.models.architectures import MLP
-from seepage.studies.trust.rays import features_along, first_alarm, log_odds_along
-from seepage.studies.trust.variants import Held, Network, answer_as
+from seepage.studies.compare.shadow.answers import Held, Network, answer_as
+from seepage.studies.compare.shadow.scaling import features_along, first_alarm, log_odds_along
 
 DOUBLINGS = 40
 

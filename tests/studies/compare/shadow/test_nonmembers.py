@@ -11,8 +11,8 @@ from seepage.data.cache import Folder
 from seepage.data.quickdraw import read_quickdraw
 from seepage.errors import DataFileError, InputError
 from seepage.models.images import as_images, to_shape
-from seepage.studies.trust import nonmembers
-from seepage.studies.trust.nonmembers import Standard, coloured, corrupted
+from seepage.studies.compare.shadow import nonmembers
+from seepage.studies.compare.shadow.nonmembers import Standard, coloured, corrupted
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_drawings_are_read_by_category(tmp_path, monkeypatch):
     monkeypatch.setenv("SEEPAGE_DATA", str(tmp_path))
     standard = Standard.of(np.zeros((1, 3, 32, 32), dtype=np.uint8))
     members = np.zeros((0, 3, 32, 32), dtype=np.uint8)
-    monkeypatch.setattr("seepage.studies.trust.near.FEWEST", 2)
+    monkeypatch.setattr("seepage.studies.compare.shadow.near.FEWEST", 2)
     one = nonmembers.far("quickdraw", (3, 32, 32), standard, 4, members, rng=np.random.default_rng(0))
     assert one.inputs.shape[1:] == (3, 32, 32)
     write_drawings(folder, "bad", [2] * 784)

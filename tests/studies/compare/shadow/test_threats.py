@@ -5,9 +5,16 @@ import pytest
 from scipy.special import log_softmax
 
 from seepage.errors import InputError
-from seepage.studies.trust.attackers import Answers, Evidence
-from seepage.studies.trust.measures import Terms, threat_result
-from seepage.studies.trust.threats import Threat, accuracy_threshold, entropy, fit_threats, max_score, youden_threshold
+from seepage.studies.compare.shadow.attackers import Answers, Evidence
+from seepage.studies.compare.shadow.measures import Terms, threat_result
+from seepage.studies.compare.shadow.threats import (
+    Threat,
+    accuracy_threshold,
+    entropy,
+    fit_threats,
+    max_score,
+    youden_threshold,
+)
 
 
 def sure(n, sharpness, rng, n_classes=5):

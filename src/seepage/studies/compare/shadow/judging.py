@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seepage.models.laplace import noise_like
+from seepage.defences.laplace import noise_like
 from seepage.schema import trust as report
 from seepage.signals.collect import Collection
-from seepage.studies.trust import measures, rays
-from seepage.studies.trust.attackers import MEMBERS, Answers, Evidence
-from seepage.studies.trust.threats import fit_threats
-from seepage.studies.trust.variants import VARIANTS, Features, Held, Network, answer_as
-from seepage.studies.trust.world import Choices, World
+from seepage.studies.compare.shadow import measures, scaling
+from seepage.studies.compare.shadow.answers import Features, Held, Network, Variant, answer_as
+from seepage.studies.compare.shadow.attackers import MEMBERS, Answers, Evidence
+from seepage.studies.compare.shadow.threats import fit_threats
+from seepage.studies.compare.shadow.world import ShadowStudy, World
 
 TARGET, SHADOW = 0, 1
 SIDES = ("target", "shadow")
@@ -40,7 +40,7 @@ class Judging:
     rays: list[Features]
 
     @classmethod
-    def of(cls, collection: Collection, world: World, choices: Choices, rng: np.random.Generator) -> Judging:
+    def of(cls, collection: Collection, world: World, choices: ShadowStudy, rng: np.random.Generator) -> Judging:
         networks = tuple(Network.of(collection.modules[model]) for model in (TARGET, SHADOW))
         held = []
         for side, network in zip(SIDES, networks, strict=True):
@@ -65,17 +65,23 @@ class Judging:
             {name: tuple(network.features(inputs) for network in networks) for name, (inputs, _) in groups.items()},
             {name: labels for name, (_, labels) in groups.items()},
             target.features(world.pool.batch(world.parts["target test"])),
-            rays.features_along(target.features, scaled, choices.doublings) if choices.doublings else [],
+            scaling.features_along(target.features, scaled, choices.doublings) if choices.doublings else [],
         )
 
     def variant(
-        self, name: str, attacks: tuple[str, ...], world: World, choices: Choices, *, rng: np.random.Generator
+        self,
+        variant: Variant,
+        attacks: tuple[str, ...],
+        world: World,
+        choices: ShadowStudy,
+        terms: measures.Terms,
+        *,
+        rng: np.random.Generator,
     ) -> tuple[report.VariantResult, report.Ray | None]:
         """Everything about one variant of these networks."""
-        variant, confidence = VARIANTS[name], choices.confidence
-        terms = measures.Terms(choices.prior, confidence, choices.strict_rate)
+        confidence, wrapper = terms.confidence, variant.recipe.wrapper
         answers, options = zip(
-            *(answer_as(name, n, h, rng=rng) for n, h in zip(self.networks, self.held, strict=True)), strict=True
+            *(answer_as(wrapper, n, h, rng=rng) for n, h in zip(self.networks, self.held, strict=True)), strict=True
         )
         of_target = answers[TARGET]
         evidence = self.evidence(answers, world)
@@ -83,11 +89,11 @@ class Judging:
         labels = {part: world.pool.labels[world.parts[part]] for part in ("target train", "target test")}
         test = of_target(self.target_test)
         result = report.VariantResult(
-            name=name,
+            name=variant.name,
             title=variant.title,
             about=variant.about,
             options={
-                **_trained_with(variant.training, choices),
+                **variant.options,
                 **options[TARGET],
                 **{f"{option}, shadow": v for option, v in options[SHADOW].items() if v != options[TARGET][option]},
             },
@@ -101,10 +107,10 @@ class Judging:
         )
         if not self.rays:
             return result, None
-        log_odds = rays.log_odds_along(of_target, self.rays)
-        called = rays.first_alarm(log_odds, threats[0].threshold)
+        log_odds = scaling.log_odds_along(of_target, self.rays)
+        called = scaling.first_alarm(log_odds, threats[0].threshold)
         return result, report.Ray(
-            variant=name,
+            variant=variant.name,
             n=log_odds.shape[1],
             doublings=list(range(len(log_odds))),
             called=[(measures.proportion(row, confidence=confidence)) for row in called],
@@ -139,8 +145,3 @@ def _rows(world: World) -> list[tuple[str, np.ndarray]]:
         groups += [(KNOWN.format("others", side), validation[:k])]
         rest.append(validation[k:])
     return [*groups, ("population", np.concatenate(rest))]
-
-
-def _trained_with(training: str, choices: Choices) -> dict[str, float]:
-    chosen = {"label-smoothing": {"smoothing": choices.smoothing}, "l2": {"weight decay": choices.weight_decay}}
-    return chosen.get(training, {})

@@ -7,7 +7,7 @@ import pytest
 
 from seepage.data import Pool
 from seepage.errors import InputError
-from seepage.studies.trust.near import (
+from seepage.studies.compare.shadow.near import (
     blended,
     check_near,
     copies,
@@ -17,8 +17,8 @@ from seepage.studies.trust.near import (
     read_images,
     warped,
 )
-from seepage.studies.trust.nonmembers import Standard
-from seepage.studies.trust.world import Choices, make_all, make_world, split
+from seepage.studies.compare.shadow.nonmembers import Standard
+from seepage.studies.compare.shadow.world import Choices, make_all, make_world, split
 
 SHAPE = (1, 8, 8)
 

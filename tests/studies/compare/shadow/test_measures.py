@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from seepage.studies.trust.attackers import Answers, Evidence
-from seepage.studies.trust.measures import Terms, complement, mean, precision, predictive_value, threat_result
-from seepage.studies.trust.threats import Threat, max_score
+from seepage.studies.compare.shadow.attackers import Answers, Evidence
+from seepage.studies.compare.shadow.measures import Terms, complement, mean, precision, predictive_value, threat_result
+from seepage.studies.compare.shadow.threats import Threat, max_score
 
 
 def answers(*largest):

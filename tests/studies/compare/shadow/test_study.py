@@ -22,13 +22,13 @@ from seepage.report.trust_terminal import summary
 from seepage.schema.__main__ import schema
 from seepage.schema.reading import load_result
 from seepage.schema.trust import SCHEMA, TrustResult
-from seepage.studies.trust import study
-from seepage.studies.trust.attackers import STUDIED
-from seepage.studies.trust.findings import conclusions
-from seepage.studies.trust.seeds import combined
-from seepage.studies.trust.signs import comparisons
-from seepage.studies.trust.variants import VARIANTS, recipes
-from seepage.studies.trust.world import SHARES, Choices, split
+from seepage.studies.compare.shadow import study
+from seepage.studies.compare.shadow.answers import VARIANTS, recipes
+from seepage.studies.compare.shadow.attackers import STUDIED
+from seepage.studies.compare.shadow.conclusions import conclusions
+from seepage.studies.compare.shadow.seeds import combined
+from seepage.studies.compare.shadow.signs import comparisons
+from seepage.studies.compare.shadow.world import SHARES, Choices, split
 
 FLAGS = ["trust", "--data", "digits", "--limit", "240", "--epochs", "1", "--gan-steps", "3", "--far", "none"]
 FLAGS += ["--near", "generated,warped", "--workers", "1"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from seepage.errors import InputError
 from seepage.schema.numbers import count, listed
 from seepage.schema.trust import Finding, TrustResult
-from seepage.studies.trust.signs import comparisons_over, figures_over, rate_of
+from seepage.studies.compare.shadow.signs import comparisons_over, figures_over, rate_of
 
 
 def combined(results: Sequence[TrustResult], *, confidence: float) -> TrustResult:
@@ -42,7 +42,7 @@ def combined(results: Sequence[TrustResult], *, confidence: float) -> TrustResul
     )
     models = Finding(
         about="Models",
-        sentence=f"Targets and shadows of {count(len(seeds))} seeds ({', '.join(map(str, seeds))}), each with records "
+        sentence=f"Targets and shadows of {count(len(seeds))} seeds ({', '.join(map(str, seeds))}), each with members "
         "drawn anew. Means and their intervals are over the seeds; everything else is of the first, with intervals "
         "over records.",
     )

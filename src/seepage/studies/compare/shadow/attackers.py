@@ -18,13 +18,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Int64
 
 from seepage.attacks import ATTACKS, BY_DEFAULT, Attack, find_attack
 from seepage.errors import InputError
 from seepage.models.access import Access
 from seepage.signals.view import View
-from seepage.studies.trust.threats import LogProbabilities, Scores
+from seepage.studies.compare.shadow.threats import LogProbabilities, Scores
 
 STUDIED = (
     "loss",
@@ -39,11 +39,7 @@ STUDIED = (
     "fes-mia-ss-outputs",
 )
 BY_SCORES = ("entropy",)  # registered attacks that are the source's own
-LEARNED = frozenset(
-    name
-    for name in ATTACKS
-    if name.endswith("-per-class") or name in ("shokri", "shokri-global", "salem-top-3", "nasr", "rank-only")
-)
+LEARNED = frozenset(name for name, attack in ATTACKS.items() if attack.learns)
 AT_HAND = frozenset({"labels", "in-references", "out-references", "population", "known"})
 MEMBERS = "members"  # of the target, among the sets that are judged
 
@@ -182,13 +178,3 @@ def _concatenated(parts: Iterable[Answers]) -> Answers:
     return Answers(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in ("target", "shadow", "labels"))
     )
-
-
-def strict_threshold(scores: Scores, members: Bool[np.ndarray, " records"], rate: float) -> float:
-    """The least score t above which at most a share `rate` of the non-members lies.
-
-    >>> strict_threshold(np.array([9.0, 4.0, 3.0, 2.0, 1.0]), np.array([True, False, False, False, False]), 0.25)
-    3.0
-    """
-    others: Float64[np.ndarray, " nonmembers"] = np.sort(scores[~members])[::-1]
-    return float(others[int(rate * len(others) + 1e-9)])

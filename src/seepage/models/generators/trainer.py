@@ -1,9 +1,9 @@
-"""Networks that train against each other: a step, the next one, and a state that a killed training goes on from."""
+"""The GAN trainer: a generator and a critic that learn against each other, and a state that a killed training goes on
+from."""
 
 from __future__ import annotations
 
 import copy
-import json
 import operator
 import os
 from abc import ABC, abstractmethod
@@ -12,63 +12,89 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from seepage.data.cache import reading
 from seepage.errors import DataFileError, StorageError, TrainingError
-from seepage.models.files import read_safetensors
-from seepage.writing import check_place, make_folder, payload_digest, sweep, warn_damaged, whole_file
+from seepage.models.generators.tensors import read_tensors, write_tensors
+from seepage.writing import make_folder, sweep, warn_damaged
 
 AVERAGE = 0.999  # decay of the moving average of the generator's weights
 CHECKPOINT_STEPS = 500
 STATISTICS_BATCHES = 50
 
 
-class Duel(ABC):
-    """What is trained, and its optimisers' state, between two steps.
+class GanTrainer(ABC):
+    """Everything that a training of a GAN has between two steps.
 
-    Everything random in step t must come from a seed and t alone, so that a training that was killed and starts again
-    in its folder ends where it would have ended.
+    A step is `critic_steps` updates of the critic and then one of the generator ("images"), by Adam with a rate that
+    falls linearly to 0. The generator that comes out has the moving average of the weights.
+
+    Everything random in step t comes from (seed, t) alone, so that a training that was killed and starts again in its
+    folder ends where it would have ended.
 
     Args:
-        modules: all networks, by name.
-        rates: the rate of Adam at the start, for each module that is trained.
+        networks: makes the generator and the critic.
+        rates: Adam's rates at the start, of "images" and "critic".
         betas: Adam's.
-        settings: a dataclass of all that the training depends on; a field that is None is as good as absent.
-        device: where the modules go.
+        settings: all that the training depends on, to know its state again.
+        n_records: that batches are drawn from.
+        seed, n_steps, batch_size: of the training.
+        critic_steps: updates of the critic in one step.
+        device: where the networks go.
     """
 
     def __init__(
         self,
-        modules: dict[str, nn.Module],
+        networks: Callable[[], tuple[nn.Module, nn.Module]],
         rates: dict[str, float],
         betas: tuple[float, float],
-        settings: Any,
+        settings: Mapping[str, Any],
+        *,
+        n_records: int,
+        seed: int,
+        n_steps: int,
+        batch_size: int,
+        critic_steps: int = 1,
         device: torch.device | str,
     ):
-        for module in modules.values():
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.images, self.critic = networks()
+        self.average = copy.deepcopy(self.images)
+        self.modules = {"images": self.images, "critic": self.critic, "average": self.average}
+        for module in self.modules.values():
             module.to(device).train()
-        self.modules, self.rates, self.settings, self.device, self.steps_done = modules, rates, settings, device, 0
-        self.optimisers = {name: torch.optim.Adam(modules[name].parameters(), lr, betas) for name, lr in rates.items()}
+        self.optimisers = {
+            name: torch.optim.Adam(self.modules[name].parameters(), lr, betas) for name, lr in rates.items()
+        }
+        self.rates, self.settings, self.device = rates, dict(settings), device
+        self.n_records, self.seed, self.n_steps, self.batch_size = n_records, seed, n_steps, batch_size
+        self.critic_steps, self.steps_done = critic_steps, 0
 
     @abstractmethod
-    def step(self) -> None:
-        """Train every network once, and count the step."""
+    def critic_loss(self, rng: np.random.Generator) -> Float[Tensor, ""]:
+        """A scalar, on a new batch."""
 
-    def go_on(
-        self,
-        n_steps: int,
-        folder: str | os.PathLike | None,
-        report: Callable[[float], None],
-        every: int = CHECKPOINT_STEPS,
-    ) -> None:
-        """All the steps that are left, from where the folder's last state is.
+    @abstractmethod
+    def images_loss(self, rng: np.random.Generator) -> Float[Tensor, ""]:
+        """A scalar, on a new batch."""
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator) -> tuple[Tensor, ...]:
+        """What the generator takes for one batch."""
+
+    def train(self, folder: str | os.PathLike | None, report: Callable[[float], None]) -> tuple[nn.Module, nn.Module]:
+        """Take all steps that are left after the folder's last state.
+
+        Returns:
+            The averaged generator, with the statistics that its own images have; the critic.
 
         Raises:
             StorageError: the folder cannot be written, or holds the training of another generator.
+            TrainingError: the training diverged.
         """
         checkpoint = None if folder is None else Path(folder) / "training.safetensors"
         if checkpoint is not None:
@@ -78,13 +104,33 @@ class Duel(ABC):
                 self.restore(checkpoint)
             except DataFileError as error:
                 warn_damaged(f"{error}: it is made again from the first step")
-        while self.steps_done < n_steps:
+        while self.steps_done < self.n_steps:
             self.step()
-            if checkpoint is not None and self.steps_done % every == 0:
+            if checkpoint is not None and self.steps_done % CHECKPOINT_STEPS == 0:
                 self.keep(checkpoint)
-            report(self.steps_done / n_steps)
+            report(self.steps_done / self.n_steps)
         if checkpoint is not None:
             self.keep(checkpoint)
+        check_finite(self.critic)
+        rng = np.random.default_rng([self.seed, self.n_steps])
+        return settled(self.average, lambda network: network(*self.draw(rng))), self.critic
+
+    def step(self) -> None:
+        """Train both networks once, and count the step."""
+        rng = np.random.default_rng([self.seed, self.steps_done])
+        for _ in range(self.critic_steps):
+            self._update("critic", self.critic_loss(rng))
+        self._update("images", self.images_loss(rng))
+        follow(self.average, self.images, self.steps_done)
+        self.steps_done += 1
+
+    def records(self, rng: np.random.Generator) -> Int64[np.ndarray, " batch"]:
+        """Which records are in a batch."""
+        return rng.integers(0, self.n_records, self.batch_size)
+
+    def noise(self, n_dimensions: int, rng: np.random.Generator) -> Float[Tensor, "batch dimensions"]:
+        """A batch of z ~ N(0, I)."""
+        return self._tensor(rng.standard_normal((self.batch_size, n_dimensions), dtype=np.float32))
 
     def keep(self, path: Path) -> None:
         """Write everything that the next step depends on."""
@@ -98,7 +144,7 @@ class Duel(ABC):
             make_folder(path.parent)
         except OSError as error:
             raise StorageError(f"cannot write to the folder {path.parent}: {error.strerror}") from None
-        write_tensors(path, tensors, {"settings": self._described(), "steps_done": self.steps_done})
+        write_tensors(path, tensors, {"settings": self.settings, "steps_done": self.steps_done})
 
     def restore(self, path: Path) -> None:
         """Go on from what `keep` wrote.
@@ -108,7 +154,7 @@ class Duel(ABC):
             StorageError: it is of another training.
         """
         tensors, about = read_tensors(path, unchecked=False)
-        if about.get("settings") != self._described():
+        if about.get("settings") != self.settings:
             raise StorageError(
                 f"{path.parent} holds the training of another generator (other data or target, seed, steps, batch "
                 "size or width): choose another folder, or delete this one to start again"
@@ -126,15 +172,12 @@ class Duel(ABC):
                 optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
             self.steps_done = operator.index(about["steps_done"])
 
-    def _described(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self.settings).items() if value is not None}
-
-    def _update(self, name: str, loss: Tensor, share: float) -> None:
-        """A step of Adam on one module, at this share of its rate."""
+    def _update(self, name: str, loss: Tensor) -> None:
+        """A step of Adam on one network."""
         optimiser, parameters = self.optimisers[name], list(self.modules[name].parameters())
         for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
             parameter.grad = gradient
-        optimiser.param_groups[0]["lr"] = self.rates[name] * share
+        optimiser.param_groups[0]["lr"] = self.rates[name] * (1 - self.steps_done / self.n_steps)
         optimiser.step()
 
     def _tensor(self, array: np.ndarray) -> Tensor:
@@ -167,70 +210,15 @@ def settled(average: nn.Module, sample: Callable[[nn.Module], Any]) -> nn.Module
     with torch.no_grad():
         for _ in range(STATISTICS_BATCHES):
             sample(network)
-    finite(network)
+    check_finite(network)
     return network
 
 
-def finite(network: nn.Module) -> None:
-    """Nothing, where every weight is a number.
+def check_finite(network: nn.Module) -> None:
+    """Check that every weight is a number.
 
     Raises:
         TrainingError: one is not.
     """
     if not all(bool(torch.isfinite(value).all()) for value in network.state_dict().values()):
         raise TrainingError("the training of a generator diverged: its weights are no longer finite")
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """One safetensors file, whole or not at all."""
-    content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    about = {**about, "sha256": _digest(about, content)}
-    try:
-        with whole_file(path) as file:
-            file.write(safetensors.torch.save(content, metadata={"about": json.dumps(about)}))
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}") from None
-
-
-def _digest(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    return payload_digest("", about, {name: value.numpy() for name, value in tensors.items()})
-
-
-def read_tensors(path: Path, *, unchecked: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `write_tensors` wrote, unless its content is not what the checksum in it says.
-
-    Args:
-        unchecked: take a file of an older version, which has no checksum.
-
-    Raises:
-        DataFileError: the file is missing, damaged or no safetensors.
-    """
-    check_place(path)
-    tensors = read_safetensors(path)
-    with reading(path, "safetensors"):
-        with safetensors.safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("about", "{}"))
-        if not isinstance(about, dict):
-            raise ValueError(f"expected keys and values about it, got {type(about).__name__}")
-    wanted = about.pop("sha256", None)
-    if wanted is None and unchecked:
-        return tensors, about
-    if wanted is None or wanted != _digest(about, tensors):
-        raise DataFileError(f"{path} is damaged: it does not have the checksum of its content")
-    return tensors, about
-
-
-def filled(path: Path, build: Callable[[], nn.Module], tensors: Mapping[str, Tensor]) -> nn.Module:
-    """The module that `build` makes with these weights in it; sizes that a file names are checked before they are paid.
-
-    Raises:
-        DataFileError: the weights are not those of this module.
-    """
-    with reading(path):
-        with torch.device("meta"):
-            shapes = {name: value.shape for name, value in build().state_dict().items()}
-        if shapes != {name: value.shape for name, value in tensors.items()}:
-            raise ValueError("its weights do not have the shapes that it says: save it again")
-        module = build()
-        module.load_state_dict(tensors)
-        return module

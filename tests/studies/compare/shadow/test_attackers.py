@@ -7,7 +7,7 @@ from scipy.special import log_softmax
 
 from seepage.attacks import ATTACKS, BY_DEFAULT, find_attack
 from seepage.errors import InputError
-from seepage.studies.trust.attackers import (
+from seepage.studies.compare.shadow.attackers import (
     MEMBERS,
     STUDIED,
     Answers,
@@ -18,7 +18,7 @@ from seepage.studies.trust.attackers import (
     strict_threshold,
     why_not,
 )
-from seepage.studies.trust.measures import Terms, registered_result
+from seepage.studies.compare.shadow.measures import Terms, registered_result
 
 CLASSES = 5
 

@@ -4,18 +4,182 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int
+import torch
+from jaxtyping import Float, Float32, Float64, Int, Int64
 from scipy.special import log_softmax, logsumexp
+from torch import Tensor, nn
 
+from seepage.defences.answers import BATCH, AnswerDefence
 from seepage.errors import InputError
 from seepage.metrics.calibration import negative_log_likelihood
+from seepage.models.held_out import HeldOut
 from seepage.models.outputs import labels_from
+from seepage.models.records import Records
+from seepage.models.wrapper import Wrapped
 from seepage.randomness import Seed, generator
 
 GRID = np.logspace(0, 3, 100)
 BLOCK_VALUES = 1 << 22  # sampled logits held at once: 32 MB
+LEAST_RECORDS = 20
+MOST_FOR_PRIOR = 1000  # validation records; each variance of the grid is tried on all of them
+
+
+@dataclass(frozen=True)
+class Laplace(AnswerDefence):
+    """Last-layer Laplace approximation: the answer is the mean over draws of the last layer's weights.
+
+        o = log (1 / S) sum_s softmax(z_s),    z_s as in `LastLayerLaplace`
+
+    The draws are fixed when a model is wrapped, so that a record is answered alike whenever it is asked.
+
+    Options:
+        prior_variance: of every weight, larger = less sure; None: chosen on the validation records and on noise, for
+            each model its own (`choose_prior`).
+        samples: S.
+
+    Reference: Kristiadi, Hein and Hennig 2020 (arXiv 2002.10118), section 4; against membership inference Hintersdorf,
+        Struppek and Kersting 2022 (arXiv 2111.09076). Deviations: see `LastLayerLaplace`.
+    """
+
+    prior_variance: float | None = None
+    samples: int = 100
+
+    grid: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"prior_variance": 1000.0},
+        {"prior_variance": 100.0},
+        {"prior_variance": 10.0},
+        {"prior_variance": None},
+    )
+    title = "Last-layer Laplace"
+    source = "Kristiadi et al. 2020 (arXiv 2002.10118), section 4; Hintersdorf et al. 2022 (arXiv 2111.09076)"
+
+    def __post_init__(self):
+        if self.prior_variance is not None:
+            _checked_variance(self.prior_variance)
+        if self.samples < 1:
+            raise InputError(f"laplace: expected at least one of samples, got {self.samples}")
+
+    @property
+    def uses(self) -> frozenset[str]:
+        return frozenset() if self.prior_variance is not None else frozenset({"validation"})
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (
+            "It makes a model less sure of records that are unlike its training data. Members are no harder to tell "
+            "from other records of the same kind.",
+        )
+
+    def around(self, module: nn.Module, input_shape: tuple[int, ...], n_classes: int) -> LaplaceWrapped:
+        return LaplaceWrapped(module, n_classes, self.samples)
+
+    def _fit(
+        self, wrapped: LaplaceWrapped, records: Records, members: np.ndarray, held_out: HeldOut, *, seed: int
+    ) -> None:
+        rng = generator(seed)
+        weight, bias = (p.detach().cpu().numpy() for p in (wrapped.last.weight, wrapped.bias_of_last()))
+        phi = wrapped.features_of_rows(records, members)
+        posterior = LastLayerLaplace.fit(phi, weight, bias, prior_variance=self.prior_variance or 1.0)
+        if self.prior_variance is None:
+            rows = held_out.need("validation", LEAST_RECORDS, "a fitted prior variance")[:MOST_FOR_PRIOR]
+            labels = records.labels[torch.as_tensor(rows, device=records.labels.device)].cpu().numpy()
+            noise = wrapped.features_of(_noise(records, members, len(rows), rng))
+            variance = choose_prior(posterior, wrapped.features_of_rows(records, rows), labels, noise, rng=rng)
+            posterior = posterior.with_prior(variance)
+        wrapped.take(posterior, rng)
+
+
+class LaplaceWrapped(Wrapped):
+    """A module behind `Laplace`."""
+
+    def __init__(self, module: nn.Module, n_classes: int, samples: int):
+        super().__init__(module)
+        layers = [name for name, layer in module.named_modules() if isinstance(layer, nn.Linear)]
+        layers = [name for name in layers if module.get_submodule(name).out_features == n_classes]
+        if not layers:
+            raise InputError(
+                f"laplace: expected a model whose last layer is an nn.Linear with {n_classes} outputs, got a "
+                f"{type(module).__name__} without one: choose another defence"
+            )
+        self._name = layers[-1]
+        width = self.last.in_features
+        for name, shape in (("axes", (width, width)), ("v", (width,))):
+            self.register_buffer(name, torch.ones(shape, dtype=torch.float64))
+        for name in ("weight_draws", "bias_draws"):
+            self.register_buffer(name, torch.zeros((samples, n_classes), dtype=torch.float64))
+        self.register_buffer("prior_variance", torch.tensor(1.0, dtype=torch.float64))
+
+    @property
+    def last(self) -> nn.Linear:
+        return self.module.get_submodule(self._name)
+
+    def bias_of_last(self) -> Tensor:
+        bias = self.last.bias
+        return self.last.weight.new_zeros(self.last.out_features) if bias is None else bias
+
+    def take(self, posterior: LastLayerLaplace, rng: np.random.Generator) -> None:
+        """Keep what the answers need of a posterior, and draw the weights."""
+        of_weight, of_bias = posterior.draws(len(self.weight_draws), rng=rng)
+        kept = {
+            "axes": posterior.features[1],
+            "v": posterior.v,
+            "weight_draws": of_weight,
+            "bias_draws": of_bias,
+            "prior_variance": posterior.prior_variance,
+        }
+        for name, values in kept.items():
+            getattr(self, name).copy_(torch.as_tensor(np.asarray(values)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        phi = self._through(x)[0].double()
+        mean = phi @ self.last.weight.double().T + self.bias_of_last().double()
+        spread = ((phi @ self.axes) ** 2 / self.v).sum(1).sqrt()
+        z = mean[:, None] + spread[:, None, None] * self.weight_draws + self.bias_draws
+        return (z.log_softmax(2).logsumexp(1) - math.log(len(self.weight_draws))).float()
+
+    @torch.no_grad()
+    def features_of(self, inputs: Float[Tensor, "records ..."]) -> Float32[np.ndarray, "records features"]:
+        """What the last layer is given.
+
+        Raises:
+            InputError: the module does something to that layer's outputs before it answers.
+        """
+        parts = []
+        for batch in inputs.split(BATCH):
+            phi, answered = self._through(batch)
+            if not torch.allclose(self.last(phi), answered, rtol=1e-4, atol=1e-4):
+                raise InputError(
+                    f"laplace: expected the outputs of the last linear layer ('{self._name}') as the model's answers, "
+                    "and the model changes them: let it return logits, or choose another defence"
+                )
+            parts.append(phi.float().cpu().numpy())
+        return np.concatenate(parts)
+
+    def features_of_rows(self, records: Records, rows: Int64[np.ndarray, " rows"]) -> Float32[np.ndarray, "rows d"]:
+        at = torch.as_tensor(rows, device=records.inputs.device)
+        return np.concatenate([self.features_of(records.batch(part)) for part in at.split(BATCH)])
+
+    def _through(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the last layer is given, and what the module answers."""
+        seen: list[Tensor] = []
+        hook = self.last.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        try:
+            answered = self.module(x)
+        finally:
+            hook.remove()
+        return seen[-1], answered
+
+
+def _noise(records: Records, members: Int64[np.ndarray, " rows"], n: int, rng: Seed) -> Float[Tensor, "noise ..."]:
+    """`noise_like` the members, as the model takes them."""
+    at = torch.as_tensor(members, device=records.inputs.device)
+    least, most = zip(*(torch.aminmax(records.batch(part)) for part in at.split(BATCH)), strict=True)
+    ends = np.array([float(min(least)), float(max(most))], dtype=np.float32).reshape(2, *[1] * len(records.input_shape))
+    noise = noise_like(np.broadcast_to(ends, (2, *records.input_shape)), n, rng=rng)
+    return torch.from_numpy(noise).to(records.inputs.device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,10 +279,8 @@ class LastLayerLaplace:
         if samples < 1:
             raise InputError(f"expected at least one sample, got {samples}")
         mean = phi @ self.weight.T + self.bias
-        spread, of_weight, of_bias = self._spreads(phi)
-        k = len(self.bias)
-        weight_draws = rng.standard_normal((samples, k)) @ of_weight.T
-        bias_draws = rng.standard_normal((samples, k)) @ of_bias.T
+        spread, k = np.sqrt(((phi @ self.features[1]) ** 2 / self.v).sum(axis=1)), len(self.bias)
+        weight_draws, bias_draws = self.draws(samples, rng=rng)
         log_p = np.empty_like(mean)
         step = max(1, BLOCK_VALUES // (samples * k))
         for start in range(0, len(phi), step):
@@ -143,14 +305,23 @@ class LastLayerLaplace:
         others = [logsumexp(np.delete(log_p, c, axis=1), axis=1) for c in range(log_p.shape[1])]
         return log_p - np.stack(others, axis=1)
 
-    def _spreads(self, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """sqrt(f^T V^-1 f) a record, and square roots of U^-1 and B^-1."""
+    @property
+    def v(self) -> Float64[np.ndarray, " features"]:
+        """Eigenvalues of V, whose eigenvectors are those of A."""
+        return math.sqrt(self.n_records) * self.features[0] + math.sqrt(1 / self.prior_variance)
+
+    def draws(self, samples: int, *, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draws (samples, classes) with the covariances U^-1 and B^-1."""
+        of_weight, of_bias = self.roots()
+        k = len(self.bias)
+        return rng.standard_normal((samples, k)) @ of_weight.T, rng.standard_normal((samples, k)) @ of_bias.T
+
+    def roots(self) -> tuple[Float64[np.ndarray, "classes classes"], Float64[np.ndarray, "classes classes"]]:
+        """Square roots of U^-1 and B^-1."""
         t, n = 1 / self.prior_variance, self.n_records
-        (of_a, a_vectors), (of_h, h_vectors) = self.features, self.outputs
-        v = math.sqrt(n) * of_a + math.sqrt(t)
-        spread = np.sqrt(((phi @ a_vectors) ** 2 / v).sum(axis=1))
+        of_h, vectors = self.outputs
         u, b = math.sqrt(n) * of_h + math.sqrt(t), n * of_h + t
-        return spread, h_vectors / np.sqrt(u), h_vectors / np.sqrt(b)
+        return vectors / np.sqrt(u), vectors / np.sqrt(b)
 
 
 def choose_prior(

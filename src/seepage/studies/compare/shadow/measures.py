@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
-from scipy.special import stdtrit
 
 from seepage import metrics
 from seepage.attacks import find_attack
@@ -17,12 +16,11 @@ from seepage.metrics.calibration import (
     reliability,
 )
 from seepage.metrics.intervals import proportion
+from seepage.metrics.thresholds import NOBODY, mean_share, predictive_value, strict_threshold, youden_threshold
 from seepage.schema import trust as report
 from seepage.schema.estimates import Estimate
-from seepage.studies.trust.attackers import MEMBERS, Evidence, Scored, score, strict_threshold
-from seepage.studies.trust.threats import LogProbabilities, Threat, youden_threshold
-
-NOBODY = "undefined: nobody is called a member"
+from seepage.studies.compare.shadow.attackers import MEMBERS, Evidence, Scored, score
+from seepage.studies.compare.shadow.threats import LogProbabilities, Threat
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def attack_result(
     rng: np.random.Generator,
 ) -> report.ThreatResult:
     """The numbers of an attack that calls a member whoever scores above the threshold."""
-    confidence = terms.confidence
+    confidence, both = terms.confidence, (1 + terms.confidence) / 2
     strict = strict_threshold(scored.shadow, evidence.shadow_members, terms.strict_rate)
     of_members, same = scored.judged[MEMBERS], scored.judged["same"]
     named = of_members > threshold
@@ -87,9 +85,11 @@ def attack_result(
             report.Accused(
                 set=of,
                 false_positive_rate=proportion(accused, confidence=confidence),
-                positive_predictive_value=predictive_value(named, accused, terms.prior, confidence),
-                max_score_false_positives=mean(sure[accused], confidence),
-                max_score_true_negatives=mean(sure[~accused], confidence),
+                positive_predictive_value=predictive_value(
+                    proportion(named, confidence=both), proportion(accused, confidence=both), terms.prior
+                ),
+                max_score_false_positives=mean_share(sure[accused], confidence),
+                max_score_true_negatives=mean_share(sure[~accused], confidence),
                 strict_false_positive_rate=proportion(scored.judged[of] > strict, confidence=confidence),
             )
         )
@@ -103,8 +103,8 @@ def attack_result(
         precision=precision(named, same > threshold, confidence),
         auc=metrics.roc_auc(scores, truth, confidence=confidence, rng=rng),
         fpr_at_95_tpr=complement(at_95),
-        max_score_true_positives=mean(surest[named], confidence),
-        max_score_false_negatives=mean(surest[~named], confidence),
+        max_score_true_positives=mean_share(surest[named], confidence),
+        max_score_false_negatives=mean_share(surest[~named], confidence),
         sets=sets,
         strict_threshold=strict,
         strict_recall=proportion(of_members > strict, confidence=confidence),
@@ -148,42 +148,6 @@ def precision(
     if not called:
         return Estimate.of(None, None, None, 0, NOBODY)
     return proportion(np.arange(called) < named.sum(), confidence=confidence)
-
-
-def predictive_value(
-    named: Bool[np.ndarray, " members"], accused: Bool[np.ndarray, " nonmembers"], prior: float, confidence: float
-) -> Estimate:
-    """prior TPR / (prior TPR + (1 - prior) FPR), where a share `prior` of those asked about are members.
-
-    The interval takes the unfavourable ends of both rates' intervals, each at half the error.
-
-    >>> everyone, half = np.array([True, True]), np.array([True, False])
-    >>> round(predictive_value(everyone, half, 0.5, 0.95).value, 3)
-    0.667
-    """
-    n = len(named) + len(accused)
-    both = (1 + confidence) / 2
-    tpr, fpr = proportion(named, confidence=both), proportion(accused, confidence=both)
-    if not named.any() and not accused.any():
-        return Estimate.of(None, None, None, n, NOBODY)
-
-    def value(of_members: float, of_others: float) -> float:
-        return prior * of_members / (prior * of_members + (1 - prior) * of_others)
-
-    low = value(tpr.low, fpr.high)
-    return Estimate.of(value(tpr.value, fpr.value), low, value(tpr.high, fpr.low), n)
-
-
-def mean(values: Float64[np.ndarray, " records"], confidence: float) -> Estimate:
-    """A mean with Student's interval, cut to [0, 1]: it is of probabilities."""
-    n = len(values)
-    if not n:
-        return Estimate.of(None, None, None, 0, "undefined: there are none")
-    middle = float(values.mean())
-    if n < 2:
-        return Estimate.of(middle, None, None, n, "one record has no interval")
-    half = float(stdtrit(n - 1, (1 + confidence) / 2) * values.std(ddof=1) / np.sqrt(n))
-    return Estimate.of(middle, max(0.0, middle - half), min(1.0, middle + half), n)
 
 
 def complement(estimate: Estimate) -> Estimate:

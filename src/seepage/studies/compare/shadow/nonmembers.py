@@ -19,7 +19,7 @@ from seepage.data.quickdraw import read_quickdraw
 from seepage.errors import DataFileError, InputError, unknown_name
 from seepage.models.images import BYTE_RANGE, Images, as_images, to_shape
 from seepage.randomness import Seed, generator
-from seepage.studies.trust.near import distinct
+from seepage.studies.compare.shadow.near import distinct
 
 Inputs = Float32[np.ndarray, "records channels height width"]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
@@ -13,9 +15,9 @@ from seepage.data import Pool
 from seepage.errors import InputError
 from seepage.models.images import as_images
 from seepage.randomness import Seed, generator
-from seepage.studies.trust import nonmembers
-from seepage.studies.trust.attackers import check_studied
-from seepage.studies.trust.near import (
+from seepage.studies.compare.shadow import nonmembers
+from seepage.studies.compare.shadow.attackers import check_studied
+from seepage.studies.compare.shadow.near import (
     BY_DEFAULT,
     FEWEST,
     NEAR,
@@ -26,8 +28,7 @@ from seepage.studies.trust.near import (
     make_near,
     trained_gan,
 )
-from seepage.studies.trust.nonmembers import Nonmembers, Standard
-from seepage.studies.trust.variants import check_variants
+from seepage.studies.compare.shadow.nonmembers import Nonmembers, Standard
 
 SHARES = {
     "target train": (0.30, "trains the target; its members"),
@@ -56,62 +57,63 @@ class World:
 
 
 @dataclass(frozen=True)
-class Choices:
-    """The options that a study's numbers depend on beside its data and recipe.
+class ShadowStudy:
+    """A study of a target and one shadow for each row of a comparison: who else is called a member.
+
+    The attacker fixes its thresholds on the shadow, which is trained and answers as the target does.
 
     Attributes:
-        smoothing: share of each label that label smoothing gives to all classes.
-        weight_decay: of the L2 variant.
+        near: near non-members, one or several: names of `near.NEAR` ("generated" trains a GAN), and of your own a
+            .npz with 'images' (and 'labels') or an object with `sample(labels, rng)`; () for none. By default "blended"
+            and "warped", where the records suffice.
         evaluated: at most so many members, and records of each set of non-members.
         gan_steps, gan_width: of the generator.
         far: names of other data sets, `nonmembers.FAR`; None for those of the default list that are in the cache.
         doublings: scale inputs up to 2^doublings along rays; 0 for no rays.
         ray_records: non-members that are scaled.
-        prior: share of members among those asked about.
-        confidence: of every interval.
         attacks: registered attacks that are run beside the source's three; None for the default ones that the known
             records suffice for.
-        variants: names of `variants.VARIANTS`, with "standard" among them; None for all.
         strict_rate: share of the shadow's own non-members that the strict threshold of each attack calls members.
         n_known: at most so many members, and as many non-members, are known to attacks that learn from such.
     """
 
-    smoothing: float = 0.0083
-    weight_decay: float = 3e-4
+    near: Sequence[Near] | Near | None = None
     evaluated: int = 2500
     gan_steps: int = 10_000
     gan_width: int = 32
     far: tuple[str, ...] | None = None
     doublings: int = 20
     ray_records: int = 500
-    prior: float = 0.5
-    confidence: float = 0.95
     attacks: tuple[str, ...] | None = None
-    variants: tuple[str, ...] | None = None
     strict_rate: float = 0.01
     n_known: int = 50
 
     def __post_init__(self):
-        for name in ("smoothing", "prior", "confidence", "strict_rate"):
-            if not 0 < getattr(self, name) < 1:
-                raise InputError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
+        if not 0 < self.strict_rate < 1:
+            raise InputError(f"strict_rate must be between 0 and 1, got {self.strict_rate}")
         for name, least in (("evaluated", FEWEST), ("ray_records", 1), ("doublings", 0), ("n_known", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.doublings > 60:
             raise InputError(f"doublings above 60 leave the range of float32, got {self.doublings}")
-        if not self.weight_decay > 0:
-            raise InputError(f"weight_decay must be positive, got {self.weight_decay}")
-        if self.variants is not None:
-            object.__setattr__(self, "variants", check_variants(self.variants))
+        if self.near is not None:
+            object.__setattr__(self, "near", check_near(self.near))
         if self.attacks is not None:
             object.__setattr__(self, "attacks", check_studied(self.attacks))
+
+    def describe(self) -> dict[str, Any]:
+        """The options as JSON values."""
+        near = (
+            None
+            if self.near is None
+            else [str(one) if isinstance(one, str | os.PathLike) else type(one).__name__ for one in self.near]
+        )
+        return {field.name: getattr(self, field.name) for field in fields(self)} | {"near": near}
 
 
 def make_world(
     pool: Pool,
-    choices: Choices,
-    near: Sequence[Near] | None,
+    choices: ShadowStudy,
     out: Path,
     progress: bool,
     *,
@@ -150,7 +152,7 @@ def make_world(
         how = {"n_steps": choices.gan_steps, "width": choices.gan_width, "folder": out / "run" / "gan"}
         return trained_gan(held_out, **how, progress=progress, rng=gan_rng)
 
-    made, left_out = make_all(near, held_out, trained_on, standard, evaluated, gan=gan, rng=near_rng)
+    made, left_out = make_all(choices.near, held_out, trained_on, standard, evaluated, gan=gan, rng=near_rng)
     others, not_far = nonmembers.find_far(choices.far, pool.name, shape, standard, evaluated, trained_on, rng=far_rng)
     spoilt = nonmembers.corrupted(own, own_labels, standard, rng=spoil_rng)
     made_by = "; ".join(f"{one.title}: {one.about}" for one in made) or "none"
@@ -177,7 +179,7 @@ def make_all(
     Raises:
         InputError: a set that was asked for cannot be made.
     """
-    asked = BY_DEFAULT if near is None else check_near(near)
+    asked = BY_DEFAULT if near is None else near
     made, left_out = [], {name: "not asked for (--near)" for name in NEAR if name not in asked}
     for one, one_rng in zip(asked, rng.spawn(len(asked)), strict=True):
         try:

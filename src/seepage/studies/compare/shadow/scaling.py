@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
-from seepage.studies.trust.threats import max_score
-from seepage.studies.trust.variants import Answer, Features
+from seepage.studies.compare.shadow.answers import Answer, Features
+from seepage.studies.compare.shadow.threats import max_score
 
 
 def first_alarm(

@@ -1,8 +1,13 @@
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+import seepage
+from seepage.defences.laplace import GRID, Laplace, LastLayerLaplace, choose_prior, noise_like
 from seepage.errors import InputError
-from seepage.models.laplace import LastLayerLaplace, choose_prior, noise_like
+from seepage.models.held_out import HeldOut
+from seepage.models.records import Records
 from tests.reference import calibration as naive
 
 SOURCE = np.random.default_rng(0)
@@ -36,7 +41,8 @@ def test_it_is_the_mean_over_weights_drawn_from_the_dense_posterior(prior_varian
 
 def test_the_logits_have_the_covariance_of_the_dense_posterior():
     of_weight, of_bias = naive.laplace_covariances(FEATURES.astype(float), WEIGHT, BIAS, 0.7)
-    spread, weight_root, bias_root = posterior(0.7)._spreads(ASKED.astype(float))
+    ours = posterior(0.7)
+    spread, (weight_root, bias_root) = np.sqrt(((ASKED @ ours.features[1]) ** 2 / ours.v).sum(axis=1)), ours.roots()
     for s, f in zip(spread, ASKED.astype(float), strict=True):
         jacobian = np.kron(np.eye(3), f[None])
         dense = jacobian @ of_weight @ jacobian.T + of_bias
@@ -84,7 +90,7 @@ def test_a_score_does_not_depend_on_who_else_is_asked(monkeypatch):
     alone = [posterior().log_probabilities(row[None], rng=rng())[0] for row in ASKED]
     np.testing.assert_allclose(together, turned[::-1], rtol=1e-12)
     np.testing.assert_allclose(together, alone, rtol=1e-12)
-    monkeypatch.setattr("seepage.models.laplace.BLOCK_VALUES", 300)
+    monkeypatch.setattr("seepage.defences.laplace.BLOCK_VALUES", 300)
     np.testing.assert_allclose(posterior().log_probabilities(ASKED, rng=rng()), together, rtol=1e-12)
 
 
@@ -157,3 +163,54 @@ def test_questions_without_draws_and_grids_without_values_are_refused():
         posterior().probabilities(ASKED, samples=0, rng=rng())
     with pytest.raises(InputError, match="empty grid"):
         choose_prior(posterior(), ASKED, np.zeros(3, int), ASKED, grid=np.array([]), rng=rng())
+
+
+def module():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4)).eval()
+
+
+POOL = seepage.Pool(SOURCE.normal(size=(120, 6)).astype(np.float32), SOURCE.integers(0, 4, 120), n_classes=4)
+MEMBERS, HELD_OUT = np.arange(40), HeldOut(validation=np.arange(40, 80))
+
+
+@torch.no_grad()
+def wrapped(defence, of=None):
+    return defence.fit(of or module(), Records.of(POOL), MEMBERS, HELD_OUT, seed=3)
+
+
+@torch.no_grad()
+def test_as_a_defence_it_answers_the_mean_over_draws():
+    found, inputs = wrapped(Laplace(prior_variance=3.0)), torch.from_numpy(POOL.inputs)
+    last = module()[2]
+    features = found.features_of(inputs)
+    ours = LastLayerLaplace.fit(features[MEMBERS], last.weight.numpy(), last.bias.numpy(), prior_variance=3.0)
+    expected = ours.log_probabilities(features, samples=100, rng=np.random.default_rng(3))
+    np.testing.assert_allclose(found(inputs).numpy(), expected, atol=1e-5)
+    # As the variance of the prior goes to 0 the answers become the plain ones.
+    plain = module()(inputs).log_softmax(1)
+    np.testing.assert_allclose(wrapped(Laplace(prior_variance=1e-12))(inputs), plain, atol=1e-4)
+
+
+@torch.no_grad()
+def test_its_confidence_is_bounded_where_inputs_are_scaled():
+    far = torch.from_numpy(POOL.inputs[:20]) * 2.0**20
+    assert module()(far).softmax(1).max(1).values.min() > 0.999
+    assert wrapped(Laplace())(far).exp().max(1).values.max() < 0.99
+
+
+def test_the_prior_is_chosen_on_validation_records():
+    assert Laplace().uses == {"validation"}
+    assert float(wrapped(Laplace()).prior_variance) in GRID
+    with pytest.raises(InputError, match="a fitted prior variance needs"):
+        Laplace().fit(module(), Records.of(POOL), MEMBERS, HeldOut(), seed=0)
+
+
+def test_a_module_that_it_does_not_fit_is_named():
+    with pytest.raises(InputError, match=r"nn\.Linear with 4 outputs"):
+        wrapped(Laplace(), nn.Sequential(nn.Linear(6, 5)))
+    with pytest.raises(InputError, match="the model changes them"):
+        wrapped(Laplace(), nn.Sequential(nn.Linear(6, 4), nn.Sigmoid()))
+    with pytest.raises(InputError, match="at least one of samples"):
+        Laplace(samples=0)

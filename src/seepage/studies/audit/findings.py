@@ -19,7 +19,7 @@ from seepage.schema.saved import LARGEST
 from seepage.signals.view import View
 from seepage.studies.audit.evidence import Evidence
 from seepage.studies.audit.score_cache import CachedScores, ScoreCache
-from seepage.studies.audit.settings import Settings
+from seepage.studies.settings import Settings
 
 
 @dataclass

@@ -45,10 +45,8 @@ class Strongest:
     tpr_clean: float
 
 
-SOURCE = (
-    "Aerni, Zhang and Tramèr (2024), arXiv 2404.17399: CIFAR-10, 64 models, 500 canaries of which half are in each; "
-    "TPR at FPR 0.1 % as the authors' published notebook prints it"
-)
+# Aerni, Zhang and Tramèr (2024), arXiv 2404.17399: CIFAR-10, 64 models, 500 canaries of which half are in each; TPR at
+# FPR 0.1 % as the authors' published notebook prints it
 STRONGEST: dict[str, Strongest] = {
     "none": Strongest("mislabelled", "LiRA", 1.0, 0.134),
     "hamp": Strongest("mislabelled", "label-only, 18 queries", 0.285, 0.021),

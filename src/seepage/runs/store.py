@@ -223,7 +223,7 @@ def _find(
             raise _Damaged(f"it was written for other {', '.join(differ)}")
         for name, kind in numbers.items():
             value = found.about.get(name)
-            if type(value) not in (int, kind) or not 0 <= value < _LARGEST:
+            if value is None or type(value) not in (int, kind) or not 0 <= value < _LARGEST:
                 raise _Damaged(f"'{name}' is said to be {value!r:.40}, expected {kind.__name__} >= 0")
         return found
     except FileNotFoundError:

@@ -27,6 +27,7 @@ from torch import nn
 
 from seepage.data import Pool
 from seepage.errors import InputError, StorageError, TrainingError
+from seepage.models.device import choose_device
 from seepage.models.held_out import HeldOut
 from seepage.models.plan import check_plan, n_cores, one_thread, plan
 from seepage.models.recipe import Recipe
@@ -223,7 +224,7 @@ def collect(
             raise InputError("collect: replay brings engine and device: leave them out")
         check_plan(replay, recipe, columns.shape[1], "leave replay out, or replay a result of this very audit")
         device = replay.device
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(device)
     start = time.perf_counter()
     with ExitStack() as stack:
         folder = Store(folder or stack.enter_context(temporary_folder()))

@@ -14,12 +14,12 @@ from seepage import metrics
 from seepage.attacks import Attack, needs
 from seepage.runs.progress import Steps
 from seepage.runs.store import digest
-from seepage.schema import audit as report
+from seepage.schema import attack as report
 from seepage.schema.saved import LARGEST
 from seepage.signals.view import View
 from seepage.studies.audit.evidence import Evidence
 from seepage.studies.audit.score_cache import CachedScores, ScoreCache
-from seepage.studies.audit.settings import Settings
+from seepage.studies.settings import Settings
 
 
 @dataclass

@@ -17,7 +17,8 @@ from seepage.schema.audit import AuditResult
 from seepage.schema.comparison import CanaryFigures
 from seepage.studies.compare.choice import Entry
 from seepage.studies.compare.figures import canary_figures
-from seepage.studies.compare.protocol import ON_CANARIES, Attackers, Draw, label_only
+from seepage.studies.compare.protocol import ON_CANARIES, Attackers, label_only
+from seepage.studies.draw import Draw
 
 PER_DEFENCE = "strongest"
 OTHERWISE = "mislabelled"  # for a defence that nobody has found its strongest canaries for

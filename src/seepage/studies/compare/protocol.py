@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from seepage.attacks import ATTACKS, Attack, Attacker, needs, titles
+from seepage.attacks import ATTACKS, Attack, needs, titles
 from seepage.attacks.learned.rank_only import RankOnly
 from seepage.attacks.objects import identity
 from seepage.data import Membership, Pool
-from seepage.errors import InputError
 from seepage.models.access import Access
 from seepage.models.recipe import Recipe
 from seepage.runs.notes import is_answered, remove_note, write_note
@@ -20,8 +17,9 @@ from seepage.runs.run import Run
 from seepage.runs.store import digest
 from seepage.schema.audit import AuditResult
 from seepage.schema.comparison import AttackInfo, Family
+from seepage.studies.attacker import Attacker
 from seepage.studies.audit.audit import WRITTEN, audit_recipe
-from seepage.studies.audit.settings import Settings
+from seepage.studies.settings import Settings
 from seepage.version import __version__
 from seepage.writing import check_place
 
@@ -40,7 +38,6 @@ GRADED = (
 )
 RANK_ONLY = "rank-only"
 ON_CANARIES = ("loss", "lira-online", "lira-online-fixed-variance", "rank-only")
-FEWEST_REFERENCES = 4
 KEPT = tuple(name for name in WRITTEN if name != "report.html")  # which is drawn from the result
 
 
@@ -101,42 +98,6 @@ def attack_infos(attacks: Mapping[str, Attack]) -> list[AttackInfo]:
         AttackInfo(name=name, title=title_of[name], access=str(attack.access), family=family(attack))
         for name, attack in attacks.items()
     ]
-
-
-@dataclass(frozen=True)
-class Draw:
-    """How members are drawn, the same for all defences.
-
-    Attributes:
-        seeds: one repetition each, with another draw of members and other weights.
-        references: models trained for each defence and seed.
-        every_model: each of them is the target in its turn: intervals over models and records, for the price of the
-            references. Otherwise there are `targets` beside them.
-        targets: without `every_model`, how many share the references: intervals over these models and records.
-        validation, population: records that no model is trained on, a share or a count: for defences that need some,
-            for attacks that do, and for the search.
-    """
-
-    seeds: Sequence[int] = (0, 1, 2)
-    references: int = 64
-    every_model: bool = True
-    targets: int = 1
-    validation: float | int = 0.1
-    population: float | int = 0.2
-
-    def membership(self, pool: Pool, references: int, seed: int) -> Membership:
-        """The same for the same seed and number of references, whatever the defence."""
-        if references < FEWEST_REFERENCES:
-            raise InputError(
-                f"compare: expected at least {FEWEST_REFERENCES} references, got {references}: attacks that know the "
-                "defence train models with it"
-            )
-        if self.targets < 1:
-            raise InputError(f"compare: expected at least one of targets, got {self.targets}")
-        common = {"validation": self.validation, "population": self.population, "rng": np.random.default_rng([seed, 2])}
-        if self.every_model:
-            return Membership.every_model(pool, references=references, **common)
-        return Membership.split(pool, references=references, targets=self.targets, **common)
 
 
 @dataclass(frozen=True)

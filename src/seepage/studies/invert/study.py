@@ -34,7 +34,7 @@ from seepage.runs.progress import Watch
 from seepage.runs.run import Run, check_run
 from seepage.runs.store import Store
 from seepage.schema import inversion as report
-from seepage.schema.audit import Provenance
+from seepage.schema.parts import Provenance
 from seepage.schema.saved import check_room
 from seepage.studies.invert import admission, findings
 from seepage.studies.invert.evaluators import Embedder, Evaluator, Trained

@@ -10,13 +10,14 @@ import numpy as np
 
 from seepage.data import Pool
 from seepage.errors import InputError
-from seepage.studies.release.released import ReleasedResult, audit_released
+from seepage.schema.release import ReleaseAudit
+from seepage.studies.release.released import audit_released
 from seepage.synthesis import Synthetic, synthesise
 
 
 def audit_at_epsilons(
     made: Synthetic, members: Pool, holdout: Pool, *, epsilons: Sequence[float] = (), seed: int = 0, **options: Any
-) -> dict[str, ReleasedResult]:
+) -> dict[str, ReleaseAudit]:
     """Audit a release, and releases of the same records at other epsilons, which only the noise tells apart.
 
         members, holdout = pool.subset(rows[:half]), pool.subset(rows[half:])

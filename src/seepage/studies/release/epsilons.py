@@ -10,14 +10,14 @@ import numpy as np
 
 from seepage.data import Pool
 from seepage.errors import InputError
-from seepage.schema.release import ReleaseAudit
+from seepage.schema.release import ReleaseResult
 from seepage.studies.release.released import audit_released
 from seepage.synthesis import Synthetic, synthesise
 
 
 def audit_at_epsilons(
     made: Synthetic, members: Pool, holdout: Pool, *, epsilons: Sequence[float] = (), seed: int = 0, **options: Any
-) -> dict[str, ReleaseAudit]:
+) -> dict[str, ReleaseResult]:
     """Audit a release, and releases of the same records at other epsilons, which only the noise tells apart.
 
         members, holdout = pool.subset(rows[:half]), pool.subset(rows[half:])
@@ -33,7 +33,8 @@ def audit_at_epsilons(
         options: of the release, as `synthesise` had them: the others are made with the same ones.
 
     Returns:
-        The audit of each setting by name ("epsilon 2", "no noise"), the release's own first.
+        The audit of each setting by name ("epsilon 2", "no noise"), the release's own first; `side_by_side` makes one
+        result of them.
 
     Raises:
         InputError: an epsilon is no positive number or stands there twice, or the options are others than those of

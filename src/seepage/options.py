@@ -87,7 +87,8 @@ def _check(where: str, name: str, value: Any, annotation: Any) -> None:
 
 
 def _is_number(value: Any, kind: type, bounds: list[Any]) -> bool:
-    if isinstance(value, bool) or not isinstance(value, Integral if kind is int else Real) or not math.isfinite(value):
+    numbers: Any = Integral if kind is int else Real
+    if isinstance(value, bool) or not isinstance(value, numbers) or not math.isfinite(value):
         return False
     return all(
         (not isinstance(one, Ge) or value >= one.ge)

@@ -226,7 +226,7 @@ def collect(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     start = time.perf_counter()
     with ExitStack() as stack:
-        folder = RunFolder(folder or stack.enter_context(temporary_folder()))
+        run_folder = RunFolder(folder or stack.enter_context(temporary_folder()))
         held_out = held_out or HeldOut()
         keys = training_keys(recipe, pool, columns, root_seed, held_out)
         identity = {
@@ -239,24 +239,26 @@ def collect(
             "version": __version__,
         }
         chosen = replay
-        if chosen is None and folder.manifest() is None:
+        if chosen is None and run_folder.manifest() is None:
             members = [np.flatnonzero(column) for column in columns.T]
             chosen = plan(recipe, Records.of(pool, device), members, held_out=held_out, engine=engine, workers=workers)
         rest = {} if chosen is None else {"plan": asdict(chosen), "units": _units(keys, chosen, identity)}
-        manifest = folder.start(identity, rest)
+        manifest = run_folder.start(identity, rest)
         chosen, units = manifest.plan, _units(keys, manifest.plan, identity)
-        _check_units(folder, manifest, units, replay)
-        check_plan(chosen, recipe, len(keys), f"choose another folder than {folder.path}")
+        _check_units(run_folder, manifest, units, replay)
+        check_plan(chosen, recipe, len(keys), f"choose another folder than {run_folder.path}")
         chosen = replace(chosen, workers=min(chosen.workers, n_cores()) if workers is None else workers)
         kept = frozenset(range(len(keys)) if keep_weights else live)
         task = TrainUnit(
             recipe, pool, columns, tuple(map(seed_of, keys)), held_out,
             None if weights_cache is None else Path(weights_cache).absolute(), tuple(keys), chosen.engine,
-            chosen.device, queries, folder.path.absolute(), kept,
+            chosen.device, queries, run_folder.path.absolute(), kept,
         )  # fmt: skip
-        gathered = Gathered(folder, len(pool), len(keys), len(query_set(queries)))
+        gathered = Gathered(run_folder, len(pool), len(keys), len(query_set(queries)))
         like = _like(recipe, pool) if kept else {}
-        took = {unit["key"]: gathered.take(unit) if _has_weights(folder, unit, kept, like) else None for unit in units}
+        took = {
+            unit["key"]: gathered.take(unit) if _has_weights(run_folder, unit, kept, like) else None for unit in units
+        }
         missing = [unit for unit in units if took[unit["key"]] is None]
         before = sum(seconds for seconds in took.values() if seconds is not None)
         executor = executor or (Processes(chosen.workers) if chosen.workers > 1 and len(missing) > 1 else Inline())
@@ -275,7 +277,7 @@ def collect(
             gathered.take(unit)
         logits = gathered.logits()
         unit_of = {model: unit["key"] for unit in units for model in unit["models"]}
-        modules = {model: _rebuilt(recipe, pool, folder.read_weights(unit_of[model], model)) for model in live}
+        modules = {model: _rebuilt(recipe, pool, run_folder.read_weights(unit_of[model], model)) for model in live}
     seconds = time.perf_counter() - start + before / max(1, chosen.workers)
     return Collection(logits, columns, chosen, seconds, len(units) - len(missing), digest(keys), modules)
 

@@ -12,7 +12,7 @@ from seepage.metrics.operating_points import Ranking, allowed, operating_points,
 from seepage.metrics.roc import auc, check_columns
 from seepage.metrics.separation import random_half
 from seepage.randomness import Seed, generator
-from seepage.schema.audit import BestAttack, Intersection, Union
+from seepage.schema.ensemble import BestAttack, Intersection, Union
 from seepage.schema.estimates import Estimate
 
 Scores = Mapping[str, Float64[np.ndarray, "samples *targets"]]

@@ -1,7 +1,6 @@
 """The result of comparing defences: what each costs in accuracy, and what every attack still finds; versioned JSON.
 
-Its JSON schema is published as `docs/comparison.schema.json`; a change that removes or renames a field raises the
-number in `SCHEMA`.
+A change that removes or renames a field raises the number in the schema's name.
 """
 
 from collections.abc import Callable
@@ -9,12 +8,11 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from seepage.schema.audit import Estimate, Provenance, Share, ShareEstimate
+from seepage.schema.estimates import Estimate, Share, ShareEstimate
 from seepage.schema.nonmembers import OtherNonmembers
+from seepage.schema.parts import Provenance
 from seepage.schema.saved import MOST_ATTACKS, MOST_ROWS, MOST_TARGETS, Part, Saved, distinct, known
 from seepage.schema.trust import TrustResult
-
-SCHEMA = "seepage.comparison/1"
 
 Family = Literal["scores", "references", "label-only", "rank-only"]
 Kind = Literal["none", "training", "answers", "both"]
@@ -139,10 +137,9 @@ class Matched(Part):
 
 
 class ComparisonResult(Saved):
-    SCHEMA: ClassVar[str] = SCHEMA
     WRITTEN_BY: ClassVar[str] = "seepage compare"
 
-    schema_: str = Field(SCHEMA, alias="schema")
+    schema_: Literal["seepage.comparison/1"] = Field("seepage.comparison/1", alias="schema")
     headline: str
     conclusions: list[str] = Field(max_length=MOST_ROWS, description="sentences made from the numbers below")
     limits: list[str] = Field(max_length=MOST_ROWS)

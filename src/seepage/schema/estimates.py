@@ -80,3 +80,8 @@ def _of_a_share(estimate: Estimate) -> Estimate:
 
 ShareEstimate = Annotated[Estimate, AfterValidator(_of_a_share)]
 ByRate = Annotated[dict[str, ShareEstimate], Field(max_length=MOST_RATES), AfterValidator(_of_rates)]
+
+
+def at_rate(by_rate: dict[str, Estimate], wanted: float) -> Estimate | None:
+    """The estimate at this rate; None where there is none."""
+    return next((estimate for at, estimate in by_rate.items() if float(at) == wanted), None)

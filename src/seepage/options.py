@@ -14,14 +14,17 @@ import types
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from numbers import Integral, Real
-from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from seepage.errors import InputError, shortened, unknown_name
 from seepage.outside import check_annotated
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 NUMBERS = {int: "whole number", float: "number"}
 
 
@@ -111,7 +114,8 @@ def _check(where: str, name: str, value: Any, annotation: Any) -> None:
 
 
 def _is_number(value: Any, kind: type, bounds: list[Any]) -> bool:
-    if isinstance(value, bool) or not isinstance(value, Integral if kind is int else Real) or not math.isfinite(value):
+    numbers: Any = Integral if kind is int else Real
+    if isinstance(value, bool) or not isinstance(value, numbers) or not math.isfinite(value):
         return False
     return all(
         (not isinstance(one, Ge) or value >= one.ge)

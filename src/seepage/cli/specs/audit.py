@@ -38,7 +38,9 @@ class AuditConfig(Task):
     model: ModelConfig | None = None
     defended: Path | None = Field(None, description="a folder that 'seepage defend' wrote: model, recipe, membership")
     outputs: Path | None = Field(None, description="a .npz of outputs that were computed elsewhere")
-    other_nonmembers: dict[str, DataConfig] = Field({}, description="further records that attacks are counted on")
+    other_nonmembers: dict[str, DataConfig] | None = Field(
+        None, description="further records that attacks are counted on"
+    )
     origin: Literal["declared", "unknown"] = Field("unknown", description="declared: members were chosen at random")
     recipe: RecipeConfig | None = None
     references: int | None = Field(None, ge=0, le=MOST_MODELS, description="with a recipe; default 64")

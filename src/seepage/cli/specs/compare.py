@@ -62,7 +62,9 @@ class CompareConfig(Task):
     floor: float | None = Field(None, ge=0, lt=1, description="validation accuracy that a searched defence may cost")
     tolerance: float = Field(0.01, ge=0, lt=1)
     canaries: PlantedConfig | None = Field(None, description="audit planted records too")
-    other_nonmembers: dict[str, DataConfig] = Field({}, description="further records that attacks are counted on")
+    other_nonmembers: dict[str, DataConfig] | None = Field(
+        None, description="further records that attacks are counted on"
+    )
     shadow_study: ShadowStudyConfig | None = Field(None, description="count who else is called a member, on images")
     rate: float | None = Field(None, gt=0, lt=1, description="FPR and FNR at which TPR and TNR are told")
     alpha: float = Field(0.05, gt=0, lt=0.5)

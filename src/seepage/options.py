@@ -1,4 +1,4 @@
-"""Bounds of options, declared once: in the annotations of a dataclass's fields.
+"""Options of attacks and defences. Their bounds are declared once: in the annotations of a dataclass's fields.
 
     gamma: Annotated[float, Gt(0), Le(1)] = 0.9
     epochs: Annotated[int, Ge(1)] = 50
@@ -12,14 +12,16 @@ import functools
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from numbers import Integral, Real
-from typing import Annotated, Any, ClassVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from seepage.errors import InputError, shortened, unknown_name
+from seepage.outside import check_annotated
 
+T = TypeVar("T")
 NUMBERS = {int: "whole number", float: "number"}
 
 
@@ -45,6 +47,28 @@ def check_options(options: Any, where: str | None = None) -> None:
     where = where or type(options).__name__
     for name, annotation in _annotations(type(options)).items():
         _check(where, name, getattr(options, name), annotation)
+
+
+def with_options(what: str, known: Mapping[str, T], name: str, options: Mapping[str, Any]) -> T:
+    """The one of that name among known dataclasses, with these options in place of its own.
+
+    Args:
+        what: they are, such as "defence".
+
+    Raises:
+        InputError: there is no such name or option, or an option's value is of another kind or cannot be.
+    """
+    if name not in known:
+        raise unknown_name(what, name, known)
+    names, kinds = [field.name for field in fields(known[name])], get_type_hints(type(known[name]))
+    for option in options:
+        if option not in names:
+            raise unknown_name(f"option of the {what} '{name}'", option, names)
+    options = {o: check_annotated(f"the {what} '{name}': {o}", value, kinds[o]) for o, value in options.items()}
+    try:
+        return replace(known[name], **options)
+    except TypeError as error:
+        raise InputError(f"the {what} '{name}' cannot be made with {options}: {error}") from None
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 import os
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import UnionType
 from typing import Any
@@ -13,6 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 from seepage.errors import InputError, SeepageError, shortened
 
 MOST_CHARACTERS = 1000
+KINDS = {
+    "int": "a whole number", "float": "a number", "bool": "true or false", "string": "a text", "list": "a list",
+    "tuple": "a list", "dict": "keys and values", "model": "keys and values", "path": "a path",
+}  # fmt: skip
 WORDS = {int: "whole number", float: "number", bool: "True or False", str: "text", type(None): "None"}
 
 
@@ -58,7 +62,7 @@ def check_kinds(where: str, **values: tuple[Any, type | UnionType]) -> None:
         InputError: one is not.
     """
     for name, (value, kind) in values.items():
-        kinds = getattr(kind, "__args__", (kind,))
+        kinds: tuple[type, ...] = getattr(kind, "__args__", (kind,))
         if not _fits(value, kinds):
             wanted = " or ".join(WORDS.get(one, one.__name__) for one in kinds)
             wanted = wanted if bool in kinds else f"a {wanted}"
@@ -86,8 +90,20 @@ def check_annotated(where: str, value: Any, annotation: Any) -> Any:
     try:
         TypeAdapter(annotation).validate_python(plain, strict=True)
     except ValidationError as error:
-        raise InputError(f"{where}: {error.errors()[0]['msg']}, got {reprlib.repr(value)}") from None
+        raise InputError(f"{where} {wording(error.errors()[0])}, got {reprlib.repr(value)}") from None
     return plain
+
+
+def wording(complaint: Mapping[str, Any]) -> str:
+    """What a value must be, from pydantic's complaint: the same words in Python, in YAML and for a flag.
+
+    >>> wording({"type": "less_than", "msg": "Input should be less than 0.5"})
+    'must be less than 0.5'
+    """
+    kind = complaint["type"].partition("_")[0]
+    if complaint["type"].endswith(("_type", "_parsing", "_from_float")) and kind in KINDS:
+        return f"must be {KINDS[kind]}"
+    return complaint["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
 
 
 def _fits(value: Any, kinds: tuple[type, ...]) -> bool:

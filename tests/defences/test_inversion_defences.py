@@ -30,6 +30,7 @@ from seepage.models.recipe import BestValidation, StopAt, cross_entropy
 from seepage.models.records import Records
 from seepage.models.train import train_models
 from seepage.models.trial import try_recipe
+from seepage.writing import DamagedFile
 from tests.defences import trained as small
 from tests.reference import inversion_defences as naive
 
@@ -269,13 +270,14 @@ def test_settings_that_freeze_more_or_less_share_one_pre_training(monkeypatch, t
     first = [one.state_dict()["body.0.weight"] for upto in (1, 2, 4) for one in models[upto]]
     assert all(torch.equal(one, first[0]) for one in first)  # whichever members and seed
     assert not torch.equal(models[0][0].state_dict()["body.0.weight"], first[0])  # nothing frozen: trained further
-    (kept,) = (tmp_path / "cache" / "pretrained").iterdir()
+    (kept,) = (tmp_path / "cache" / "pretrained" / "units").iterdir()
     assert torch.equal(safetensors.torch.load_file(kept)["body.0.weight"], first[0])
     other = defend(RECIPE, "tl-dmi", freeze=2, pretrain="cifar10", pretraining_epochs=1, pretraining_seed=1)
     assert not torch.equal(trained(other)[0].state_dict()["body.0.weight"], first[0])
     kept.write_bytes(kept.read_bytes()[:100])  # damaged: made again, and the same
     recipe = defend(RECIPE, "tl-dmi", freeze=2, pretrain="cifar10", pretraining_epochs=1)
-    assert torch.equal(trained(recipe)[0].state_dict()["body.0.weight"], first[0])
+    with pytest.warns(DamagedFile, match="it is made again"):
+        assert torch.equal(trained(recipe)[0].state_dict()["body.0.weight"], first[0])
     assert len(lessons) == 3
 
 

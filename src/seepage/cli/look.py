@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from seepage.cli.flags import show
+from seepage.cli.command import show
 from seepage.cli.group import main, say
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,29 +9,7 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from seepage.errors import InputError
 from seepage.options import check_options
-
-
-def check_positive(whose: str, **values: float) -> None:
-    """Raise InputError for an option that is no positive number."""
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-            raise InputError(f"{whose}: {name} must be a positive number, got {value!r}")
-
-
-def check_not_negative(whose: str, **values: float) -> None:
-    """Raise InputError for an option that is no number of at least 0."""
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-            raise InputError(f"{whose}: {name} must be a number of at least 0, got {value!r}")
-
-
-def check_probability(whose: str, **values: float) -> None:
-    """Raise InputError for an option that is no number from 0 to 1."""
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise InputError(f"{whose}: {name} is a probability, expected a number from 0 to 1, got {value!r}")
 
 
 @dataclass(frozen=True)

@@ -206,14 +206,14 @@ def worst_of(attacks: dict[str, AttackFigures]) -> Leak:
 
 def largest(estimates: dict[str, Estimate]) -> Worst:
     """The largest of these, and whose it is."""
-    defined = {name: one for name, one in estimates.items() if one.value is not None}
+    defined = {name: one.value for name, one in estimates.items() if one.value is not None}
     if not defined:
         first = next(iter(estimates.values()), None)
         flag = first.flag if first and first.flag else "undefined for every attack"
         n = first.n if first else 0
         return Worst(attack=None, estimate=Estimate(value=None, low=None, high=None, n=n, flag=flag))
-    name = max(defined, key=lambda name: defined[name].value)
-    return Worst(attack=name, estimate=defined[name])
+    name = max(defined, key=defined.__getitem__)
+    return Worst(attack=name, estimate=estimates[name])
 
 
 def frontier(defences: list[DefenceResult], leak: Callable[[DefenceResult], float | None]) -> list[str]:

@@ -350,7 +350,7 @@ def test_lists_that_do_not_belong_together_are_noticed():
     with pytest.raises(InputError, match="at least 20 records"):
         audit_released(release, members, holdout.subset(range(19)), rng=0)
     swapped = audit_released(holdout, members, holdout, rng=0)
-    assert str(swapped).startswith("WARNING: The hold-out is closer to the release")
+    assert swapped.remarks[0].startswith("The hold-out is closer to the release")
     old = holdout.subset(holdout.inputs[:, 0] > 55)
     assert "differ without any release, most in 'age'" in " ".join(audit_released(release, members, old, rng=0).remarks)
     assert not audit_released(release, members, holdout, rng=0).remarks

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from seepage.cli.specs.parts import DataConfig
-from seepage.cli.specs.reading import MOST_EPOCHS, Task
+from seepage.cli.specs.parts import MOST_EPOCHS, OF_DATA, DataConfig
+from seepage.cli.specs.reading import Task
 from seepage.errors import InputError
 
 
 class SynthesiseConfig(Task):
     """Synthetic records in place of a data set's own."""
 
-    data: DataConfig
+    aliases: ClassVar = {**OF_DATA, "compare-epsilon": "compare_epsilons"}
+    yaml_only = frozenset({"network", "batch_size", "max_norm", "draw", "compare_epsilons"})
+
+    data: DataConfig = Field(description="a named data set (digits, adult, fashion-mnist, ...) or a file of records")
     epsilon: float = Field(
-        gt=0, allow_inf_nan=True, description="per unit of distance between codes, and per release; .inf: no noise"
+        gt=0,
+        allow_inf_nan=True,
+        description="of metric privacy, per unit of distance of codes and per release; inf: no noise",
     )
     latent: int = Field(16, ge=1, description="dimensions of a code")
     clip: float | None = Field(None, gt=0, description="bound on a code's norm")
-    labels: Literal["kept", "conditional", "per-class", "randomised-response"] = "conditional"
+    labels: Literal["kept", "conditional", "per-class", "randomised-response"] = Field(
+        "conditional", description="what becomes of the labels"
+    )
     label_epsilon: float | None = Field(None, ge=0, description="of randomised response")
     releases: int = Field(1, ge=1, description="records made of each original")
     public: DataConfig | None = Field(None, description="records to train the networks on instead")
@@ -39,7 +46,14 @@ class SynthesiseConfig(Task):
     )
     audit: bool = Field(False, description="keep half of the records from the networks and audit the release by them")
     seed: int = Field(0, ge=0, description="of the records that are drawn or held back; networks and noise have none")
-    out: Path = Path("synthetic.npz")
+    out: Path = Field(Path("synthetic.npz"), description=".npz, .csv or a folder")
+
+    @classmethod
+    def _placed(cls, values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
+        """The column of the labels is that of the public records too."""
+        if "data.options.label" in flags and {"public.name", "public.file"} & set(flags):
+            flags["public.options.label"] = flags["data.options.label"]
+        return flags
 
     def run(self, *, progress: bool, command: str = "") -> dict[str, Any]:
         """Make the release, write it, and audit it where that is asked for.

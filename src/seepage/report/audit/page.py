@@ -1,13 +1,12 @@
 """What the page of an audit says after the verdict, in order."""
 
-import json
 from collections.abc import Sequence
 
 from seepage.report import nonmembers, plots
 from seepage.report.audit import decisions, together, wording
+from seepage.report.audit.method import method, plain, provenance, scored
 from seepage.report.blocks import (
     Cell,
-    Code,
     Column,
     Facts,
     Figure,
@@ -30,7 +29,6 @@ from seepage.schema.numbers import (
     duration,
     epsilon_kind,
     listed,
-    moment,
     p_value,
     percent,
     rate,
@@ -57,8 +55,8 @@ def sections(result: AuditResult) -> list[Section]:
         Section("records", "Most exposed records", _records(result)),
         Section("classes", "Classes and groups", _classes(result)),
         Section("training", "Target and reference models", _training(result)),
-        Section("method", "Method and limits", _method(result)),
-        Section("provenance", "Provenance", _provenance(result)),
+        Section("method", "Method and limits", method(result)),
+        Section("provenance", "Provenance", provenance(result)),
     ]
     if len(result.classes) > MOST_SLICES:
         parts.append(Section("appendix", "Appendix: all classes", [_slices("All classes", _worst(result.classes))]))
@@ -106,7 +104,7 @@ def _attacks(result: AuditResult) -> list:
 
 def _main_table(attacks: Sequence[AttackResult]) -> Table:
     columns = [
-        hoisted("Attack", [Cell(attack.title, details=(_scored(attack),)) for attack in attacks], number=False),
+        hoisted("Attack", [Cell(attack.title, details=(scored(attack),)) for attack in attacks], number=False),
         estimates("AUC", [attack.auc for attack in attacks]),
         *_rates("TPR at FPR", [attack.tpr_at_fpr for attack in attacks], (0.01, 0.001, 0.0)),
         estimates("Balanced accuracy", [attack.balanced_accuracy for attack in attacks]),
@@ -148,11 +146,6 @@ def _rates(label: str, by_attack: Sequence[dict[str, Estimate]], rates: Sequence
     return [
         estimates(f"{label} {rate(at)}", [at_rate(by_rate, at) for by_rate in by_attack], as_rate=True) for at in rates
     ]
-
-
-def _scored(attack: AttackResult) -> str:
-    targets = f", {count(attack.n_targets)} targets" if attack.n_targets > 1 else ""
-    return f"{count(attack.n_members)} members, {count(attack.n_nonmembers)} non-members{targets}"
 
 
 def _epsilon(attack: AttackResult) -> Cell:
@@ -367,7 +360,7 @@ def _training(result: AuditResult) -> list:
         ("References' training accuracy", with_interval(training.train_accuracy, as_rate=True)),
         ("References' test accuracy", with_interval(training.test_accuracy, as_rate=True)),
     ]
-    recipe = [(name, _plain(value)) for name, value in training.recipe.items()]
+    recipe = [(name, plain(value)) for name, value in training.recipe.items()]
     text = "References stand in for the target only as far as they behave like it: compare the accuracies."
     return [Paragraph(text), Facts(facts, short=True), Facts(recipe, "Recipe of the references", short=True)]
 
@@ -376,86 +369,3 @@ def _accuracy(accuracy: Estimate) -> str:
     if accuracy.value is None and accuracy.flag:
         return accuracy.flag
     return with_interval(accuracy, as_rate=True)
-
-
-def _method(result: AuditResult) -> list:
-    attacks = result.attacks
-    threat = [
-        Column("Attack", [Cell(attack.title, details=(attack.name,)) for attack in attacks]),
-        words("Sees", [wording.ACCESS.get(attack.access, attack.access) for attack in attacks]),
-        words("Needs besides", [_needs(attack.needs) for attack in attacks]),
-        words("Options", [_options(attack) for attack in attacks]),
-        words("Source", [attack.source for attack in attacks]),
-    ]
-    kinds, unknown = zip(*wording.attacks_not_run(result), strict=True)
-    missing = [words("Kind of attack", kinds), words("What stays unknown", unknown)]
-    return [
-        Paragraph(
-            "Each attack gives every record a score without knowing which were members; the audit then compares. "
-            "Intervals are pointwise. Attacks are corrected together, and the worst finding decides the verdict."
-        ),
-        Table("Threat model of each attack", threat, style="text"),
-        Table("Not tested", missing, style="text"),
-        Facts(_documentation(result), "Documentation of this test"),
-        Facts(wording.TERMS, "Terms"),
-    ]
-
-
-def _needs(needs: Sequence[str]) -> str:
-    if {"in-references", "out-references"} <= set(needs):  # the first includes the second
-        needs = [need for need in needs if need != "out-references"]
-    return ", ".join(wording.NEEDS.get(need, need) for need in needs) or "nothing"
-
-
-def _options(attack: AttackResult) -> str:
-    return ", ".join(f"{name} = {_plain(value)}" for name, value in attack.options.items()) or UNDEFINED
-
-
-def _documentation(result: AuditResult) -> list[tuple[str, str]]:
-    """Who tested what, when, how and how far: what a supervisory authority asks to see (EDPB Opinion 28/2024)."""
-    target, provenance = result.target, result.provenance
-    references = f", {count(result.training.n_models)} reference models" if result.training else ""
-    blank = "____________________ (to be filled in)"
-    return [
-        ("When", moment(provenance.created)),
-        ("By whom, and for whom", blank),
-        ("Release and intended use", blank),
-        ("What was tested", f"{target.kind}; fingerprint {target.fingerprint or 'not recorded'}"),
-        ("Against what", f"{count(len(result.attacks))} membership inference attacks"),
-        ("How far", f"{_scored(result.attacks[0])}{references}, {count(target.n_queries)} queries"),
-        ("Membership", f"{wording.MEMBERSHIP[provenance.membership]}. {wording.claim(result)}"),
-        ("Result", f"{result.verdict}. {wording.bound(result)}"),
-        ("Test again", wording.RETEST),
-        ("Decision, name, date", blank),
-    ]
-
-
-def _provenance(result: AuditResult) -> list:
-    provenance = result.provenance
-    facts = [
-        ("Created", moment(provenance.created)),
-        ("Took", duration(provenance.seconds)),
-        ("Seed", str(provenance.seed)),
-        ("Data", f"{provenance.data}, {count(provenance.n_records)} records"),
-        ("Membership", wording.MEMBERSHIP[provenance.membership]),
-        ("Seepage", provenance.seepage),
-        ("Python, PyTorch, NumPy", f"{provenance.python}, {provenance.torch}, {provenance.numpy}"),
-        ("Platform", provenance.platform),
-        ("Schema", result.schema_),
-    ]
-    hashes = [
-        ("Data fingerprint", provenance.data_fingerprint),
-        ("Model fingerprint", result.target.fingerprint or "not recorded"),
-    ]
-    return [
-        Facts(facts, short=True),
-        Facts(hashes),
-        Code("To get this result again", provenance.command),
-        Code("Settings", json.dumps(provenance.settings, indent=2, default=str)),
-    ]
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_plain(part)}" for name, part in value.items())
-    return "none" if value is None else value if isinstance(value, str) else json.dumps(value, default=str)

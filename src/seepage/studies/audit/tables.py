@@ -23,7 +23,7 @@ from seepage.studies.audit.ensemble import per_record
 from seepage.studies.audit.evidence import Evidence
 from seepage.studies.audit.findings import Scored
 from seepage.studies.audit.gather import Trainer
-from seepage.studies.audit.settings import Settings
+from seepage.studies.settings import Settings
 
 UNKNOWN = Estimate(value=None, low=None, high=None, n=0, flag="unknown: the records have no labels")
 MOST_VALUES = 1_000_000  # of all records that are shown

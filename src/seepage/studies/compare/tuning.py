@@ -65,6 +65,8 @@ class Trial:
                 folder=self.folder / recipe.fingerprint[:16],
                 engine=self.run.engine,
                 workers=self.run.workers,
+                executor=self.run.executor,
+                device=self.run.device,
                 progress=self.run.progress,
                 title=title,
             )

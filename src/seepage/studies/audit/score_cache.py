@@ -10,13 +10,12 @@ from jaxtyping import Float64
 
 from seepage.attacks import Attack
 from seepage.attacks.objects import identity
-from seepage.runs.store import RunFolder, digest
+from seepage.runs.store import Store, digest
 from seepage.studies.audit.evidence import Evidence
 from seepage.version import __version__
-from seepage.writing import sweep
 
 
-class Done(NamedTuple):
+class CachedScores(NamedTuple):
     """What one attack found on one target, and what it took."""
 
     scores: Float64[np.ndarray, " records"]
@@ -24,15 +23,15 @@ class Done(NamedTuple):
     n_asked: int  # records that the live target was sent
 
 
-class Kept:
-    """A folder of scores, each under a key that names all that it depends on.
+class ScoreCache:
+    """Scores of attacks in a store, each under a key that names all that it depends on.
 
     Scores of an attack that has no `identity` are not kept: nobody could tell whether they are still its scores.
     """
 
     def __init__(self, folder: Path, attacks: Mapping[str, Attack], evidence: Evidence, rows: np.ndarray, seed: int):
-        self._folder = RunFolder(folder / "run" / "scores")
-        sweep(self._folder.path / "units")
+        self._store = Store(folder / "run" / "scores")
+        self._store.sweep()
         self._like = {"scores": ("float64", (len(rows),))}
         self._identities = {name: identity(attack) for name, attack in attacks.items()}
         arrays = [
@@ -53,20 +52,20 @@ class Kept:
             seed,
         ]
 
-    def read(self, name: str, target: int) -> Done | None:
+    def read(self, name: str, target: int) -> CachedScores | None:
         """What was kept of an attack; None where there is nothing, or a damaged file, which a warning names."""
         key = self._key(name, target)
         said, numbers = {"attack": name, "target": target}, {"seconds": float, "n_asked": int}
-        found = key and self._folder.find(key, self._like, said, numbers)
+        found = key and self._store.find(key, self._like, said, numbers)
         if not found:
             return None
-        return Done(found.arrays["scores"], found.about["seconds"], found.about["n_asked"])
+        return CachedScores(found.arrays["scores"], found.about["seconds"], found.about["n_asked"])
 
-    def write(self, name: str, target: int, done: Done) -> None:
+    def write(self, name: str, target: int, done: CachedScores) -> None:
         key = self._key(name, target)
         about = {"attack": name, "target": target, "seconds": done.seconds, "n_asked": done.n_asked}
         if key is not None:
-            self._folder.write(key, {"scores": done.scores}, about)
+            self._store.write(key, {"scores": done.scores}, about)
 
     def _key(self, name: str, target: int) -> str | None:
         attack = self._identities[name]

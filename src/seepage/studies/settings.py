@@ -22,7 +22,7 @@ class Settings:
         rates: false-positive (and false-negative) rates at which the attacks are read.
         power: chance of finding the smallest detectable leak.
         show_records: how many of the most exposed records to list.
-        show_values: whether to put the values of those records into the result.
+        show_values: put the values of those records into the result and the report.
         controls: train a null model and an overfitted model beside the references, to check the audit itself.
     """
 
@@ -40,3 +40,7 @@ class Settings:
         check_options(self)
         if len(self.rates) > MOST_RATES:
             raise InputError(f"Settings: rates must be at most {MOST_RATES} numbers, got {len(self.rates)}")
+
+
+# Of a comparison: many audits, which check themselves no further.
+COMPARED = Settings(rates=(0.1, 0.01, 0.001), controls=False)

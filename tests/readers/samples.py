@@ -133,13 +133,10 @@ seeds: [0, 1, 2]
 floor: 0.02
 rate: 0.01
 """
-<<<<<<< ours
 SHADOW = (
     "data: {name: digits}\nrecipe: {epochs: 5}\ndefences: [{name: l2}]\n"
     "shadow_study: {far: [quickdraw], near: [warped], doublings: 20, strict_rate: 0.01}\n"
 )
-=======
->>>>>>> theirs
 SYNTHESISE = "data: {name: digits}\nepsilon: .inf\nlatent: 16\nlabels: kept\nclip: 3.5\nepochs: 10\n"
 
 
@@ -280,11 +277,7 @@ def readers(folder: Path) -> dict[str, Reader]:
                "comparison": _small_comparison, "inversion": _small_inversion,
                "trust": lambda: trust().to_json().encode()}  # fmt: skip
     configs = {"audit": (AuditConfig, AUDIT), "invert": (InvertConfig, INVERT), "compare": (CompareConfig, COMPARE),
-<<<<<<< ours
                "shadow": (CompareConfig, SHADOW), "synthesise": (SynthesiseConfig, SYNTHESISE)}  # fmt: skip
-=======
-               "synthesise": (SynthesiseConfig, SYNTHESISE)}  # fmt: skip
->>>>>>> theirs
     return {
         "npz": Reader("d.npz", partial(_npz, False), read_file, PACKED),
         "npz, compressed": Reader("d.npz", partial(_npz, True), read_file, PACKED),

@@ -100,6 +100,10 @@ def wording(complaint: Mapping[str, Any]) -> str:
     'must be less than 0.5'
     """
     kind = complaint["type"].partition("_")[0]
+    if complaint["type"] == "sequence_str":
+        return "must be a list, not one text"
+    if complaint["type"] == "too_short":
+        return f"must be a list of at least {complaint['ctx']['min_length']}"
     if complaint["type"].endswith(("_type", "_parsing", "_from_float")) and kind in KINDS:
         return f"must be {KINDS[kind]}"
     return complaint["msg"].removeprefix("Value error, ").replace("Input should be", "must be")

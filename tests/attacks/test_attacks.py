@@ -320,7 +320,7 @@ def test_an_unknown_name_suggests_the_closest():
 def test_options_are_checked():
     with pytest.raises(InputError, match="official, per_sample, residual"):
         LiRA("online", variance="global")
-    with pytest.raises(InputError, match="online, offline"):
+    with pytest.raises(InputError, match="offline, online"):
         RMIA("on-line")
     with pytest.raises(InputError, match="0 <= a <= 1"):
         RMIA("offline", a=1.5)

@@ -405,7 +405,7 @@ REFUSED = {
     ),
     "a training without labels": (
         ("audit", "--data", "no-labels.npz", "--no-labels", "--references", "2"),
-        "a recipe trains models, which takes labels",
+        "references: models are trained with labels",
     ),
     "outputs said to have no labels": (
         ("audit", "--outputs", "probs.npz", "--no-labels"),

@@ -212,7 +212,6 @@ def test_a_pool_and_a_membership_file_audit_a_model(tmp_path):
         ({"data": {"file": "data.npz", "options": {"labl": "x"}}}, "labl"),
         ({"data": {"file": "data.txt"}}, "expected a file ending in"),
         ({"outputs": "data.npz"}, "unknown array 'inputs'"),
-        ({"rates": []}, "rates must be"),
         ({"data": {"file": "data.npz"}, "recipe": {"options": {"hiden": [3]}}}, "did you mean 'hidden'"),
         ({"data": {"file": "data.npz"}, "recipe": {"options": {"hidden": 5}}}, "recipe.options: 'mlp' cannot be built"),
         ({"data": {"file": "data.npz"}, "recipe": {"options": {"hidden": [-2]}}}, "recipe.options: 'mlp' cannot be"),

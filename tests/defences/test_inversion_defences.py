@@ -614,7 +614,7 @@ def test_both_engines_train_the_same_models():
         ("tl-dmi", {"freeze": -1}, "freeze is the name of a layer"),
         ("tl-dmi", {"freeze": True}, "got True"),
         ("tl-dmi", {"freeze": ""}, "got ''"),
-        ("tl-dmi", {"lr": 0.0}, "lr must be a positive number"),
+        ("tl-dmi", {"lr": 0.0}, "lr must be a number above 0"),
         ("tl-dmi", {"pretraining_epochs": -1}, "pretraining_epochs"),
         ("mid", {"beta": -0.1}, "beta"),
         ("mid", {"width": 0}, "width"),

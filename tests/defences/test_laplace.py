@@ -149,7 +149,7 @@ def test_noise_fills_the_range_of_the_records():
         ({"weight": WEIGHT * np.nan}, "finite"),
         ({"features": np.zeros((4, 3), np.float32)}, r"\(records, 2\)"),
         ({"features": np.full((4, 2), np.inf, np.float32)}, "record 0"),
-        ({"prior_variance": 0.0}, "positive"),
+        ({"prior_variance": 0.0}, "above 0"),
     ],
 )
 def test_what_does_not_fit_is_refused(change, message):

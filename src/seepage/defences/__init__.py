@@ -9,7 +9,7 @@ trained with the same recipe, so the attacker knows the defence. A new one is a 
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import Any, get_type_hints
+from typing import Any
 
 from seepage.defences.adversarial_regularisation import AdversarialRegularisation
 from seepage.defences.base import Defence
@@ -30,10 +30,9 @@ from seepage.defences.relax_loss import RelaxLoss
 from seepage.defences.selena import SELENA
 from seepage.defences.temperature import Temperature
 from seepage.defences.tl_dmi import TLDMI
-from seepage.errors import InputError, unknown_name
+from seepage.errors import unknown_name
 from seepage.models.recipe import Recipe
 from seepage.models.trial import is_recipe
-from seepage.outside import check_annotated
 
 __all__ = ["DEFENCES", "Defence", "defend", "find_defence", "table"]
 
@@ -79,12 +78,7 @@ def find_defence(name: str, **options: Any) -> Defence:
     for option in options:
         if option not in known:
             raise unknown_name(f"option of the defence '{name}'", option, known)
-    kinds = get_type_hints(type(DEFENCES[name]))
-    options = {o: check_annotated(f"the defence '{name}': {o}", value, kinds[o]) for o, value in options.items()}
-    try:
-        return replace(DEFENCES[name], **options)
-    except TypeError as error:
-        raise InputError(f"the defence '{name}' cannot be made with {options}: {error}") from None
+    return replace(DEFENCES[name], **options)
 
 
 def defend(recipe: Recipe, name: str, **options: Any) -> Recipe:

@@ -11,7 +11,6 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 
 from seepage.defences.one_by_one import Report
-from seepage.errors import InputError
 from seepage.models.held_out import HeldOut
 from seepage.models.optimisers import SGD, Steps
 from seepage.models.recipe import BestValidation, Recipe, cross_entropy
@@ -119,10 +118,3 @@ def train_student(
         held_out=HeldOut(validation=rows[n:]),
         report=report,
     )[0]
-
-
-def check_student(whose: str, lr: float | None, epochs: float | None, temperature: float = 1.0) -> None:
-    """Raise InputError for options of a student that cannot be."""
-    for name, value in {"student_lr": lr, "student_epochs": epochs, "temperature": temperature}.items():
-        if value is not None and not (isinstance(value, (int, float)) and 0 < value < float("inf")):
-            raise InputError(f"{whose}: {name} must be a positive number, got {value!r}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,39 +9,14 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from seepage.errors import InputError
-from seepage.options import check_options
-
-
-def check_positive(whose: str, **values: float) -> None:
-    """Raise InputError for an option that is no positive number."""
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-            raise InputError(f"{whose}: {name} must be a positive number, got {value!r}")
-
-
-def check_not_negative(whose: str, **values: float) -> None:
-    """Raise InputError for an option that is no number of at least 0."""
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-            raise InputError(f"{whose}: {name} must be a number of at least 0, got {value!r}")
-
-
-def check_probability(whose: str, **values: float) -> None:
-    """Raise InputError for an option that is no number from 0 to 1."""
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise InputError(f"{whose}: {name} is a probability, expected a number from 0 to 1, got {value!r}")
+from seepage.options import Options
 
 
 @dataclass(frozen=True)
-class GradientDescent:
+class GradientDescent(Options):
     """x - lr g."""
 
     lr: Annotated[float, Gt(0)]
-
-    def __post_init__(self):
-        check_options(self)
 
     def start(self, variable: Tensor) -> tuple[Tensor, ...]:
         return ()
@@ -52,7 +26,7 @@ class GradientDescent:
 
 
 @dataclass(frozen=True)
-class Momentum:
+class Momentum(Options):
     """Gradient descent with Nesterov's momentum, from a velocity of 0.
 
         v' = m v - lr g
@@ -67,9 +41,6 @@ class Momentum:
     lr: Annotated[float, Gt(0)]
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
 
-    def __post_init__(self):
-        check_options(self)
-
     def start(self, variable: Tensor) -> tuple[Tensor, ...]:
         return (torch.zeros_like(variable),)
 
@@ -80,7 +51,7 @@ class Momentum:
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(Options):
     """Adam with bias correction: m / (sqrt(v) + eps), each row by itself.
 
     Reference: Kingma and Ba (2015), arXiv 1412.6980, algorithm 1.
@@ -89,9 +60,6 @@ class Adam:
     lr: Annotated[float, Gt(0)]
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
-
-    def __post_init__(self):
-        check_options(self)
 
     def start(self, variable: Tensor) -> tuple[Tensor, ...]:
         return torch.zeros_like(variable), torch.zeros_like(variable)

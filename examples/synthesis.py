@@ -14,7 +14,7 @@ Prints a table in Markdown and draws docs/figures/synthesis-<data>.svg.
 import argparse
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -108,7 +108,7 @@ def releases() -> list[dict]:
         result = audit_released(
             release, inside, outside, reference=pool.subset(population), rng=np.random.default_rng(2)
         )
-        found.append(asdict(result))
+        found.append(result.model_dump(mode="json"))
     file.write_text(json.dumps(found))
     return found
 

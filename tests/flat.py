@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import seepage
 from seepage.runs.run import Run
-from seepage.studies.compare import Draw
+from seepage.studies.draw import Draw
 from seepage.studies.invert import InversionAttacker, InversionDraw, InversionSettings
 from seepage.synthesis import NetworkOptions
 

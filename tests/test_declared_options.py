@@ -4,13 +4,13 @@ import math
 import pkgutil
 import subprocess
 import sys
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING, dataclass, fields
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import numpy as np
 import pytest
-from annotated_types import Ge, Gt, Interval, Le, Lt, MaxLen, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import TypeAdapter, ValidationError
 
 import seepage
@@ -18,7 +18,7 @@ from seepage.attacks import ATTACKS
 from seepage.defences import DEFENCES
 from seepage.errors import InputError
 from seepage.inversion.catalogue import INVERSIONS
-from seepage.options import Kind, OneOf, Options, fields_of
+from seepage.options import Kind, OneOf, Options, declared
 
 if TYPE_CHECKING:
     from nowhere import Unknown
@@ -75,45 +75,37 @@ def outside(kind: Kind):
         yield 3
 
 
-CASES = [(cls, option) for cls in all_classes() for option in fields_of(cls)]
-IDS = [f"{cls.__name__}.{option.name}" for cls, option in CASES]
+CASES = [(cls, field) for cls in all_classes() for field in fields(cls) if field.init]
+IDS = [f"{cls.__name__}.{field.name}" for cls, field in CASES]
 
 
-@pytest.mark.parametrize(("cls", "option"), CASES, ids=IDS)
-def test_what_is_outside_of_a_declaration_is_refused_by_name(cls, option):
-    given = {name: v for name, v in REQUIRED.get(cls.__name__, {}).items() if name in {o.name for o in fields_of(cls)}}
+@pytest.mark.parametrize(("cls", "field"), CASES, ids=IDS)
+def test_what_is_outside_of_a_declaration_is_refused_by_name(cls, field):
+    name, kinds = field.name, declared(cls)[field.name]
+    annotation = get_type_hints(cls, include_extras=True)[name]
+    given = {n: value for n, value in REQUIRED.get(cls.__name__, {}).items() if n in declared(cls)}
     cls(**given)
-    wrong = [v for kind in option.kinds for v in outside(kind) if not any(one.admits(v) for one in option.kinds)]
+    wrong = [v for kind in kinds for v in outside(kind) if not any(one.admits(v) for one in kinds)]
     for value in wrong:
-        with pytest.raises(InputError, match=rf"^{cls.__name__}: {option.name}(\[\d\])* must be .*, got "):
-            cls(**{**given, option.name: value})
+        with pytest.raises(InputError, match=rf"^{cls.__name__}: {name}(\[\d\])* must be .*, got "):
+            cls(**{**given, name: value})
         with pytest.raises(ValidationError):
-            TypeAdapter(option.annotation, config={"allow_inf_nan": False}).validate_python(value, strict=True)
-    if option.kinds and option.default is not MISSING:
-        assert any(kind.admits(option.default) for kind in option.kinds)
-        TypeAdapter(option.annotation, config={"arbitrary_types_allowed": True}).validate_python(option.default)
+            TypeAdapter(annotation, config={"allow_inf_nan": False}).validate_python(value, strict=True)
+    if kinds and field.default is not MISSING:
+        assert any(kind.admits(field.default) for kind in kinds)
+        TypeAdapter(annotation, config={"arbitrary_types_allowed": True}).validate_python(field.default)
 
 
 def test_every_registered_attack_and_defence_declares_its_options():
     for table in (ATTACKS, DEFENCES, INVERSIONS):
         for name, made in table.items():
             assert isinstance(made, Options), name
-            assert all(option.kinds for option in fields_of(type(made))), name
+            assert all(declared(type(made)).values()), name
     assert len(CASES) > 200
 
 
 @dataclass(frozen=True)
 class Sample(Options):
-    """A sample.
-
-    Options:
-        share, other: of something; a text
-            of two lines.
-        mode: "all" or "wrong".
-
-    Reference: none.
-    """
-
     share: Annotated[float, Ge(0), Lt(1)] = 0.1
     other: Annotated[float, Gt(0), Le(math.inf)] = 1.0
     mode: Literal["all", "wrong"] = "all"
@@ -163,17 +155,6 @@ def test_values_are_made_plain():
     assert made == Sample(0.5, math.inf, "all", None, 3, (2,), (0.0, 0.5), (("a",), ("b", "c")), [1])
     assert [type(value) for value in (made.share, made.at, made.sizes[0], made.pair[0])] == [float, int, int, float]
     assert hash(Sample(sizes=[1, 2])) == hash(Sample(sizes=(1, 2)))
-
-
-def test_the_fields_of_a_class():
-    share, other, mode, table, at, sizes, _, pairs, anything = fields_of(Sample)
-    assert (share.type, share.default, share.bounds) == (float, 0.1, Interval(ge=0, lt=1))
-    assert share.doc == other.doc == "of something; a text of two lines."
-    assert (mode.choices, mode.doc) == (("all", "wrong"), '"all" or "wrong".')
-    assert (table.choices, table.type, table.doc) == (("one", "two"), str, "")
-    assert (at.type, len(at.kinds), sizes.type, pairs.type) == (str, 3, tuple, tuple)
-    assert (anything.kinds, anything.type) == ((), None)
-    assert fields_of(DEFENCES["hamp"].__class__)[0].doc.startswith("of `hamp_loss`")
 
 
 def test_pydantic_reads_the_same_declaration():

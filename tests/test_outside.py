@@ -21,7 +21,6 @@ from seepage.signals.collect import collect
 from seepage.studies.audit.gather import TargetModel as TargetOfAudits
 from seepage.studies.compare import Draw, compare
 from seepage.studies.compare.choice import Choice
-from seepage.studies.compare.shadow import study
 from seepage.studies.release import audit_released
 from seepage.synthesis import NetworkOptions
 from tests.flat import audit
@@ -233,7 +232,6 @@ def test_what_is_no_recipe_is_refused_wherever_one_is_taken(other, tmp_path):
         "defend": lambda: seepage.defend(other, "hamp"),
         "collect": lambda: collect(other, POOL, np.arange(60)[:, None] < 30, root_seed=0),
         "compare": lambda: compare(POOL, other, [Choice("hamp")], run=Run(tmp_path / "compare")),
-        "trust.study": lambda: study(POOL, recipe=other, out=tmp_path / "trust", rng=0),
         "audit_released": lambda: audit_released(*thirds, recipe=other, rng=0),
     }
     for where, call in calls.items():

@@ -18,8 +18,8 @@ from seepage.metrics.operating_points import allowed
 from seepage.metrics.significance import SHAPES_OF_LEAK
 from seepage.schema.audit import SmallestLeak
 from seepage.studies.audit.findings import Scored
-from seepage.studies.audit.settings import Settings
 from seepage.studies.audit.verdict import smallest_leak
+from seepage.studies.settings import Settings
 
 SETTINGS = Settings()
 SIZES = ((200, 200), (500, 500), (1000, 1000), (5000, 5000), (2000, 200), (200, 2000))

@@ -13,8 +13,8 @@ from calibrated.table import Table, is_above, is_below, repetitions, share
 from seepage import metrics
 from seepage.metrics.separation import _best_threshold, random_half
 from seepage.studies.audit.findings import _epsilon
-from seepage.studies.audit.settings import Settings
 from seepage.studies.audit.verdict import lower_bound
+from seepage.studies.settings import Settings
 
 SETTINGS = Settings()
 N_ATTACKS = 11

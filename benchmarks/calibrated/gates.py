@@ -26,7 +26,7 @@ from seepage.studies.audit.findings import score
 from seepage.studies.audit.gates.blind import difference
 from seepage.studies.audit.gates.neighbours import count_neighbours
 from seepage.studies.audit.outputs import evidence_from_outputs
-from seepage.studies.audit.settings import Settings
+from seepage.studies.settings import Settings
 
 NOMINAL = gates.GATE_LEVEL
 

@@ -11,7 +11,7 @@ from calibrated.table import Table, is_above, repetitions, share
 from seepage import metrics
 from seepage.metrics.intervals import lower_bound
 from seepage.metrics.roc import threshold_counts
-from seepage.studies.audit.settings import Settings
+from seepage.studies.settings import Settings
 
 SETTINGS = Settings()
 N_SIDE, N_ATTACKS = 500, 8

@@ -6,8 +6,8 @@ import numpy as np
 
 from seepage import metrics
 from seepage.studies.audit.findings import Scored, _supported_rate
-from seepage.studies.audit.settings import Settings
 from seepage.studies.audit.verdict import decide
+from seepage.studies.settings import Settings
 
 
 def judged(scores: Mapping[str, np.ndarray], members: np.ndarray, settings: Settings) -> Scored:

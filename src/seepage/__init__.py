@@ -17,8 +17,8 @@ _HOMES = {
     "audit": "seepage.studies.audit",
     "audit_recipe": "seepage.studies.audit",
     "audit_outputs": "seepage.studies.audit",
-    "Attacker": "seepage.attacks",
-    "Settings": "seepage.studies.audit",
+    "Attacker": "seepage.studies.attacker",
+    "Settings": "seepage.studies.settings",
     "Run": "seepage.runs.run",
     "train": "seepage.models.train",
     "AuditResult": "seepage.schema.audit",
@@ -54,9 +54,9 @@ def _page(result, path):
 
 
 def _text(result):
-    from seepage.report.text import text
+    from seepage.report.terminal import summary
 
-    return text(result)
+    return summary(result)
 
 
 # A result shows itself, and how is the report's affair, which stands above results.

@@ -10,28 +10,24 @@ Pydantic reads the same annotations. Errors name the class and the field: "Smoot
 0 and below 1, got 3".
 """
 
-import dataclasses
 import functools
-import inspect
-import re
 import sys
 from abc import ABCMeta
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import MISSING, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, replace
 from math import inf
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, GroupedMetadata, Gt, Interval, Le, Lt, MaxLen, MinLen, Predicate
 
-from seepage.errors import InputError, close_name, shortened
+from seepage.errors import InputError, close_name, shortened, unknown_name
 
 UNBOUNDED = Interval()
 LARGEST = sys.float_info.max
 _WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: "a text", NoneType: "None"}
 _NUMBERS = (int, float)
-_SECTION = re.compile(r"^(?:Options|Attributes):\n((?: .*\n|\n)+)", re.MULTILINE)
-_ENTRY = re.compile(r"^ {4}(\w[\w, ]*): (.*(?:\n {8}.*)*)", re.MULTILINE)
+T = TypeVar("T")
 
 
 class OneOf(GroupedMetadata):
@@ -92,42 +88,6 @@ class Kind:
         return f"{words}{' with something in it' if self.shortest else ''}{_range(self.bounds)}"
 
 
-@dataclass(frozen=True)
-class Option:
-    """A field of an options class, for whoever makes flags, configuration keys or tables of them.
-
-    Attributes:
-        name: of the field.
-        annotation: as it was written; pydantic takes it as it is.
-        default: MISSING where the field must be given.
-        kinds: what it may be; empty where the annotation is of a form that this module does not check.
-        doc: its entry in the "Options:" or "Attributes:" section of the class or of a base; may be empty.
-    """
-
-    name: str
-    annotation: Any
-    default: Any
-    kinds: tuple[Kind, ...]
-    doc: str
-
-    @property
-    def main(self) -> Kind | None:
-        """What it may be besides None."""
-        return next((kind for kind in self.kinds if kind.type is not NoneType), None)
-
-    @property
-    def type(self) -> type | None:
-        return self.main and self.main.type
-
-    @property
-    def bounds(self) -> Interval:
-        return self.main.bounds if self.main else UNBOUNDED
-
-    @property
-    def choices(self) -> tuple[Any, ...]:
-        return self.main.choices if self.main else ()
-
-
 class Options:
     """Base of a frozen dataclass of options. One that compares fields calls `super().__post_init__()` first."""
 
@@ -139,32 +99,39 @@ class Options:
         Raises:
             InputError: a value is not what the annotation says.
         """
-        for option in fields_of(type(self)):
-            value = getattr(self, option.name)
-            if value is not option.default:
-                checked = check(f"{type(self).__name__}: {option.name}", value, option.kinds)
-                object.__setattr__(self, option.name, checked)
+        for name, kinds in declared(type(self)).items():
+            value = getattr(self, name)
+            if value is not getattr(type(self), name, MISSING):
+                object.__setattr__(self, name, check(f"{type(self).__name__}: {name}", value, kinds))
 
 
 @functools.cache
-def fields_of(cls: type) -> tuple[Option, ...]:
-    """The options of a dataclass that are given when it is made, in order."""
+def declared(cls: type) -> Mapping[str, tuple[Kind, ...]]:
+    """What each field of a dataclass that is given when it is made may be, by name."""
     try:
         hints = get_type_hints(cls, include_extras=True)
     except NameError:  # a name that only a type checker knows
-        hints = {}
-    docs = _docs(cls)
-    return tuple(
-        Option(
-            name=field.name,
-            annotation=hints.get(field.name, Any),
-            default=field.default if field.default_factory is MISSING else field.default_factory(),
-            kinds=kinds_of(hints.get(field.name, Any)),
-            doc=docs.get(field.name, ""),
-        )
-        for field in dataclasses.fields(cls)
-        if field.init
-    )
+        return {}
+    return {field.name: kinds_of(hints[field.name]) for field in fields(cls) if field.init}
+
+
+def with_options(what: str, known: Mapping[str, T], name: str, options: Mapping[str, Any]) -> T:
+    """The attack or defence of that name, with these options in place of its defaults.
+
+    Args:
+        what: the kind of thing, for messages: "defence".
+        known: all of that kind, by name.
+
+    Raises:
+        InputError: there is none of that name, or it has no such option, or an option's value cannot be.
+    """
+    if name not in known:
+        raise unknown_name(what, name, known)
+    names = [field.name for field in fields(known[name])]
+    for option in options:
+        if option not in names:
+            raise unknown_name(f"option of the {what} '{name}'", option, names)
+    return replace(known[name], **options)
 
 
 def check(name: str, value: Any, kinds: Sequence[Kind]) -> Any:
@@ -260,13 +227,3 @@ def _range(bounds: Interval) -> str:
 def _got(value: Any) -> str:
     is_plain = value is None or isinstance(value, (str, int, float, tuple, list))
     return shortened(repr(value), 100) if is_plain else f"a {type(value).__name__}"
-
-
-def _docs(cls: type) -> dict[str, str]:
-    """What the docstrings of a class and its bases say of each field; the nearest class decides."""
-    docs: dict[str, str] = {}
-    for each in cls.__mro__:
-        for section in _SECTION.findall(inspect.cleandoc(each.__doc__ or "")):
-            for names, text in _ENTRY.findall(section):
-                docs |= {name: " ".join(text.split()) for name in names.split(", ") if name not in docs}
-    return docs

@@ -29,7 +29,14 @@ class DamagedFile(UserWarning):
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike, *, private: bool = True, new: bool = False, **text: str) -> Iterator[IO]:
+def whole_file(
+    path: str | os.PathLike,
+    *,
+    private: bool = True,
+    new: bool = False,
+    encoding: str | None = None,
+    newline: str | None = None,
+) -> Iterator[IO[Any]]:
     """A file to write to, which takes its name when the block ends and vanishes when that fails.
 
     Several processes or machines may write the same file at once: each writes a part of its own, and the last that
@@ -39,7 +46,7 @@ def whole_file(path: str | os.PathLike, *, private: bool = True, new: bool = Fal
         path: its name; the folder must be there.
         private: only its owner may read it (mode 0600); otherwise whoever the umask allows.
         new: leave a file that is there as it is.
-        text: `encoding` and `newline` of a text file; bytes without.
+        encoding, newline: of a text file; without an encoding, bytes are written.
 
     Raises:
         FileExistsError: with `new`, the file is there.
@@ -54,7 +61,13 @@ def whole_file(path: str | os.PathLike, *, private: bool = True, new: bool = Fal
     mode = 0o600 if private else 0o666
     try:
         # "x": a file or a link that stands there already is never written through.
-        with open(part, "x" if text else "xb", opener=lambda name, flags: os.open(name, flags, mode), **text) as file:
+        with open(
+            part,
+            "xb" if encoding is None else "x",
+            encoding=encoding,
+            newline=newline,
+            opener=lambda name, flags: os.open(name, flags, mode),
+        ) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

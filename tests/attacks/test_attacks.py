@@ -318,7 +318,7 @@ def test_an_unknown_name_suggests_the_closest():
 
 
 def test_options_are_checked():
-    with pytest.raises(InputError, match="official, per_sample, residual"):
+    with pytest.raises(InputError, match="per_sample, residual, official"):
         LiRA("online", variance="global")
     with pytest.raises(InputError, match="online, offline"):
         RMIA("on-line")

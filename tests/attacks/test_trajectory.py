@@ -164,7 +164,7 @@ def test_options_are_checked():
         LossTrajectory(epochs=-1)
     with pytest.raises(InputError, match="scaled-logit, loss"):
         LossTrajectory(values="entropy")
-    with pytest.raises(InputError, match=">= 1"):
+    with pytest.raises(InputError, match="must be a whole number of at least 1"):
         MetricSequence(hidden=0)
 
 

@@ -21,8 +21,9 @@ from click.testing import CliRunner
 from sklearn.linear_model import LogisticRegression
 
 import seepage
-from seepage.attacks import ATTACKS, Attacker
+from seepage.attacks import ATTACKS
 from seepage.cli import main
+from seepage.studies.attacker import Attacker
 from tests.models.graphs import graph
 from tests.studies.audit.worlds import outputs, probabilities, target_alone
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seepage.data import Pool
-from seepage.data.canaries import CANARIES, STRONGEST, plant
+from seepage.data.canaries import CANARIES, STRONGEST, plant, plant_in_turns
 from seepage.errors import InputError
 
 
@@ -174,3 +174,19 @@ def test_canaries_need_labels_and_records_that_differ():
 def test_the_table_of_strongest_canaries_names_kinds_that_there_are():
     assert {row.kind for row in STRONGEST.values()} <= set(CANARIES)
     assert all(0 <= row.tpr_clean < row.tpr <= 1 for row in STRONGEST.values())
+
+
+@pytest.mark.parametrize("kind", ["mislabelled", "near-duplicates"])
+def test_in_turns_canaries_alone_are_judged_and_companions_are_in_every_model(kind):
+    pool = images()
+    changed, membership = plant_in_turns(pool, kind, n=20, models=6, population=30, rng=1)
+    assert membership.turns
+    assert np.array_equal(membership.audit, membership.canaries)
+    assert membership.canaries.sum() == 20
+    assert set(membership.targets[membership.canaries].sum(axis=1)) == {3}
+    planted = plant(pool, kind, n=20, rng=1)  # the same seed plants the same ones
+    assert np.array_equal(planted.pool.inputs, changed.inputs)
+    assert np.array_equal(planted.pool.labels, changed.labels)
+    assert np.array_equal(planted.canaries, membership.canaries)
+    assert membership.targets[planted.companions].all()
+    assert membership.population.sum() == 30

@@ -149,7 +149,7 @@ def test_noise_fills_the_range_of_the_records():
         ({"weight": WEIGHT * np.nan}, "finite"),
         ({"features": np.zeros((4, 3), np.float32)}, r"\(records, 2\)"),
         ({"features": np.full((4, 2), np.inf, np.float32)}, "record 0"),
-        ({"prior_variance": 0.0}, "above 0"),
+        ({"prior_variance": 0.0}, "positive"),
     ],
 )
 def test_what_does_not_fit_is_refused(change, message):
@@ -212,5 +212,5 @@ def test_a_module_that_it_does_not_fit_is_named():
         wrapped(Laplace(), nn.Sequential(nn.Linear(6, 5)))
     with pytest.raises(InputError, match="the model changes them"):
         wrapped(Laplace(), nn.Sequential(nn.Linear(6, 4), nn.Sigmoid()))
-    with pytest.raises(InputError, match="at least one of samples"):
+    with pytest.raises(InputError, match="samples must be a whole number of at least 1"):
         Laplace(samples=0)

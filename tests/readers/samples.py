@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from seepage.cli.specs import AuditConfig, CompareConfig, InvertConfig, SynthesiseConfig, TrustConfig
+from seepage.cli.specs import AuditConfig, CompareConfig, InvertConfig, SynthesiseConfig
 from seepage.data import read_file
 from seepage.data.adult import COLUMNS, _rows
 from seepage.data.archives import place
@@ -133,7 +133,10 @@ seeds: [0, 1, 2]
 floor: 0.02
 rate: 0.01
 """
-TRUST = "data: {name: digits}\nrecipe: {epochs: 5}\nfar: [quickdraw]\ndoublings: 20\nprior: 0.5\n"
+SHADOW = (
+    "data: {name: digits}\nrecipe: {epochs: 5}\ndefences: [{name: l2}]\n"
+    "shadow_study: {far: [quickdraw], near: [warped], doublings: 20, strict_rate: 0.01}\n"
+)
 SYNTHESISE = "data: {name: digits}\nepsilon: .inf\nlatent: 16\nlabels: kept\nclip: 3.5\nepochs: 10\n"
 
 
@@ -274,7 +277,7 @@ def readers(folder: Path) -> dict[str, Reader]:
                "comparison": _small_comparison, "inversion": _small_inversion,
                "trust": lambda: trust().to_json().encode()}  # fmt: skip
     configs = {"audit": (AuditConfig, AUDIT), "invert": (InvertConfig, INVERT), "compare": (CompareConfig, COMPARE),
-               "trust": (TrustConfig, TRUST), "synthesise": (SynthesiseConfig, SYNTHESISE)}  # fmt: skip
+               "shadow": (CompareConfig, SHADOW), "synthesise": (SynthesiseConfig, SYNTHESISE)}  # fmt: skip
     return {
         "npz": Reader("d.npz", partial(_npz, False), read_file, PACKED),
         "npz, compressed": Reader("d.npz", partial(_npz, True), read_file, PACKED),

@@ -9,7 +9,8 @@ import pytest
 from seepage.attacks import RMIA, resolve_attacks
 from seepage.errors import MOST_CHARACTERS, DataFileError, InputError
 from seepage.report.render import html, markdown
-from seepage.schema.audit import AuditResult, RocCurve
+from seepage.schema.attack import RocCurve
+from seepage.schema.audit import AuditResult
 from seepage.schema.comparison import ComparisonResult
 from seepage.schema.inversion import InversionResult
 from seepage.schema.reading import load_result

@@ -1,7 +1,8 @@
 """A result of the honesty study, small and made up."""
 
 from seepage.schema import trust as schema
-from seepage.schema.audit import Estimate, Provenance
+from seepage.schema.estimates import Estimate
+from seepage.schema.parts import Provenance
 
 
 def estimate(value=0.5, n=40) -> Estimate:

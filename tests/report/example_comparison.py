@@ -3,8 +3,9 @@
 import numpy as np
 
 from seepage.schema import comparison as schema
-from seepage.schema.audit import Estimate, Provenance
 from seepage.schema.comparison import AttackFigures, ComparisonResult, DefenceResult
+from seepage.schema.estimates import Estimate
+from seepage.schema.parts import Provenance
 
 ATTACKS = [
     ("lira-online", "LiRA online, per-sample variance", "probabilities", "references"),

@@ -6,7 +6,11 @@ The scores are simulated; every rate, curve and count is computed from them, so 
 import numpy as np
 
 from seepage.schema import audit as schema
-from seepage.schema.audit import AttackResult, AuditResult, Estimate
+from seepage.schema.attack import AttackResult, Cost, Epsilon, Histogram, LogMia, LogMiaEstimate, RocCurve
+from seepage.schema.audit import AuditResult
+from seepage.schema.estimates import Estimate
+from seepage.schema.parts import Provenance
+from seepage.schema.training import Target, Training
 
 RATES = (0.1, 0.01, 0.001, 0.0)
 FEW = "fewer than 10 non-members may be wrong at this FPR: read with care"
@@ -229,21 +233,21 @@ def _attack(row, shared: np.ndarray, n_targets: int, rng) -> AttackResult:
             if not e.value else _about(e.value / (e.value + float(rate)), 0.1, n, e.flag)
             for rate, e in tprs.items()
         },
-        log_mia=schema.LogMia(
+        log_mia=LogMia(
             a=_log_mia(int(n * (tprs["0.0"].value or 0)), n, 0, 0.081),
             b=_log_mia(int(n * tpr[fpr <= 8 / n].max(initial=0.0)), n, int(np.ceil(np.log(total))), 0.327),
         ),
-        epsilon=schema.Epsilon(
+        epsilon=Epsilon(
             kind="epsilon_empirical", value=max(0.0, 4 * (auc - 0.5)), method="Clopper-Pearson on a split", delta=0.0,
             confidence=0.95, n=total, note="one ordinary model: the formula of a bound without its premise",
         ) if name != "correctness" else None,
-        p_value=p, p_value_holm=min(1.0, 8 * p), cost=schema.Cost(
+        p_value=p, p_value_holm=min(1.0, 8 * p), cost=Cost(
             references=64 if needs else 0, known=0, queries=2 * n, seconds=0.04 * len(needs) + 0.003,
             training_seconds=74.3 if needs else 0.0,
         ),
-        roc=schema.RocCurve(fpr=grid.tolist(), tpr=curve.tolist(), low=np.clip(curve - half, 0, 1).tolist(),
+        roc=RocCurve(fpr=grid.tolist(), tpr=curve.tolist(), low=np.clip(curve - half, 0, 1).tolist(),
                             high=np.clip(curve + half, 0, 1).tolist()),
-        histogram=schema.Histogram(edges=edges.tolist(), members=np.histogram(mem, edges)[0].tolist(),
+        histogram=Histogram(edges=edges.tolist(), members=np.histogram(mem, edges)[0].tolist(),
                                    nonmembers=np.histogram(non, edges)[0].tolist()) if name != "correctness" else None,
     )  # fmt: skip
 
@@ -252,10 +256,10 @@ def _about(value: float, half: float, n: int, flag: str | None = None) -> Estima
     return Estimate(value=value, low=max(value - half, 0.0), high=min(value + half, 1.0), n=n, flag=flag)
 
 
-def _log_mia(found: int, n: int, allowed: int, chance: float) -> schema.LogMiaEstimate:
+def _log_mia(found: int, n: int, allowed: int, chance: float) -> LogMiaEstimate:
     value = float(np.log(found + 1) / np.log(n + 1))
     estimate = _about(value, 0.12, 2 * n)
-    return schema.LogMiaEstimate(
+    return LogMiaEstimate(
         **estimate.model_dump(), chance=chance, chance_corrected=(value - chance) / (1 - chance),
         reading="some members can be named", true_positives=found, false_positives_allowed=allowed
     )  # fmt: skip
@@ -302,8 +306,8 @@ def _slices(names: list[str], n: int, lift: float = 0.09) -> list[schema.Slice]:
     ]  # fmt: skip
 
 
-def _training() -> schema.Training:
-    return schema.Training(
+def _training() -> Training:
+    return Training(
         n_models=64, engine="stacked", workers=2, chunk=16, stacked_step_s=0.00041, single_step_s=0.00122, seconds=74.3,
         recipe={"model": "MLP 64-128-10", "optimiser": {"name": "adam", "lr": 0.002}, "epochs": 100, "batch": 64,
                 "augmentation": None},
@@ -331,13 +335,13 @@ def _result(*, verdict, headline, reasons, attacks, lower_bound=None, gates=None
         records=list(records),
         classes=list(classes),
         groups=list(groups),
-        target=schema.Target(
+        target=Target(
             kind=kind, access="probabilities", n_targets=attacks[0].n_targets, n_queries=2 * n,
             accuracy_members=_about(1.0, 0.004, n), accuracy_nonmembers=_about(0.967, 0.012, n),
             fingerprint="sha256:9f2c6b0e4a7d51c83b1e4f7a26d0958ce4b1937ad205f6cc8e7140bb3d92a6f1", n_parameters=9610,
         ),
         training=training,
-        provenance=schema.Provenance(
+        provenance=Provenance(
             seepage="0.1.0", python="3.11.9", torch="2.11.0+cpu", numpy="2.2.1", platform="Linux-6.1-x86_64",
             created="2026-01-14T09:26:53Z", seconds=92.4, seed=20260114, data="digits",
             data_fingerprint="sha256:51d0c3a1be8f7726c94f0a83d2e6b57719ffcae04d8b3126e05a7c4489d1be30", n_records=2 * n,

@@ -7,8 +7,9 @@ import zlib
 import numpy as np
 
 from seepage.schema import inversion as schema
-from seepage.schema.audit import Estimate, Provenance
+from seepage.schema.estimates import Estimate
 from seepage.schema.inversion import InversionResult
+from seepage.schema.parts import Provenance
 from seepage.studies.invert.findings import Evidence, conclusions, headline, limits, verdict
 
 # name, title, access, prior, share recognised of the undefended model, what the target says, best of random

@@ -1,6 +1,6 @@
 """What a significant leak without a bound is said to be."""
 
-from seepage.report.wording import bound, in_persons
+from seepage.report.audit.wording import bound, in_persons
 from tests.report.example_results import leak
 
 

@@ -13,7 +13,7 @@ from seepage.report.render import html, markdown
 from seepage.schema.audit import AuditResult
 from seepage.studies.audit.ensemble import ensemble
 from seepage.studies.audit.findings import Scored
-from seepage.studies.audit.settings import Settings
+from seepage.studies.settings import Settings
 from tests.report.example_results import HOSTILE
 
 

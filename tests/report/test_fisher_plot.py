@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from seepage.report.fisher_plot import LEAD, LEAK, fisher_figure
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 from seepage.schema.inversion import FisherCurve
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from seepage.errors import printable
 from seepage.schema import numbers
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 
 
 def test_an_interval_is_written_as_finely_as_its_value():

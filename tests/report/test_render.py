@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 import pytest
 
 from seepage.errors import InputError, StorageError, printable
-from seepage.report import wording
+from seepage.report.audit import wording
 from seepage.report.render import html, markdown, write_report
 from seepage.schema.numbers import decimal, p_value, percent
 from tests.report.conftest import page_source
@@ -82,7 +82,7 @@ def test_the_policy_forbids_what_the_page_does_not_do(page):
 
 
 def test_the_verdict_comes_first_and_says_what_it_does_not_mean(variant, page):
-    body = page.text[page.text.index("Skip to the verdict") :]
+    body = page.text[page.text.index("Skip to the answer") :]
     assert body.index(variant.verdict) < body.index("Gates")
     assert "What this does not mean" in body
     assert "safe" not in body.lower().replace("safetensors", "")
@@ -90,7 +90,7 @@ def test_the_verdict_comes_first_and_says_what_it_does_not_mean(variant, page):
 
 def test_sections_stand_in_the_order_in_which_they_are_needed(page):
     order = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
-    expected = ["verdict", "gates", "attacks", "consequences", "controls", "records", "classes", "training", "method"]
+    expected = ["answer", "gates", "attacks", "consequences", "controls", "records", "classes", "training", "method"]
     assert order[: len(expected)] == expected
 
 

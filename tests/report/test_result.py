@@ -4,15 +4,26 @@ from pathlib import Path
 import pytest
 
 from seepage.errors import DataFileError, InputError
-from seepage.schema.__main__ import schema
-from seepage.schema.audit import AuditResult, Estimate
+from seepage.schema.__main__ import text
+from seepage.schema.audit import AuditResult
+from seepage.schema.estimates import Estimate
+from seepage.schema.kinds import BODIES
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "result.schema.json"
 
 
 def test_the_published_schema_is_current():
     """After a change: python -m seepage.schema > docs/result.schema.json"""
-    assert json.loads(PUBLISHED.read_text()) == json.loads(schema())
+    assert PUBLISHED.read_text() == text()
+
+
+def test_it_says_for_every_kind_which_file_is_of_it():
+    published = json.loads(PUBLISHED.read_text())
+    assert published["discriminator"]["propertyName"] == "schema"
+    kinds = {name: to.removeprefix("#/$defs/") for name, to in published["discriminator"]["mapping"].items()}
+    assert kinds == {body.SCHEMA: body.__name__ for body in BODIES.values()}
+    for schema, name in kinds.items():
+        assert published["$defs"][name]["properties"]["schema"]["const"] == schema
 
 
 def test_a_result_survives_its_file(variant, tmp_path):

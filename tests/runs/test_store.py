@@ -9,7 +9,7 @@ import pytest
 import safetensors.numpy
 
 from seepage.errors import StorageError
-from seepage.runs.store import DamagedFile, RunFolder, digest, run_status
+from seepage.runs.store import DamagedFile, Store, digest, run_status, weights_key
 
 LOGITS = {"logits": np.arange(12, dtype=np.float32).reshape(2, 3, 2)}
 LIKE = {"logits": ("float32", (2, 3, None))}
@@ -22,7 +22,7 @@ REST = {"plan": PLAN, "units": [{"key": A, "models": [0, 1]}, {"key": B, "models
 
 @pytest.fixture
 def folder(tmp_path):
-    return RunFolder(tmp_path / "run")
+    return Store(tmp_path / "run")
 
 
 def files(folder):
@@ -71,7 +71,7 @@ def test_a_full_disk_is_told_as_one_and_leaves_nothing_half(folder, monkeypatch,
         for write in (
             lambda: folder.write(B, LOGITS, {}),
             lambda: folder.write(A, {"logits": LOGITS["logits"] + 1}, {}),
-            lambda: folder.write_weights(A, 0, LOGITS),
+            lambda: folder.write(weights_key(A, 0), LOGITS, {}),
             lambda: folder.start(IDENTITY, REST),
         ):
             with pytest.raises(StorageError, match=r"No space left.*committed before is kept, free some space and run"):
@@ -85,16 +85,16 @@ def test_a_full_disk_is_told_as_one_and_leaves_nothing_half(folder, monkeypatch,
 def test_a_full_disk_when_folders_are_made_is_told_as_one(folder, monkeypatch, tmp_path):
     monkeypatch.setattr(os, "mkdir", full_disk)
     with pytest.raises(StorageError, match="No space left"):
-        RunFolder(tmp_path / "other")
+        Store(tmp_path / "other")
     with pytest.raises(StorageError, match="No space left"):
-        folder.write_weights(A, 0, LOGITS)
+        folder.write(weights_key(A, 0), LOGITS, {})
 
 
 def test_a_path_that_cannot_be_a_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(StorageError, match="file: it is no folder, and one belongs there: delete it"):
-            RunFolder(path)
+            Store(path)
 
 
 def damaged(path, how):
@@ -134,11 +134,11 @@ def test_a_file_in_another_s_place_is_not_believed(folder):
     (units / f"{A}.safetensors").rename(units / f"{B}.safetensors")
     with pytest.warns(DamagedFile, match="its key is another one"):
         assert not folder.has(B)
-    folder.write_weights(A, 0, LOGITS)
+    folder.write(weights_key(A, 0), LOGITS, {})
     (folder.path / "weights" / "0.safetensors").rename(folder.path / "weights" / "1.safetensors")
-    assert folder.find_weights(A, 0, LIKE) is None
+    assert folder.find(weights_key(A, 0), LIKE) is None
     with pytest.warns(DamagedFile, match="its key is another one"):
-        assert folder.find_weights(A, 1, LIKE) is None
+        assert folder.find(weights_key(A, 1), LIKE) is None
 
 
 def test_a_file_without_a_checksum_is_not_believed(folder):
@@ -180,7 +180,7 @@ def test_arrays_without_axes_or_records_and_none_at_all_are_kept(folder):
 @pytest.mark.parametrize("key", ["", "a", "A" * 32, "g" * 32, "a" * 33, "a" * 31 + "\n", "../" * 10 + "etc", "a" * 64])
 def test_a_key_is_32_hexadecimal_digits(folder, key):
     for use in (folder.has, folder.read, lambda key: folder.write(key, LOGITS, {})):
-        with pytest.raises(StorageError, match="is no key of a unit: expected 32 hexadecimal digits"):
+        with pytest.raises(StorageError, match="is no key: expected 32 hexadecimal digits"):
             use(key)
     assert files(folder) == []
 
@@ -200,14 +200,14 @@ def test_a_manifest_is_frozen_at_the_first_start(folder):
 
 
 def test_of_two_that_start_at_once_the_second_takes_the_plan_of_the_first(folder, monkeypatch):
-    looked, manifest = [], RunFolder.manifest
+    looked, manifest = [], Store.manifest
 
     def late(self):
         looked.append(self)
         return None if len(looked) == 1 else manifest(self)
 
-    RunFolder(folder.path).start(IDENTITY, REST)
-    monkeypatch.setattr(RunFolder, "manifest", late)
+    Store(folder.path).start(IDENTITY, REST)
+    monkeypatch.setattr(Store, "manifest", late)
     assert folder.start(IDENTITY, {**REST, "plan": {**PLAN, "engine": "stacked"}}).plan.engine == "single"
 
 
@@ -263,7 +263,7 @@ def changed(path, value):
     ids=lambda content: str(len(content)),
 )  # fmt: skip
 def test_what_is_no_manifest_is_one_clear_error(tmp_path, content):
-    folder = RunFolder(tmp_path / "run" / "target")
+    folder = Store(tmp_path / "run" / "target")
     path = folder.path / "manifest.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     for read in (folder.manifest, lambda: folder.start(IDENTITY, REST), lambda: run_status(tmp_path)):
@@ -278,7 +278,7 @@ def test_a_digest_depends_on_values_and_not_on_the_order_of_names():
 
 
 def test_the_status_of_a_run_counts_models_with_a_file(tmp_path):
-    run = RunFolder(tmp_path / "run" / "target")
+    run = Store(tmp_path / "run" / "target")
     run.start(IDENTITY, REST)
     assert run_status(tmp_path) == [{"name": "target", "engine": "single", "models": 3, "done": 0}]
     run.write(A, LOGITS, {})
@@ -289,7 +289,7 @@ def test_the_status_of_a_run_counts_models_with_a_file(tmp_path):
 
 
 def test_the_status_of_a_run_does_not_count_what_is_damaged(tmp_path):
-    run = RunFolder(tmp_path / "run" / "target")
+    run = Store(tmp_path / "run" / "target")
     run.start(IDENTITY, REST)
     run.write(A, LOGITS, {})
     damaged(run.path / "units" / f"{A}.safetensors", "flipped")
@@ -300,14 +300,14 @@ def test_the_status_of_a_run_does_not_count_what_is_damaged(tmp_path):
 @pytest.mark.parametrize("put", [os.mkdir, os.mkfifo], ids=["folder", "pipe"])
 def test_what_is_no_file_in_the_place_of_one_is_named(folder, put):
     folder.write(A, LOGITS, {})
-    folder.write_weights(A, 0, LOGITS)
+    folder.write(weights_key(A, 0), LOGITS, {})
     for name in (f"units/{A}.safetensors", "weights/0.safetensors", "manifest.json"):
         (folder.path / name).unlink(missing_ok=True)
         put(folder.path / name)
     for use in (
         lambda: folder.find(A),
         lambda: folder.read(A),
-        lambda: folder.find_weights(A, 0, LIKE),
+        lambda: folder.find(weights_key(A, 0), LIKE),
         folder.manifest,
         lambda: folder.start(IDENTITY, REST),
     ):
@@ -335,7 +335,7 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path, name):
     path.parent.mkdir(exist_ok=True)
     path.write_text("")
     with pytest.raises(StorageError, match=f"{path.name}: it is no folder, and one belongs there: delete it"):
-        RunFolder(tmp_path / "run")
+        Store(tmp_path / "run")
 
 
 def test_a_manifest_with_a_key_twice_is_refused(folder):

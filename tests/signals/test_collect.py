@@ -27,7 +27,7 @@ from seepage.models.plan import _seconds_per_step as real_timing
 from seepage.models.plan import plan
 from seepage.models.records import Records
 from seepage.runs import Inline
-from seepage.runs.store import DamagedFile, RunFolder
+from seepage.runs.store import DamagedFile, Store
 from seepage.signals.collect import collect, seed_of, training_keys
 from seepage.signals.queries import QUERIES
 from tests.damage import flip, swap
@@ -409,14 +409,14 @@ def test_a_model_in_the_weights_cache_of_another_version_is_trained_again(tmp_pa
 def test_a_unit_of_another_shape_with_a_checksum_of_its_own_is_made_again(tmp_path):
     first = run(folder=tmp_path, engine="single")
     key = manifest(tmp_path)["units"][3]["key"]
-    good = RunFolder(tmp_path).read(key)
+    good = Store(tmp_path).read(key)
     for logits, models in (
         (good.arrays["logits"][..., :2], [3]),
         (good.arrays["logits"][:, :59], [3]),
         (good.arrays["logits"].astype(np.float64), [3]),
         (good.arrays["logits"], [2]),
     ):
-        RunFolder(tmp_path).write(key, {"logits": logits}, {**good.about, "models": models})
+        Store(tmp_path).write(key, {"logits": logits}, {**good.about, "models": models})
         with pytest.warns(DamagedFile, match=key):
             again = run(folder=tmp_path, engine="single")
         assert again.n_resumed == 5
@@ -601,7 +601,7 @@ def test_a_resumed_run_counts_what_its_units_took_before(tmp_path):
     again = run(folder=tmp_path, engine="single", workers=1)
     assert again.n_resumed == len(kept) == 6
     assert again.seconds > sum(
-        RunFolder(tmp_path).read(unit.removesuffix(".safetensors")).about["seconds"] for unit in kept
+        Store(tmp_path).read(unit.removesuffix(".safetensors")).about["seconds"] for unit in kept
     )
 
 

@@ -9,8 +9,9 @@ from click.testing import CliRunner
 
 from seepage import Pool
 from seepage.cli import main
+from seepage.schema.numbers import odds
 from seepage.synthesis import distances
-from seepage.synthesis.distances import CodeDistances, code_distances, odds_text
+from seepage.synthesis.distances import CodeDistances, code_distances
 from seepage.synthesis.mechanism import clipped
 from tests.flat import synthesise
 from tests.reference import synthesis as naive
@@ -127,11 +128,11 @@ def test_no_epsilon_overflows(epsilon):
 
 
 def test_odds_are_never_stated_below_the_bound():
-    assert odds_text(0.0) == "1"
+    assert odds(0.0) == "1"
     for exponent in (1e-9, 0.3, 1.0, 5.5, 6.9):
-        assert math.exp(exponent) <= float(odds_text(exponent)) <= math.exp(exponent) + 0.011
-    assert odds_text(6.91) == "exp(7.0), more than a factor of 10^3"
-    assert odds_text(math.inf) == "none"
+        assert math.exp(exponent) <= float(odds(exponent)) <= math.exp(exponent) + 0.011
+    assert odds(6.91) == "exp(7.0), more than a factor of 10^3"
+    assert odds(math.inf) == "none"
 
 
 @pytest.mark.parametrize("epsilon", [2.0, math.inf])

@@ -6,7 +6,6 @@ A new attack is a file here, a line in `ATTACKS`, and a line in `BY_DEFAULT` if 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
-from seepage.attacks.attacker import Attacker
 from seepage.attacks.base import Attack
 from seepage.attacks.calibration import DifficultyCalibration
 from seepage.attacks.few_shot import LaplacianShot, SignalShot, SimpleShot, TransductiveTuning
@@ -41,7 +40,6 @@ __all__ = [
     "Attack",
     "AttackP",
     "AttackR",
-    "Attacker",
     "Augmentation",
     "BoundaryDistance",
     "ClassThreshold",

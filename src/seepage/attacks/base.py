@@ -82,10 +82,3 @@ class Attack(Options, ABC):
 
     @abstractmethod
     def _score(self, view: View, *, rng: np.random.Generator) -> Float64[np.ndarray, " samples"]: ...
-
-
-def check_option(attack: Attack, name: str, allowed: tuple[str, ...]) -> None:
-    """Refuse an option's value that is not among those it may have."""
-    value = getattr(attack, name)
-    if value not in allowed:
-        raise InputError(f"{type(attack).__name__}: {name} must be one of {', '.join(allowed)}: got '{value}'")

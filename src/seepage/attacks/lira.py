@@ -101,7 +101,7 @@ class LiRA(Attack):
         """Centre and standard deviation over the references in `mask`."""
         centre = references.filled((references.median if self.centre == "median" else references.mean)(phi, mask))
         if self.variance != "official":
-            references.check_enough(mask, 2, of, f"{self.title}: a standard deviation")
+            references.check_enough(mask, of, f"{self.title}: a standard deviation")
         if self.variance == "per_sample":
             deviation = references.filled(references.standard_deviation(phi, mask))
         else:

@@ -115,7 +115,7 @@ class MultiSignalLiRA(Attack):
         of: str,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """z of the target, standard deviations, and correlations (samples or 1, queries or 1, signals, signals)."""
-        references.check_enough(mask, 2, of, f"{self.title}: a standard deviation")
+        references.check_enough(mask, of, f"{self.title}: a standard deviation")
         centre_of = references.median if self.centre == "median" else references.mean
         centres = [references.filled(centre_of(values, mask)) for values in signals]
         if self.variance == "residual":

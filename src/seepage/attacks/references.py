@@ -89,16 +89,16 @@ def filled(statistic: Float64[np.ndarray, "samples queries"]) -> Float64[np.ndar
     return np.where(lacking[:, None], statistic[~lacking].mean(axis=0), statistic)
 
 
-def check_enough(mask: Bool[np.ndarray, "samples references"], n_least: int, of: str, purpose: str) -> None:
-    """Refuse references of which no record has `n_least` of the kind `of` ("IN" or "OUT").
+def check_enough(mask: Bool[np.ndarray, "samples references"], of: str, purpose: str) -> None:
+    """Refuse references of which no record has two, for a standard deviation, of the kind `of` ("IN" or "OUT").
 
     Raises:
         InputError: it is so.
     """
     most = int(mask.sum(axis=1).max(initial=0))
-    if most < n_least:
+    if most < 2:
         raise InputError(
-            f"{purpose} needs a record with at least {n_least} {of} references, and the most that one has is {most}: "
+            f"{purpose} needs a record with at least 2 {of} references, and the most that one has is {most}: "
             f"train more reference models, or choose an attack that needs fewer"
         )
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import click
 
-from seepage.errors import SeepageError, printable, shortened
+from seepage.errors import SeepageError, printable, shortened, unknown_name
 from seepage.version import __version__
 
-EXIT_OK, EXIT_ERROR, EXIT_INTERRUPTED = 0, 2, 130
+EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
 
 
 def say(text: object, *, err: bool = False) -> None:
@@ -62,6 +62,9 @@ def _printable_usage() -> Iterator[None]:
     """What was typed, or a script put there, is quoted in click's own complaints."""
     try:
         yield
+    except click.NoSuchOption as error:
+        known = [name for option in error.ctx.command.get_params(error.ctx) for name in option.opts if name[:2] == "--"]
+        raise unknown_name("flag", error.option_name, known) from None
     except click.ClickException as error:
         error.message = shortened(printable(error.message))
         raise

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from seepage.cli.flags import show
+from seepage.cli.command import show
 from seepage.cli.group import main, say
 
 
@@ -18,13 +18,11 @@ from seepage.cli.group import main, say
 )
 def report(result: Path, out: Path | None) -> None:
     """Render a saved RESULT (a result.json or its folder) again."""
-    from seepage.schema.audit import AuditResult
-    from seepage.schema.inversion import InversionResult
     from seepage.schema.reading import load_result
 
     loaded = load_result(result)
     if out is None:
-        show(loaded) if isinstance(loaded, AuditResult | InversionResult) else say(str(loaded))
+        show(loaded)
     else:
         say(f"Report: {loaded.report(out)}")
 

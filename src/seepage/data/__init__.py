@@ -1,6 +1,6 @@
 """Data: pools of records, the named data sets, and who was a member of what."""
 
-from seepage.data.canaries import CANARIES, plant
+from seepage.data.canaries import CANARIES, plant, plant_in_turns
 from seepage.data.catalogue import DATASETS, load
 from seepage.data.files import read_file
 from seepage.data.frames import read_frame
@@ -16,6 +16,7 @@ __all__ = [
     "load",
     "overlap",
     "plant",
+    "plant_in_turns",
     "read_dataset",
     "read_file",
     "read_frame",

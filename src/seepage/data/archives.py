@@ -54,5 +54,5 @@ def _members(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
         return
     with tarfile.open(path) as archive:
         for member in archive:
-            if member.isfile():
-                yield member.name, member.size, archive.extractfile(member)
+            if member.isfile() and (file := archive.extractfile(member)) is not None:
+                yield member.name, member.size, file

@@ -196,11 +196,11 @@ def tar_members(path: Path, names: Sequence[str]) -> Iterator[tuple[str, IO[byte
     with reading(path), tarfile.open(path) as archive:
         for member in archive:
             name = member.name.removeprefix("./")
-            if member.isfile() and name in left:
+            if name in left and member.isfile() and (file := archive.extractfile(member)) is not None:
                 if member.size > MAX_UNPACKED_BYTES:
                     raise DataFileError(f"{path}: '{name}' unpacks to {member.size / 2**30:.3g} GiB; it is not used")
                 left.discard(name)
-                yield name, archive.extractfile(member)
+                yield name, file
             if not left:
                 return
         raise DataFileError(f"{path} lacks {', '.join(sorted(left))}: it is not the original archive")

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 from numpy.typing import ArrayLike
 
+from seepage.data.membership import Membership
 from seepage.data.pool import Pool
 from seepage.errors import InputError, unknown_name
 from seepage.randomness import Seed, generator
@@ -44,10 +45,8 @@ class Strongest:
     tpr_clean: float
 
 
-SOURCE = (
-    "Aerni, Zhang and Tramèr (2024), arXiv 2404.17399: CIFAR-10, 64 models, 500 canaries of which half are in each; "
-    "TPR at FPR 0.1 % as the authors' published notebook prints it"
-)
+# Aerni, Zhang and Tramèr (2024), arXiv 2404.17399: CIFAR-10, 64 models, 500 canaries of which half are in each; TPR at
+# FPR 0.1 % as the authors' published notebook prints it
 STRONGEST: dict[str, Strongest] = {
     "none": Strongest("mislabelled", "LiRA", 1.0, 0.134),
     "hamp": Strongest("mislabelled", "label-only, 18 queries", 0.285, 0.021),
@@ -124,6 +123,46 @@ def plant(
         pool, inputs=inputs, labels=labels, ids=ids.astype(str), name=f"{pool.name} with {n} {kind} canaries"
     )
     return Planted(changed, _mask(chosen, len(pool)), _mask(originals, len(pool)))
+
+
+def plant_in_turns(
+    pool: Pool,
+    kind: str,
+    *,
+    n: int = 500,
+    models: int = 64,
+    population: float | int = 0.2,
+    validation: float | int = 0.0,
+    rng: Seed,
+) -> tuple[Pool, Membership]:
+    """Plant canaries, and draw which models each is a member of: the pool and the membership of an audit of them alone.
+
+        pool, membership = plant_in_turns(pool, "mislabelled", n=500, models=64, rng=0)
+        result = seepage.audit_recipe(recipe, pool, membership)
+
+    Args:
+        pool: with labels of at least two classes.
+        kind, n: see `plant`.
+        models: all are trained on the same ordinary records, each is the target in its turn; see
+            `Membership.canaries_in_turns`.
+        population, validation: records that no model is trained on, a share or a count.
+        rng: draws records, labels, values and members.
+
+    Raises:
+        InputError: as for `plant` and `Membership.canaries_in_turns`.
+    """
+    rng = generator(rng)
+    planted = plant(pool, kind, n=n, rng=rng)
+    membership = Membership.canaries_in_turns(
+        planted.pool,
+        canaries=planted.canaries,
+        keep=planted.companions,
+        models=models,
+        population=population,
+        validation=validation,
+        rng=rng,
+    )
+    return planted.pool, membership
 
 
 def _mask(indices: np.ndarray, n: int) -> np.ndarray:

@@ -80,7 +80,7 @@ def as_array(inputs: Any) -> np.ndarray:
             f"expected inputs as one array of numbers, got a sparse {type(inputs).__name__} of shape {inputs.shape}: "
             "give inputs.toarray()"
         )
-    if isinstance(inputs, np.ma.MaskedArray) and (masked := np.ma.getmaskarray(inputs)).any():
+    if (masked := _mask(inputs)).any():
         record = int(masked.reshape(len(masked), -1).any(axis=1).argmax())
         raise InputError(
             f"expected inputs without a mask, got {int(masked.sum())} masked values, in record {record} for one: fill "
@@ -118,6 +118,10 @@ def as_array(inputs: Any) -> np.ndarray:
         return array.astype(np.float64)
     except OverflowError:
         raise InputError("expected numbers that float64 holds as inputs, got a larger one: leave ids out") from None
+
+
+def _mask(inputs: Any) -> np.ndarray:
+    return np.ma.getmaskarray(inputs) if isinstance(inputs, np.ma.MaskedArray) else np.zeros(1, dtype=bool)
 
 
 def blocks(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

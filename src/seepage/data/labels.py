@@ -62,7 +62,7 @@ def key(value: Any) -> str:
     if isinstance(value, (bool, np.bool_)):
         return str(int(value))
     if isinstance(value, (Real, np.number)) and float(value).is_integer():
-        return str(int(value))
+        return str(int(value))  # pyright: ignore[reportArgumentType] - an integer whatever its class
     return str(value)
 
 
@@ -152,7 +152,7 @@ def number(values: Values, *, classes: Sequence[str] | None = None, n_classes: i
     order = values.order or ordered(map(key, np.unique(found)))
     if n_classes is not None and len(order) != n_classes:
         raise InputError(
-            f"expected labels of n_classes={n_classes} classes, got {len(order)} different ones ({_few(order)}): "
+            f"expected labels of n_classes={n_classes} classes, got {len(order)} different ones ({few(order)}): "
             "give class numbers from 0, or classes= with the names of all"
         )
     return Numbered(_looked_up(found.astype(str), order), order, len(order))
@@ -371,7 +371,7 @@ def _places(labels: np.ndarray, classes: Sequence[str]) -> Int64[np.ndarray, " s
     outside = (labels < 0) | (labels >= len(classes))
     if outside.any():
         raise InputError(
-            f"labels that are numbers are places in classes= ({_few(classes)}), 0 to {len(classes) - 1}, got "
+            f"labels that are numbers are places in classes= ({few(classes)}), 0 to {len(classes) - 1}, got "
             f"{labels[outside][0]}: labels that are texts are looked up in it (np.asarray(labels).astype(str))"
         )
     return labels.astype(np.int64)
@@ -381,13 +381,14 @@ def _looked_up(names: np.ndarray, classes: Sequence[str]) -> Int64[np.ndarray, "
     """The place of each name among the classes."""
     place = {name: index for index, name in enumerate(classes)}
     if len(place) < len(classes):
-        raise InputError(f"expected distinct names of classes, got {_few(classes)}")
+        raise InputError(f"expected distinct names of classes, got {few(classes)}")
     different, which = np.unique(names, return_inverse=True)
     spelt = spelt_as(different.tolist(), classes)
     if unknown := [name for name in spelt if name not in place]:
-        raise InputError(f"the label '{unknown[0]}' is not among the classes ({_few(classes)})")
+        raise InputError(f"the label '{unknown[0]}' is not among the classes ({few(classes)})")
     return np.array([place[name] for name in spelt], dtype=np.int64)[which]
 
 
-def _few(names: Sequence[str], most: int = 6) -> str:
-    return ", ".join(names[:most]) + (f", ... ({len(names)} in all)" if len(names) > most else "")
+def few(names: Sequence[str]) -> str:
+    """At most six of the names, and how many there are."""
+    return ", ".join(names[:6]) + (f", ... ({len(names)} in all)" if len(names) > 6 else "")

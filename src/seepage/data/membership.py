@@ -367,11 +367,6 @@ class Membership:
             digest.update(name.encode() + _packed(mask))
         return digest.hexdigest()
 
-    @staticmethod
-    def column_fingerprint(column: Bool[np.ndarray, "samples"]) -> str:
-        """SHA-256 of one model's training set, a column of `references` or `targets`."""
-        return hashlib.sha256(_packed(_mask("column", column, (np.size(column),)))).hexdigest()
-
 
 def _balanced(trainable: np.ndarray, n_columns: int, rng: np.random.Generator) -> np.ndarray:
     """Each trainable record IN half of the columns, which half drawn afresh for every record.

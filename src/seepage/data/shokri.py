@@ -58,7 +58,8 @@ def _labelled_rows(path: Path, member: str) -> tuple[UInt8[np.ndarray, "rows fea
             labels.append(label)
             yield bits
 
-    _, file = next(tar_members(path, [member]))
+    found = tar_members(path, [member])  # named: the archive closes when nothing holds it any more
+    _, file = next(found)
     with reading(path):
         return _bits(without_label(file)), _classes(labels)
 

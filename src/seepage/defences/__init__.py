@@ -8,7 +8,7 @@ trained with the same recipe, so the attacker knows the defence. A new one is a 
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 from seepage.defences.adversarial_regularisation import AdversarialRegularisation
@@ -30,9 +30,9 @@ from seepage.defences.relax_loss import RelaxLoss
 from seepage.defences.selena import SELENA
 from seepage.defences.temperature import Temperature
 from seepage.defences.tl_dmi import TLDMI
-from seepage.errors import unknown_name
 from seepage.models.recipe import Recipe
 from seepage.models.trial import is_recipe
+from seepage.options import with_options
 
 __all__ = ["DEFENCES", "Defence", "defend", "find_defence", "table"]
 
@@ -72,13 +72,7 @@ def find_defence(name: str, **options: Any) -> Defence:
     Raises:
         InputError: there is no such defence or option, or an option's value cannot be.
     """
-    if name not in DEFENCES:
-        raise unknown_name("defence", name, DEFENCES)
-    known = [field.name for field in fields(DEFENCES[name])]
-    for option in options:
-        if option not in known:
-            raise unknown_name(f"option of the defence '{name}'", option, known)
-    return replace(DEFENCES[name], **options)
+    return with_options("defence", DEFENCES, name, options)
 
 
 def defend(recipe: Recipe, name: str, **options: Any) -> Recipe:

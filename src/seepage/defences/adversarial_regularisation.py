@@ -181,7 +181,3 @@ class Attack:
 
 def _layers(*widths: int) -> nn.Sequential:
     return nn.Sequential(*(layer for a, b in itertools.pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())))
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int) and value >= 1

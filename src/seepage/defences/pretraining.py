@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from seepage.data import DATASETS, load, overlap
 from seepage.data.cache import cache_folder
 from seepage.defences.one_by_one import Report
-from seepage.errors import DataFileError, InputError, unknown_name
-from seepage.models.files import read_safetensors
+from seepage.errors import InputError, StorageError, unknown_name
 from seepage.models.images import as_images, to_shape
 from seepage.models.pretrained import PRETRAINED
 from seepage.models.recipe import Recipe
 from seepage.models.records import Records
 from seepage.models.train import train_models
+from seepage.runs.store import Store
 from seepage.version import __version__
-from seepage.writing import make_folder, whole_file
 
 PUBLIC, RANDOM = "public", "random"
-KEPT_IN = "pretrained"  # a folder of the cache
+CACHE = "pretrained"  # a folder of the data cache
 BYTE = 1 / 255
 
 
@@ -107,23 +106,19 @@ def shared_state(recipe: Recipe, images: Records, seed: int, device: torch.devic
     It is kept in the cache folder under all that it depends on, unless the recipe has parts of the user's own and no
     version, which could change without notice.
     """
-    path = None
+    store, key = None, _key(recipe, images, seed)
     if recipe.is_registered or recipe.version:
-        path = cache_folder() / KEPT_IN / f"{_key(recipe, images, seed)}.safetensors"
-        try:
-            return {name: value.to(device) for name, value in read_safetensors(path).items()}
-        except DataFileError:
-            pass  # not there yet, or damaged: train
+        with suppress(StorageError):  # a cache that cannot be used: the training is done anyway
+            store = Store(cache_folder() / CACHE)
+            found = store.find(key)
+            if found is not None:
+                return {name: torch.from_numpy(values).to(device) for name, values in found.arrays.items()}
     rows = np.arange(len(images.labels))
     (module,) = train_models(recipe, images, [rows], [seed], engine="single", report=report)
     state = module.state_dict()
-    if path is not None:
-        try:
-            make_folder(path.parent)
-            with whole_file(path) as file:
-                file.write(safetensors.torch.save({name: value.cpu().contiguous() for name, value in state.items()}))
-        except OSError:
-            pass  # no room to keep it: the weights are still right
+    if store is not None:
+        with suppress(StorageError):  # no room to keep it: the weights are still right
+            store.write(key, {name: value.cpu().numpy() for name, value in state.items()}, {})
     return state
 
 
@@ -132,4 +127,4 @@ def _key(recipe: Recipe, images: Records, seed: int) -> str:
     found = sha256(json.dumps([*about, images.scale]).encode())
     for part in (images.inputs, images.labels):
         found.update(part.cpu().numpy().tobytes())
-    return found.hexdigest()
+    return found.hexdigest()[:32]

@@ -5,10 +5,9 @@ A new one is a file beside this, a line in `INVERSIONS`, and a line in `BY_DEFAU
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
-from seepage.errors import InputError, unknown_name
 from seepage.inversion.base import Inversion
 from seepage.inversion.brep_mi import BREPMI
 from seepage.inversion.gmi import GMI
@@ -21,6 +20,7 @@ from seepage.inversion.mirror_genetic import GeneticMIRROR
 from seepage.inversion.plg_mi import PLGMI
 from seepage.inversion.ppa import PPA
 from seepage.inversion.vmi import VMI
+from seepage.options import with_options
 
 INVERSIONS: dict[str, Inversion] = {
     "mi-face": MIFace(),
@@ -54,16 +54,7 @@ def find_inversion(name: str, **options: Any) -> Inversion:
     Raises:
         InputError: there is no such attack or option, or an option's value cannot be.
     """
-    if name not in INVERSIONS:
-        raise unknown_name("inversion attack", name, INVERSIONS)
-    known = [field.name for field in fields(INVERSIONS[name])]
-    for option in options:
-        if option not in known:
-            raise unknown_name(f"option of the inversion attack '{name}'", option, known)
-    try:
-        return replace(INVERSIONS[name], **options)
-    except TypeError as error:
-        raise InputError(f"the inversion attack '{name}' cannot be made with {options}: {error}") from None
+    return with_options("inversion attack", INVERSIONS, name, options)
 
 
 def default_inversions() -> dict[str, Inversion]:

@@ -12,7 +12,7 @@ from seepage.metrics.operating_points import Ranking, allowed, operating_points,
 from seepage.metrics.roc import auc, check_columns
 from seepage.metrics.separation import random_half
 from seepage.randomness import Seed, generator
-from seepage.schema.audit import BestAttack, Intersection, Union
+from seepage.schema.ensemble import BestAttack, Intersection, Union
 from seepage.schema.estimates import Estimate
 
 Scores = Mapping[str, Float64[np.ndarray, "samples *targets"]]
@@ -263,6 +263,7 @@ def _above_outside(scores, members, *, strictly: bool = False) -> Float64[np.nda
 
 def _halves(members: Bool[np.ndarray, "samples targets"], rng: np.random.Generator) -> Bool[np.ndarray, " samples"]:
     """A random half of the records, with members and non-members of every target on either side."""
+    sides: list[np.ndarray] = []
     for _ in range(MOST_DRAWS):
         first = random_half(members[:, 0], rng)
         sides = [side for half in (members[first], members[~first]) for side in (half.sum(0), (~half).sum(0))]

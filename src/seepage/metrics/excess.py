@@ -72,8 +72,9 @@ def excess_risk(attack: Estimate, control: Estimate) -> Estimate:
     n = min(attack.n, control.n)
     if control.value == 1:
         return Estimate.of(None, None, None, n, "every attack on the control group succeeds: nothing is left to gain")
-    q, low, high = 1 - attack.value, 1 - attack.high, 1 - attack.low
-    q_c, low_c, high_c = 1 - control.value, 1 - control.high, 1 - control.low
+    (value, low, high), (value_c, low_c, high_c) = attack.defined(), control.defined()
+    q, low, high = 1 - value, 1 - high, 1 - low
+    q_c, low_c, high_c = 1 - value_c, 1 - high_c, 1 - low_c
     both = q * q_c
     n_low, n_high = low * (2 * q - low), high * (2 * q - high)
     d_low, d_high = low_c * (2 * q_c - low_c), high_c * (2 * q_c - high_c)

@@ -11,7 +11,7 @@ from seepage.errors import InputError, unknown_name
 from seepage.metrics.operating_points import Ranking, operating_points
 from seepage.metrics.roc import check_columns
 from seepage.randomness import Seed, generator
-from seepage.schema.audit import LogMiaEstimate
+from seepage.schema.attack import LogMiaEstimate
 
 HALF_WAY = 0.5  # of the way from guessing to everyone
 MOST, NEARLY_ALL = 0.5, 0.9  # share of the members

@@ -281,5 +281,6 @@ def positive_predictive_value(tpr: Estimate, fpr: float, prior: float) -> Estima
         positives = prior * rate + (1 - prior) * false_rate
         return prior * rate / positives if positives > 0 else 0.0
 
-    fpr_high = fpr if fpr > 0 else upper_bound(0, tpr.n, 0.025)
-    return Estimate.of(value_of(tpr.value, fpr), value_of(tpr.low, fpr_high), value_of(tpr.high, fpr), tpr.n, tpr.flag)
+    fpr_high = fpr if fpr > 0 else float(upper_bound(0, tpr.n, 0.025))
+    value, low, high = tpr.defined()
+    return Estimate.of(value_of(value, fpr), value_of(low, fpr_high), value_of(high, fpr), tpr.n, tpr.flag)

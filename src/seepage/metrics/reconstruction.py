@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
@@ -153,15 +154,15 @@ def advantage(
         half = (1 + confidence) / 2
         kept = np.isin(baseline_classes, list(ours))
         baseline = (np.asarray(baseline_hits)[kept], np.asarray(baseline_classes)[kept])
-        a = class_accuracy(hits, classes, confidence=half, rng=rng)
-        b = class_accuracy(*baseline, confidence=half, rng=rng)
-        estimate = Estimate.of(estimate.value, a.low - b.high, a.high - b.low, estimate.n, estimate.flag)
+        _, low, high = class_accuracy(hits, classes, confidence=half, rng=rng).defined()
+        _, baseline_low, baseline_high = class_accuracy(*baseline, confidence=half, rng=rng).defined()
+        estimate = Estimate.of(estimate.value, low - baseline_high, high - baseline_low, estimate.n, estimate.flag)
     thinned = _thinned(hits, classes, baseline_hits, baseline_classes, rng)
     return estimate, sign_flip_p_value(thinned, rng)
 
 
 def paired_by_class(
-    first: Mapping[Hashable, float], second: Mapping[Hashable, float], *, confidence: float = 0.95, rng: Seed
+    first: Mapping[Any, float], second: Mapping[Any, float], *, confidence: float = 0.95, rng: Seed
 ) -> tuple[Estimate, float]:
     """How much higher the second of two targets lies than the first, class by class.
 
@@ -298,7 +299,8 @@ def _student(means, confidence: float) -> tuple[float, float]:
 
 def _bootstrap(means, confidence: float, rng) -> tuple[float, float]:
     replicates = means[resampled_classes(len(means), rng)].mean(axis=1)
-    return percentile_interval(replicates, expanded(confidence, len(means)))
+    low, high = percentile_interval(replicates, expanded(confidence, len(means)))
+    return float(low), float(high)
 
 
 def _joined(*flags: str | None) -> str:

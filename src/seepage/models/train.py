@@ -9,6 +9,7 @@ from torch import nn
 
 from seepage.data import Pool
 from seepage.errors import InputError, TrainingError
+from seepage.models.device import choose_device
 from seepage.models.engines import ENGINES, has_convolutions
 from seepage.models.held_out import HeldOut
 from seepage.models.plan import one_thread
@@ -58,7 +59,7 @@ def train(
         if both := int((masks[name] & masks["members"]).sum()):
             raise InputError(f"train: {name} records are not trained on, got {both} of them among the members")
     rows = {name: np.flatnonzero(mask) for name, mask in masks.items()}
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(device)
     seed = int(rng.integers(2**62))
     column, held_out = rows.pop("members"), HeldOut(**rows)
     engine = "single" if recipe.procedure is None else "procedure"

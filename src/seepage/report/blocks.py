@@ -1,20 +1,76 @@
-"""What a report is made of: text, facts, code, tables and figures, before they become HTML or Markdown."""
+"""What a report is made of: text, facts, code, tables and figures, before they become HTML, Markdown or a screen."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
 from matplotlib.axes import Axes
 
-from seepage.schema.audit import Estimate, LogMiaEstimate
+from seepage.schema.attack import LogMiaEstimate
+from seepage.schema.estimates import Estimate
 from seepage.schema.numbers import UNDEFINED, count, decimal, interval_of, value_of
+from seepage.schema.parts import Finding
+from seepage.schema.saved import Saved
+
+TONES = {"LEAK SHOWN": "leak", "NO EVIDENCE": "none", "INCONCLUSIVE": "unsure", "INVALID": "void"}
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    label: str
+    value: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What stands before every section.
+
+    Args:
+        heading: the verdict, or the question that is answered.
+        title: of the window.
+        about: what was looked at: the data, and what else tells this page from others.
+        tone: a verdict's (`TONES`); of a question "lead".
+        reasons: why this verdict, or what else `reasons_title` says.
+    """
+
+    heading: str
+    title: str
+    about: Sequence[str]
+    headline: str
+    lead: Sequence[str]
+    not_meant: str
+    key_figures: Sequence[KeyFigure]
+    tone: str = "lead"
+    reasons: Sequence[str] = ()
+    reasons_title: str = "Why this verdict"
 
 
 @dataclass(frozen=True)
 class Paragraph:
+    """`tone` is for a terminal: "bold", "dim", or none."""
+
     text: str
+    tone: str = ""
     kind: ClassVar[str] = "paragraph"
+
+
+@dataclass(frozen=True)
+class Point:
+    """An item of a list: a mark, such as a dash or a word, and what hangs behind it, line below line."""
+
+    mark: str
+    text: str
+    more: Sequence[str] = ()
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Points:
+    points: Sequence[Point]
+    title: str = ""
+    kind: ClassVar[str] = "points"
 
 
 @dataclass(frozen=True)
@@ -64,6 +120,7 @@ class Column:
     details: tuple[str, ...] = ()
     flag: str | None = None
     number: bool = False
+    optional: bool = False  # a narrow terminal leaves it out
 
     @cached_property  # asked for in every row
     def has_intervals(self) -> bool:
@@ -122,7 +179,24 @@ class Pictures:
 class Section:
     id: str
     title: str
-    blocks: Sequence[Paragraph | Facts | Code | Figures | Table | Pictures]
+    blocks: Sequence["Block"]
+
+
+Block = Paragraph | Points | Facts | Code | Figures | Table | Pictures
+
+
+def dashes(texts: Iterable[str], title: str = "") -> Points:
+    return Points([Point("-", text) for text in texts], title)
+
+
+def sentences(found: Sequence[Finding], title: str = "") -> Facts:
+    return Facts([(one.about, one.sentence) for one in found], title)
+
+
+def next_steps(result: Saved, page: str, *first: str) -> Points:
+    """The end of a screen: what to do first, what the `page` has beyond it, and how to get the result again."""
+    again = f"This result again: {result.provenance.command}"
+    return dashes([*first, f"{page}: result.report('report.html')", again], "Next")
 
 
 def words(title: str, texts: Sequence[str]) -> Column:
@@ -136,6 +210,14 @@ def numbers(title: str, texts: Sequence[str], *details: str) -> Column:
 def estimates(title: str, values: Sequence[Estimate | None], *, as_rate: bool = False) -> Column:
     """A column of numbers with intervals; None where the result has no such number."""
     return hoisted(title, [_estimate(value, as_rate) for value in values])
+
+
+def brief(title: str, values: Sequence[Estimate | None], *, as_rate: bool = False, optional: bool = False) -> Column:
+    """The same for a screen, where counts stand in the head alone: all of them, as a range."""
+    counts = sorted({value.n for value in values if value is not None}) or [0]
+    n = " to ".join(count(value) for value in dict.fromkeys((counts[0], counts[-1])))
+    cells = [replace(_estimate(value, as_rate), details=()) for value in values]
+    return Column(title, cells, (f"n {n}",), number=True, optional=optional)
 
 
 def hoisted(title: str, cells: Sequence[Cell], *, number: bool = True) -> Column:

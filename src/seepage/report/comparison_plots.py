@@ -18,8 +18,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from seepage.report import plots
 from seepage.report.plots import INK, LEAD, NORMAL, PALETTE, PAPER, SMALL, SOFT, WIDTH
-from seepage.schema.audit import Estimate
 from seepage.schema.comparison import ComparisonResult
+from seepage.schema.estimates import Estimate
 from seepage.schema.numbers import rate
 
 Leak = Literal["tpr", "auc"]

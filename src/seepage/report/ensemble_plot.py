@@ -5,7 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from seepage.report.plots import INK, LEAD, NORMAL, PALETTE, RULE, SMALL, SOFT, _axes, _short, _title
-from seepage.schema.audit import AuditResult, Ensemble, Intersection
+from seepage.schema.audit import AuditResult
+from seepage.schema.ensemble import Ensemble, Intersection
 from seepage.schema.numbers import count
 
 ROW, BARS, FRAME = 0.2, 1.9, 0.75  # inches: of an attack's row, of the bars, around them

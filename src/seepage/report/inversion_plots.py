@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter
 from seepage.report import plots
 from seepage.report.comparison_plots import ABOVE, BELOW, LEFT, RIGHT, _draw, _label, _name_points, _Point
 from seepage.report.plots import INK, LEAD, NORMAL, PALETTE, PAPER, SMALL, SOFT, WIDTH
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 from seepage.schema.inversion import InversionResult, Reconstructed, TargetResult
 from seepage.schema.inversion_reading import (
     best_accuracy,

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from seepage.errors import printable
-from seepage.schema.audit import AttackResult, AuditResult, RocCurve, Slice
+from seepage.schema.attack import AttackResult, RocCurve
+from seepage.schema.audit import AuditResult, Slice
 from seepage.schema.numbers import count, decimal, rate
 
 # name: (on white paper, on a dark screen). The light values differ from each other: see svg.py.

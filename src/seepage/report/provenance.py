@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 
 from seepage.report.blocks import Code, Facts
-from seepage.schema.audit import Provenance
 from seepage.schema.numbers import count, duration, moment
+from seepage.schema.parts import Provenance
 
 
 def provenance(
@@ -16,7 +16,7 @@ def provenance(
         ("Data", f"{made.data}, {count(made.n_records)} records"),
         ("Fingerprint", made.data_fingerprint),
         *more,
-        ("Seed", str(made.seed)),
+        ("Seed", "a generator was given" if made.seed is None else str(made.seed)),
         ("Made", f"{moment(made.created)}, in {duration(made.seconds)}"),
         ("Software", f"Seepage {made.seepage}, Python {made.python}, PyTorch {made.torch}, NumPy {made.numpy}"),
         ("Platform", made.platform),

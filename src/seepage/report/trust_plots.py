@@ -21,7 +21,7 @@ from seepage.report.plots import (
     _tick,
     _title,
 )
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 from seepage.schema.numbers import count, decimal, rate
 from seepage.schema.trust import LARGEST_SCORE, SHOWN, TrustResult, VariantResult
 

@@ -20,7 +20,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import IO, Any, cast
 
 import cloudpickle
 
@@ -77,19 +77,20 @@ class _Worker:
             start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends its workers
             text=True,
         )
+        self.questions, self.answers = cast(IO[str], self.process.stdin), cast(IO[str], self.process.stdout)
         self.listener = threading.Thread(target=self._listen, args=(inbox,), daemon=True)
         self.listener.start()
 
     def _listen(self, inbox: queue.Queue) -> None:
-        for line in self.process.stdout:
+        for line in self.answers:
             inbox.put((self, json.loads(line)))
         inbox.put((self, {"kind": "gone"}))
 
     def give(self, position: int, unit: Unit) -> None:
         self.position = position
         try:
-            self.process.stdin.write(json.dumps(unit) + "\n")
-            self.process.stdin.flush()
+            self.questions.write(json.dumps(unit) + "\n")
+            self.questions.flush()
         except BrokenPipeError:
             pass  # it is gone already: its listener says so, and the unit is tried again
 
@@ -101,8 +102,8 @@ class _Worker:
         self.process.kill()
         self.process.wait()
         self.listener.join(LAST_LINES_S)  # it may not have begun to read yet
-        self.process.stdin.close()
-        self.process.stdout.close()
+        self.questions.close()
+        self.answers.close()
         self.log.close()
 
 

@@ -3,12 +3,15 @@
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Le
 
 from seepage.errors import InputError
 from seepage.outside import check_kinds
 from seepage.randomness import Seed
 from seepage.runs.executor import Executor, check_workers
+from seepage.schema.saved import MOST_WORKERS
 
 
 @dataclass(frozen=True)
@@ -17,25 +20,26 @@ class Run:
 
     Attributes:
         folder: keeps models, scores, the result and its pages; a run that was killed goes on there. None keeps nothing.
-        seed: a seed or a generator; one root seed is drawn from it and recorded.
-        device: "cpu" or "cuda"; None takes a GPU where there is one.
-        engine: "stacked" or "single", how models are trained; None times both.
-        workers: processes; 0 trains in this one, None has as many as suit.
+        seed: everything random derives from it; in Python a generator too, from which a seed is drawn and
+            recorded.
+        device: where models are trained; by default on the GPU where there is one.
+        engine: how models are trained: stacked or single; by default the faster one, by a trial.
+        workers: processes that train; 0: this one alone; by default as many as suit.
         executor: maps units of work over machines; None: local processes.
         progress: show progress bars.
         keep_weights: keep the weights of the models that are trained.
         weights_cache: a folder of trained models that runs share: recipes that differ in the wrapper alone train once.
-        replay: the result of the same run on another machine: models are trained as there, so that the numbers are the
-            same to the last bit.
+        replay: the result (result.json or its folder) of the same run on another machine: models are trained as there,
+            so that the numbers are the same to the last bit.
         command: what reproduces this run, for the report.
         config: the configuration that it came from, recorded as it is.
     """
 
     folder: str | os.PathLike | None = None
     seed: Seed = 0
-    device: str | None = None
-    engine: str | None = None
-    workers: int | None = None
+    device: Literal["cpu", "cuda"] | None = None
+    engine: Literal["stacked", "single"] | None = None
+    workers: Annotated[int, Ge(0), Le(MOST_WORKERS)] | None = None
     executor: Executor | None = None
     progress: bool = False
     keep_weights: bool = False

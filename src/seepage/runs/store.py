@@ -1,8 +1,10 @@
-"""A run's folder: a manifest that is frozen at the first start, and one file for each finished unit.
+"""The store: arrays under keys, one file each, in a folder; of a run also what it is, frozen at its first start.
 
     FOLDER/manifest.json           what the run is, how it is trained, which units it has
-    FOLDER/units/KEY.safetensors   the signals of one unit, committed by an atomic rename
+    FOLDER/units/KEY.safetensors   the arrays of one unit, committed by an atomic rename
     FOLDER/weights/N.safetensors   the weights of model N, where they are kept
+
+Signals of trained models, scores of attacks, pieces of an inversion and caches of weights are all kept so.
 
 Nothing that lies there is believed unseen. Each file carries its key and the SHA-256 of what it holds in its own
 metadata; one that is damaged, or that belongs elsewhere, is named in a warning and counts as missing, so it is made
@@ -37,7 +39,7 @@ from seepage.writing import (
     whole_file,
 )
 
-__all__ = ["Content", "DamagedFile", "Like", "RunFolder", "digest", "n_units", "run_status"]
+__all__ = ["Content", "DamagedFile", "Like", "Store", "digest", "n_units", "run_status", "weights_key"]
 
 _MOST_MANIFEST_BYTES = 2**30  # a million models have 64 bytes each
 _LARGEST = 2**53  # of a number of seconds or records
@@ -58,8 +60,15 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-class RunFolder:
-    """The state of one run, in files.
+def weights_key(unit: str, model: int) -> str:
+    """The key that the weights of a unit's model have."""
+    return f"{unit}/{model}"
+
+
+class Store:
+    """Arrays under keys, in the files of one folder.
+
+    A key is 32 hexadecimal digits, which name all that the arrays depend on, or a `weights_key`.
 
     Raises:
         StorageError: the folder cannot be written, or belongs to another run.
@@ -70,7 +79,7 @@ class RunFolder:
         try:
             make_folder(self.path / "units")
         except OSError as error:
-            raise StorageError(f"cannot write to the run folder {self.path}: {error.strerror}") from None
+            raise StorageError(f"cannot write to the folder {self.path}: {error.strerror}") from None
 
     @property
     def _manifest(self) -> Path:
@@ -108,9 +117,7 @@ class RunFolder:
             identity: what the run is, as JSON values.
             rest: `plan` and `units`; empty where a manifest is known to be there.
         """
-        sweep(self.path)
-        for name in ("units", "weights"):
-            sweep(self.path / name)
+        self.sweep()
         if rest and self.manifest() is None:
             content = json.dumps({"schema": SCHEMA, "identity": dict(identity), **rest}, indent=1)
             with suppress(FileExistsError):  # another process has started the same run: its plan is this one's too
@@ -127,15 +134,20 @@ class RunFolder:
             )
         return there
 
-    # Units
+    def sweep(self) -> None:
+        """Delete what killed writers left an hour ago or earlier."""
+        for folder in (self.path, self.path / "units", self.path / "weights"):
+            sweep(folder)
 
-    def _unit(self, key: str) -> Path:
-        if not re.fullmatch(r"[0-9a-f]{32}", key):
-            raise StorageError(f"{key!r:.80} is no key of a unit: expected 32 hexadecimal digits")
-        return self.path / "units" / f"{key}.safetensors"
+    def _file(self, key: str) -> Path:
+        unit, of_weights, model = key.partition("/")
+        if not re.fullmatch(r"[0-9a-f]{32}(/[0-9]+)?", key):
+            raise StorageError(f"{key!r:.80} is no key: expected 32 hexadecimal digits")
+        folder, name = ("weights", model) if of_weights else ("units", unit)
+        return self.path / folder / f"{name}.safetensors"
 
     def has(self, key: str) -> bool:
-        """Whether a unit's file is there and sound; one that is not is named in a warning."""
+        """Whether a key's file is there and sound; one that is not is named in a warning."""
         return self.find(key) is not None
 
     def find(
@@ -145,7 +157,7 @@ class RunFolder:
         about: Mapping[str, Any] | None = None,
         numbers: Mapping[str, type] | None = None,
     ) -> Content | None:
-        """A unit, or None where there is none or a damaged one, which is named in a warning.
+        """What a key holds, or None where there is nothing or a damaged file, which is named in a warning.
 
         Args:
             like: what its arrays must be.
@@ -155,40 +167,27 @@ class RunFolder:
         Raises:
             StorageError: something that is no file stands in its place.
         """
-        return _find(self._unit(key), key, like, about or {}, numbers or {})
+        return _find(self._file(key), key, like, about or {}, numbers or {})
 
     def read(self, key: str) -> Content:
-        """A unit that must be there.
+        """What a key holds that must be there.
 
         Raises:
             StorageError: it is not, or is damaged.
         """
-        return _read(self._unit(key), key)
+        return _read(self._file(key), key)
 
     def write(self, key: str, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
-        self._write(self._unit(key), key, arrays, about)
+        """Commit arrays and what is said about them, as JSON values.
 
-    # Weights
-
-    def _weights(self, unit: str, model: int) -> tuple[Path, str]:
-        return self.path / "weights" / f"{model}.safetensors", f"{unit}/{model}"
-
-    def find_weights(self, unit: str, model: int, like: Like) -> dict[str, np.ndarray] | None:
-        """The weights of a model of a unit, or None, as `find`."""
-        found = _find(*self._weights(unit, model), like, {}, {})
-        return None if found is None else found.arrays
-
-    def read_weights(self, unit: str, model: int) -> dict[str, np.ndarray]:
-        return _read(*self._weights(unit, model)).arrays
-
-    def write_weights(self, unit: str, model: int, weights: Mapping[str, np.ndarray]) -> None:
-        self._write(*self._weights(unit, model), weights, {})
-
-    def _write(self, path: Path, key: str, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+        Raises:
+            StorageError: they cannot be written.
+        """
         arrays = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
         written = {"key": key, "about": dict(about), "sha256": payload_digest(key, about, arrays)}
         # One entry, because the order of several would differ from file to file.
-        self._write_bytes(path, safetensors.numpy.save(arrays, metadata={"seepage": json.dumps(written)}))
+        content = safetensors.numpy.save(arrays, metadata={"seepage": json.dumps(written)})
+        self._write_bytes(self._file(key), content)
 
     def _write_bytes(self, path: Path, content: bytes, *, new: bool = False) -> None:
         try:
@@ -224,7 +223,7 @@ def _find(
             raise _Damaged(f"it was written for other {', '.join(differ)}")
         for name, kind in numbers.items():
             value = found.about.get(name)
-            if type(value) not in (int, kind) or not 0 <= value < _LARGEST:
+            if value is None or type(value) not in (int, kind) or not 0 <= value < _LARGEST:
                 raise _Damaged(f"'{name}' is said to be {value!r:.40}, expected {kind.__name__} >= 0")
         return found
     except FileNotFoundError:
@@ -286,7 +285,7 @@ def run_status(folder: str | os.PathLike) -> list[dict[str, Any]]:
     rows, folder = [], Path(folder)
     of_audits = [*folder.glob("run/*/manifest.json"), *folder.glob("*/*/run/*/manifest.json")]
     for manifest in sorted(of_audits):
-        run = RunFolder(manifest.parent)
+        run = Store(manifest.parent)
         content = run.manifest()
         if content is None:
             continue

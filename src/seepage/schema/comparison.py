@@ -1,7 +1,6 @@
 """The result of comparing defences: what each costs in accuracy, and what every attack still finds; versioned JSON.
 
-Its JSON schema is published as `docs/comparison.schema.json`; a change that removes or renames a field raises the
-number in `SCHEMA`.
+A change that removes or renames a field raises the number in the schema's name.
 """
 
 from collections.abc import Callable
@@ -9,12 +8,11 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from seepage.schema.audit import Estimate, Provenance, Share, ShareEstimate
+from seepage.schema.estimates import Estimate, Share, ShareEstimate
 from seepage.schema.nonmembers import OtherNonmembers
+from seepage.schema.parts import Provenance
 from seepage.schema.saved import MOST_ATTACKS, MOST_ROWS, MOST_TARGETS, Part, Saved, distinct, known
 from seepage.schema.trust import TrustResult
-
-SCHEMA = "seepage.comparison/1"
 
 Family = Literal["scores", "references", "label-only", "rank-only"]
 Kind = Literal["none", "training", "answers", "both"]
@@ -139,10 +137,9 @@ class Matched(Part):
 
 
 class ComparisonResult(Saved):
-    SCHEMA: ClassVar[str] = SCHEMA
     WRITTEN_BY: ClassVar[str] = "seepage compare"
 
-    schema_: str = Field(SCHEMA, alias="schema")
+    schema_: Literal["seepage.comparison/1"] = Field("seepage.comparison/1", alias="schema")
     headline: str
     conclusions: list[str] = Field(max_length=MOST_ROWS, description="sentences made from the numbers below")
     limits: list[str] = Field(max_length=MOST_ROWS)
@@ -209,14 +206,14 @@ def worst_of(attacks: dict[str, AttackFigures]) -> Leak:
 
 def largest(estimates: dict[str, Estimate]) -> Worst:
     """The largest of these, and whose it is."""
-    defined = {name: one for name, one in estimates.items() if one.value is not None}
+    defined = {name: one.value for name, one in estimates.items() if one.value is not None}
     if not defined:
         first = next(iter(estimates.values()), None)
         flag = first.flag if first and first.flag else "undefined for every attack"
         n = first.n if first else 0
         return Worst(attack=None, estimate=Estimate(value=None, low=None, high=None, n=n, flag=flag))
-    name = max(defined, key=lambda name: defined[name].value)
-    return Worst(attack=name, estimate=defined[name])
+    name = max(defined, key=defined.__getitem__)
+    return Worst(attack=name, estimate=estimates[name])
 
 
 def frontier(defences: list[DefenceResult], leak: Callable[[DefenceResult], float | None]) -> list[str]:

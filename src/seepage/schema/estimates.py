@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from seepage.errors import InputError
 from seepage.schema.saved import MOST_RATES, MOST_ROWS, Part, distinct
 
 
@@ -53,8 +54,21 @@ class Estimate(Part):
 
     def through(self, transform: Callable[[float], float]) -> "Estimate":
         """The same estimate on another scale; `transform` must be non-decreasing, so that the interval carries over."""
-        ends = (None if one is None else transform(one) for one in (self.value, self.low, self.high))
-        return Estimate.of(*ends, self.n, self.flag)
+
+        def moved(one: float | None) -> float | None:
+            return None if one is None else transform(one)
+
+        return Estimate.of(moved(self.value), moved(self.low), moved(self.high), self.n, self.flag)
+
+    def defined(self) -> tuple[float, float, float]:
+        """Value, low and high.
+
+        Raises:
+            InputError: the estimate has no value or no interval.
+        """
+        if self.value is None or self.low is None or self.high is None:
+            raise InputError(f"expected an estimate with a value and an interval, got none: {self.flag or 'undefined'}")
+        return self.value, self.low, self.high
 
 
 def _of_a_share(estimate: Estimate) -> Estimate:
@@ -66,3 +80,8 @@ def _of_a_share(estimate: Estimate) -> Estimate:
 
 ShareEstimate = Annotated[Estimate, AfterValidator(_of_a_share)]
 ByRate = Annotated[dict[str, ShareEstimate], Field(max_length=MOST_RATES), AfterValidator(_of_rates)]
+
+
+def at_rate(by_rate: dict[str, Estimate], wanted: float) -> Estimate | None:
+    """The estimate at this rate; None where there is none."""
+    return next((estimate for at, estimate in by_rate.items() if float(at) == wanted), None)

@@ -1,18 +1,15 @@
 """The result of model inversion: what was reconstructed, of which model, and beside what; versioned JSON.
 
-Its JSON schema is published as `docs/inversion.schema.json`; a change that removes or renames a field raises the number
-in `SCHEMA`.
+A change that removes or renames a field raises the number in the schema's name.
 """
 
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from seepage.schema.audit import Estimate, Provenance, Share, ShareEstimate, VerdictName
+from seepage.schema.estimates import Estimate, Share, ShareEstimate
+from seepage.schema.parts import Finding, Provenance, VerdictName
 from seepage.schema.saved import MOST_ATTACKS, MOST_ROWS, MOST_TARGETS, Part, Saved, distinct, equally_long
-from seepage.schema.trust import Finding
-
-SCHEMA = "seepage.inversion/1"
 
 KINDS = ("classification", "inversion")  # of the curves of a Fisher analysis
 ENDS = ("", "_low", "_high")
@@ -213,10 +210,9 @@ class Picture(Part):
 
 
 class InversionResult(Saved):
-    SCHEMA: ClassVar[str] = SCHEMA
     WRITTEN_BY: ClassVar[str] = "seepage invert"
 
-    schema_: str = Field(SCHEMA, alias="schema")
+    schema_: Literal["seepage.inversion/1"] = Field("seepage.inversion/1", alias="schema")
     verdict: VerdictName
     headline: str
     conclusions: list[Finding] = Field(max_length=MOST_ROWS, description="sentences made from the numbers below")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 from seepage.schema.inversion import AttackInfo, Baseline, InversionResult, Reconstructed, TargetResult
 
 CONTROLS = ("null", "shuffled")

@@ -1,11 +1,14 @@
 """Numbers and other people's text as a reader should meet them, alike in HTML, Markdown and the terminal."""
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from seepage.schema.audit import Epsilon, Estimate
+from seepage.schema.attack import Epsilon
+from seepage.schema.estimates import Estimate
 
 UNDEFINED = "\N{EN DASH}"
+VACUOUS_ODDS = 1000.0  # a bound above these says nothing
 
 
 def decimal(value: float | None, digits: int = 3) -> str:
@@ -129,3 +132,18 @@ def listed(names: Sequence[str]) -> str:
     'a, b and c'
     """
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def odds(exponent: float) -> str:
+    """exp(exponent), rounded up; as a power where it is large.
+
+    >>> [odds(x) for x in (0.0, 0.585, 81.2, 1e300, math.inf)]
+    ['1', '1.8', 'exp(81.2), more than a factor of 10^35', 'exp(1e+300)', 'none']
+    """
+    if math.isinf(exponent):
+        return "none"
+    if exponent <= math.log(VACUOUS_ODDS):
+        return f"{math.ceil(100 * math.exp(exponent)) / 100:g}"
+    if exponent >= 1e6:
+        return f"exp({exponent:.3g})"
+    return f"exp({math.ceil(10 * exponent) / 10:.1f}), more than a factor of 10^{math.floor(exponent / math.log(10))}"

@@ -1,30 +1,30 @@
 """A saved result of whatever kind, by the schema that it names."""
 
 import os
+from typing import Any
 
 from seepage.errors import DataFileError
 from seepage.schema.audit import AuditResult
-from seepage.schema.comparison import ComparisonResult
-from seepage.schema.inversion import InversionResult
-from seepage.schema.saved import read_values
-from seepage.schema.trust import TrustResult
+from seepage.schema.kinds import BODIES, AnyResult
+from seepage.schema.saved import kind_of, read_values
 
-RELEASE = "seepage.release-audit/"
+OLD_RELEASE = "release-audit"  # audits by setting, in one file without headline or provenance
 
 
-def load_result(path: str | os.PathLike) -> AuditResult | TrustResult | ComparisonResult | InversionResult:
+def load_result(path: str | os.PathLike) -> AnyResult:
     """The result in a file, or in the folder that holds `result.json`.
 
     Raises:
         DataFileError: the file is missing, too large, is not JSON, or follows no schema known here.
     """
     file, values = read_values(path, AuditResult.WRITTEN_BY)
-    if any(
-        isinstance(part, dict) and str(part.get("schema")).startswith(RELEASE) for part in (values, *values.values())
-    ):
+    if any(_kind(part) == OLD_RELEASE for part in (values, *values.values())):
         raise DataFileError(
-            f"{file} is the audit of a release, which has no page: expected the result of an audit, a study or a "
-            "comparison. 'seepage synthesise --audit' prints its table; the file is plain JSON."
+            f"{file} is an audit of a release from before such audits had a page: it is plain JSON to read, and "
+            "'seepage synthesise --audit' now writes a result.json and a report beside the release"
         )
-    kinds = {kind.SCHEMA.split("/")[0]: kind for kind in (TrustResult, ComparisonResult, InversionResult)}
-    return kinds.get(str(values.get("schema")).split("/")[0], AuditResult).of(file, values)
+    return BODIES.get(_kind(values), AuditResult).of(file, values)
+
+
+def _kind(values: Any) -> str:
+    return kind_of(str(values.get("schema"))) if isinstance(values, dict) else ""

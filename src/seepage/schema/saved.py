@@ -176,15 +176,30 @@ def _finite(text: str) -> float:
     return number
 
 
+def kind_of(schema: str) -> str:
+    """
+    >>> kind_of("seepage.audit/2")
+    'audit'
+    """
+    return schema.split("/")[0].removeprefix("seepage.")
+
+
 class Saved(Part):
     """A whole result. Its class names the schema, and the command that writes such files."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, ser_json_inf_nan="null")
 
-    SCHEMA: ClassVar[str]
+    SCHEMA: ClassVar[str]  # the only value of `schema_`
+    KIND: ClassVar[str]  # its name without version
     WRITTEN_BY: ClassVar[str]
 
     schema_: str
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        super().__pydantic_init_subclass__(**options)
+        cls.SCHEMA = cls.model_fields["schema_"].default
+        cls.KIND = kind_of(cls.SCHEMA)
 
     def to_json(self) -> str:
         return self.model_dump_json(by_alias=True, indent=1)

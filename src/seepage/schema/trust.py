@@ -1,17 +1,15 @@
 """The result of the honesty study: who is wrongly called a member, by which model, in which company; versioned JSON.
 
-Its JSON schema is published as `docs/trust.schema.json`; a change that removes or renames a field raises the number in
-`SCHEMA`.
+A change that removes or renames a field raises the number in the schema's name.
 """
 
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from seepage.schema.audit import Estimate, Provenance, Share, ShareEstimate
+from seepage.schema.estimates import Estimate, Share, ShareEstimate
+from seepage.schema.parts import Finding, Provenance
 from seepage.schema.saved import MOST_ATTACKS, MOST_ROWS, MOST_TARGETS, Part, Saved, distinct, equally_long, known
-
-SCHEMA = "seepage.trust/1"
 
 LARGEST_SCORE = "max-score"  # the attack that the report is about
 SHOWN = ("standard", "laplace")  # the variants that it draws side by side, the second where it was run
@@ -135,13 +133,6 @@ class Ray(Part):
         return self
 
 
-class Finding(Part):
-    """One thing that the numbers say, or do not say."""
-
-    about: str
-    sentence: str
-
-
 class Comparison(Part):
     """A finding of the source, and whether it holds here."""
 
@@ -161,10 +152,9 @@ class SeedFigure(Part):
 
 
 class TrustResult(Saved):
-    SCHEMA: ClassVar[str] = SCHEMA
     WRITTEN_BY: ClassVar[str] = "seepage trust"
 
-    schema_: str = Field(SCHEMA, alias="schema")
+    schema_: Literal["seepage.trust/1"] = Field("seepage.trust/1", alias="schema")
     headline: str
     conclusions: list[Finding] = Field(max_length=MOST_ROWS, description="sentences made from the numbers below")
     limits: list[Finding] = Field(max_length=MOST_ROWS)

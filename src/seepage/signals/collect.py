@@ -27,6 +27,7 @@ from torch import nn
 
 from seepage.data import Pool
 from seepage.errors import InputError, StorageError, TrainingError
+from seepage.models.device import choose_device
 from seepage.models.held_out import HeldOut
 from seepage.models.plan import check_plan, n_cores, one_thread, plan
 from seepage.models.recipe import Recipe
@@ -39,7 +40,7 @@ from seepage.runs.executor import check_workers
 from seepage.runs.manifest import Manifest
 from seepage.runs.plan import Plan
 from seepage.runs.progress import Watch
-from seepage.runs.store import Like, RunFolder, digest
+from seepage.runs.store import Like, Store, digest, weights_key
 from seepage.signals.queries import Query
 from seepage.signals.queries import queries as query_set
 from seepage.version import __version__
@@ -92,11 +93,11 @@ class TrainUnit:
             modules = self._modules(models, members, lambda fraction: report(0.95 * fraction))
             with from_outside("a model that was trained by the recipe could not answer", TrainingError):
                 logits = np.stack([answers(module, self.records, self.queries) for module in modules])
-        folder = RunFolder(self.folder)
+        folder = Store(self.folder)
         seconds = time.perf_counter() - start
         for model, module in zip(models, modules, strict=True):
             if model in self.kept:
-                folder.write_weights(unit["key"], model, _weights(module))
+                folder.write(weights_key(unit["key"], model), _weights(module), {})
         folder.write(unit["key"], {"logits": logits}, {"models": models, "seconds": seconds})
         return {"seconds": seconds}
 
@@ -106,7 +107,7 @@ class TrainUnit:
         how = {"held_out": self.held_out, "engine": self.engine, "report": report}
         if self.weights_cache is None:
             return train_models(self.recipe, self.records, members, seeds, **how)
-        cache, bare = RunFolder(self.weights_cache), replace(self.recipe, wrapper=None)
+        cache, bare = Store(self.weights_cache), replace(self.recipe, wrapper=None)
         like = _like(bare, self.pool)
         made_by = {"version": __version__}
         weights = {model: cache.find(_cache_key(self.keys[model]), like, made_by) for model in models}
@@ -223,10 +224,10 @@ def collect(
             raise InputError("collect: replay brings engine and device: leave them out")
         check_plan(replay, recipe, columns.shape[1], "leave replay out, or replay a result of this very audit")
         device = replay.device
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(device)
     start = time.perf_counter()
     with ExitStack() as stack:
-        folder = RunFolder(folder or stack.enter_context(temporary_folder()))
+        folder = Store(folder or stack.enter_context(temporary_folder()))
         held_out = held_out or HeldOut()
         keys = training_keys(recipe, pool, columns, root_seed, held_out)
         identity = {
@@ -275,7 +276,9 @@ def collect(
             gathered.take(unit)
         logits = gathered.logits()
         unit_of = {model: unit["key"] for unit in units for model in unit["models"]}
-        modules = {model: _rebuilt(recipe, pool, folder.read_weights(unit_of[model], model)) for model in live}
+        modules = {
+            model: _rebuilt(recipe, pool, folder.read(weights_key(unit_of[model], model)).arrays) for model in live
+        }
     seconds = time.perf_counter() - start + before / max(1, chosen.workers)
     return Collection(logits, columns, chosen, seconds, len(units) - len(missing), digest(keys), modules)
 
@@ -290,10 +293,10 @@ def _like(recipe: Recipe, pool: Pool) -> Like:
     return {name: (str(values.dtype), values.shape) for name, values in weights.items()}
 
 
-def _has_weights(folder: RunFolder, unit: dict[str, Any], kept: frozenset[int], like: Like) -> bool:
+def _has_weights(folder: Store, unit: dict[str, Any], kept: frozenset[int], like: Like) -> bool:
     """Whether the weights that are kept of a finished unit are there too."""
     wanted = kept.intersection(unit["models"])
-    return all(folder.find_weights(unit["key"], model, like) is not None for model in sorted(wanted))
+    return all(folder.find(weights_key(unit["key"], model), like) is not None for model in sorted(wanted))
 
 
 def _rebuilt(recipe: Recipe, pool: Pool, weights: dict[str, np.ndarray]) -> nn.Module:
@@ -311,7 +314,7 @@ def _units(keys: Sequence[str], plan: Plan, identity: dict[str, Any]) -> list[di
     return units
 
 
-def _check_units(folder: RunFolder, manifest: Manifest, units: list[dict], replay: Plan | None) -> None:
+def _check_units(folder: Store, manifest: Manifest, units: list[dict], replay: Plan | None) -> None:
     """That the manifest's units are those that follow from what is trained and how."""
     if [unit.model_dump() for unit in manifest.units] != units:
         raise StorageError(
@@ -329,7 +332,7 @@ def _check_units(folder: RunFolder, manifest: Manifest, units: list[dict], repla
 class Gathered:
     """The answers of all models, put together unit by unit as they are found sound."""
 
-    def __init__(self, folder: RunFolder, n_samples: int, n_models: int, n_queries: int):
+    def __init__(self, folder: Store, n_samples: int, n_models: int, n_queries: int):
         self._folder, self._n_samples, self._n_queries = folder, n_samples, n_queries
         self._logits: np.ndarray | None = None  # (samples, models, queries, classes)
         self._is_there = np.zeros(n_models, dtype=bool)

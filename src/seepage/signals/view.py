@@ -248,10 +248,6 @@ class View:
         """log p of every class at the target."""
         return self._log_probabilities(self.target_column)
 
-    def reference_log_probabilities(self, reference: int) -> Float64[np.ndarray, "samples queries classes"]:
-        """log p of every class at one reference, given by its place among the masks' columns."""
-        return self._log_probabilities(int(self.reference_columns[reference]))
-
     def layer_gradient_norms(self, *, of_label: bool) -> Float64[np.ndarray, "samples layers"]:
         """By layer of the live target, the norm of the gradient of each record's loss; asked once, then kept.
 

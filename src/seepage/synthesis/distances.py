@@ -12,13 +12,13 @@ from scipy.spatial.distance import cdist, pdist
 from sklearn.neighbors import NearestNeighbors
 
 from seepage.randomness import Seed, generator
+from seepage.schema.numbers import VACUOUS_ODDS, odds
 
 MOST_FOR_MEDIAN = 2_000_000  # pairs; of more, the median is that of a sample
 N_DRAWN = 100_000
 MOST_FOR_LARGEST = 200_000_000  # pairs; of more, the largest distance is bounded
 MOST_FOR_NEAREST = 5_000  # codes
 ROWS_AT_ONCE = 256
-VACUOUS_ODDS = 1000.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class CodeDistances:
     def _of_odds(self) -> tuple[str, ...]:
         if self.largest == 0:
             return ("The codes are all the same: whatever epsilon is, none of them can be told from another.",)
-        median, largest = (odds_text(self.log_odds(distance)) for distance in (self.median, self.largest))
+        median, largest = (odds(self.log_odds(distance)) for distance in (self.median, self.largest))
         over = "" if self.releases == 1 else f" over all {self.releases} releases"
         return (f"Bound on the odds{over}: at the median distance {median}; at the largest {largest}.",)
 
@@ -92,7 +92,7 @@ class CodeDistances:
             return ()
         return (
             f"Distance of a code to the nearest other one: median {self.nearest:.3g}; bound on the odds there "
-            f"{odds_text(self.log_odds(self.nearest))}.",
+            f"{odds(self.log_odds(self.nearest))}.",
         )
 
     @property
@@ -150,21 +150,6 @@ def code_distances(
     median = float(np.median(measured))
     near = float(np.median(_nearest(groups, rng)))
     return CodeDistances(median, largest, is_exact, n_pairs, len(measured), same_class, epsilon, releases, near)
-
-
-def odds_text(exponent: float) -> str:
-    """exp(exponent), rounded up; as a power where it is large.
-
-    >>> [odds_text(x) for x in (0.0, 0.585, 81.2, 1e300, math.inf)]
-    ['1', '1.8', 'exp(81.2), more than a factor of 10^35', 'exp(1e+300)', 'none']
-    """
-    if math.isinf(exponent):
-        return "none"
-    if exponent <= math.log(VACUOUS_ODDS):
-        return f"{math.ceil(100 * math.exp(exponent)) / 100:g}"
-    if exponent >= 1e6:
-        return f"exp({exponent:.3g})"
-    return f"exp({math.ceil(10 * exponent) / 10:.1f}), more than a factor of 10^{math.floor(exponent / math.log(10))}"
 
 
 def _of_drawn(codes: np.ndarray, n_drawn: int, rng: np.random.Generator) -> np.ndarray:

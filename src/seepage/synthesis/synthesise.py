@@ -120,7 +120,7 @@ def synthesise(
         codes = clipped(vae.encode(pool.inputs[rows], classes), clip)
         compared += [codes] if classes is None else [codes[classes == label] for label in np.unique(classes)]
         for release in range(releases):
-            noisy = codes + latent_noise(*codes.shape, epsilon, noise_rng)
+            noisy = codes + latent_noise(len(codes), codes.shape[1], epsilon, noise_rng)
             decoded = vae.decode(noisy, classes)
             inputs[release, rows] = vae.records(decoded, draw_rng if draw else None)
     vaes = tuple(networks)

@@ -18,7 +18,7 @@ from seepage.models.target import TargetModel
 from seepage.studies.audit.evidence import Evidence
 from seepage.studies.audit.findings import score
 from seepage.studies.audit.outputs import evidence_from_outputs
-from seepage.studies.audit.settings import Settings
+from seepage.studies.settings import Settings
 from tests.studies.audit.worlds import outputs
 
 ALPHA = 0.05

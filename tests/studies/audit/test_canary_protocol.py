@@ -7,7 +7,7 @@ import pytest
 
 import seepage
 from seepage import MLP, Adam, Membership, Recipe
-from seepage.data.canaries import plant
+from seepage.data.canaries import plant_in_turns
 from seepage.metrics.pooled import pooled_tpr_at_fpr
 
 ATTACKS = ["lira-online-fixed-variance", "loss"]
@@ -18,14 +18,11 @@ def run(kind, folder, *, models, n, records, population, epochs, hidden, queries
     rng = np.random.default_rng(seed)
     pool = seepage.load("digits", flat=False)
     pool = pool.subset(np.sort(rng.permutation(len(pool))[:records]))
-    planted = plant(pool, kind, n=n, rng=rng)
-    membership = Membership.canaries_in_turns(
-        planted.pool, canaries=planted.canaries, models=models, population=population, keep=planted.companions, rng=rng
-    )
+    planted, membership = plant_in_turns(pool, kind, n=n, models=models, population=population, rng=rng)
     recipe = Recipe(partial(MLP, hidden=(hidden,)), Adam(lr=5e-3), epochs=epochs, batch_size=50)
     result = seepage.audit_recipe(
         recipe,
-        planted.pool,
+        planted,
         membership,
         attacker=seepage.Attacker(queries=queries, attacks=attacks),
         settings=seepage.Settings(controls=False),

@@ -13,7 +13,7 @@ from seepage.schema.audit import AuditResult
 from seepage.studies.audit.decisions import decisions
 from seepage.studies.audit.findings import score
 from seepage.studies.audit.outputs import evidence_from_outputs
-from seepage.studies.audit.settings import Settings
+from seepage.studies.settings import Settings
 from tests import flat
 from tests.reference.few_shot import threshold
 

@@ -17,7 +17,7 @@ import seepage.signals.collect as collecting
 from seepage import MLP, Adam, Pool, Recipe
 from seepage.cli import main
 from seepage.errors import DataFileError, InputError, StorageError
-from seepage.runs.store import DamagedFile, RunFolder
+from seepage.runs.store import DamagedFile, Store
 from seepage.studies.audit import findings
 from tests.damage import flip, swap
 from tests.flat import audit
@@ -274,7 +274,7 @@ def test_a_folder_in_the_place_of_a_result_is_named_before_anything_is_trained(t
     "said", [{"n_asked": 0}, {"seconds": "a while", "n_asked": 0}, {"seconds": 1.0, "n_asked": 0.5}]
 )
 def test_scores_that_do_not_say_what_they_took_are_made_again(copy, whole, said):
-    store = RunFolder(copy / "run" / "scores")
+    store = Store(copy / "run" / "scores")
     path = sorted((copy / "run" / "scores" / "units").iterdir())[0]
     found = store.read(path.stem)
     about = {name: value for name, value in found.about.items() if name not in ("seconds", "n_asked")}

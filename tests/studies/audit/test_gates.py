@@ -13,7 +13,7 @@ from seepage.studies.audit.controls import Controls
 from seepage.studies.audit.findings import score
 from seepage.studies.audit.gates.blind import difference
 from seepage.studies.audit.outputs import evidence_from_outputs
-from seepage.studies.audit.settings import Settings
+from seepage.studies.settings import Settings
 from tests.studies.audit.worlds import outputs, target_alone
 
 

@@ -18,7 +18,7 @@ from seepage.studies.audit.gates.answers import _association, _renumbered
 from seepage.studies.audit.gates.blind import difference
 from seepage.studies.audit.gates.neighbours import count_neighbours
 from seepage.studies.audit.outputs import evidence_from_outputs
-from seepage.studies.audit.settings import Settings
+from seepage.studies.settings import Settings
 from tests.data.test_traits import images
 from tests.flat import audit
 from tests.studies.audit.worlds import outputs

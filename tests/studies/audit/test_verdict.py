@@ -21,8 +21,8 @@ from seepage.schema.audit import Gate
 from seepage.studies.audit.findings import Scored, _epsilon, score
 from seepage.studies.audit.gates import Check
 from seepage.studies.audit.outputs import evidence_from_outputs
-from seepage.studies.audit.settings import Settings
 from seepage.studies.audit.verdict import decide, lower_bound, smallest_leak
+from seepage.studies.settings import Settings
 from tests.studies.audit.worlds import outputs, target_alone
 
 PASSED, FAILED, NOT_RUN = "pass", "fail", "not run"

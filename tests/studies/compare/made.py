@@ -1,7 +1,7 @@
 """Rows of a comparison with figures that were made up."""
 
 from seepage.schema import comparison as report
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 
 FAMILIES = {"loss": "scores", "lira-online": "references", "correctness": "label-only", "rank-only": "rank-only"}
 

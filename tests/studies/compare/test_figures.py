@@ -5,7 +5,7 @@ import pytest
 
 from seepage.attacks import resolve_attacks
 from seepage.schema import comparison as report
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 from seepage.studies.compare import figures, protocol
 from tests.reference import comparison as naive
 from tests.studies.compare.made import defence

@@ -1,8 +1,8 @@
 """Of limits: what choosing the best attack adds, and which gates failed."""
 
 from seepage.attacks import resolve_attacks
-from seepage.schema.audit import BestAttack, Ensemble
 from seepage.schema.comparison import Rates
+from seepage.schema.ensemble import BestAttack, Ensemble
 from seepage.studies.compare import findings
 from seepage.studies.compare.protocol import attack_infos
 from tests.report import example_results

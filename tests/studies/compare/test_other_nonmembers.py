@@ -5,7 +5,6 @@ import pytest
 from click.testing import CliRunner
 
 import seepage
-from seepage.attacks import Attacker
 from seepage.cli import main
 from seepage.data import Pool
 from seepage.errors import InputError
@@ -13,6 +12,7 @@ from seepage.report.render import html, markdown
 from seepage.runs.run import Run
 from seepage.schema.audit import AuditResult
 from seepage.schema.comparison import ComparisonResult
+from seepage.studies.attacker import Attacker
 from seepage.studies.compare import Choice, Draw, compare
 
 RNG = np.random.default_rng(0)

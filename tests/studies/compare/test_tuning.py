@@ -12,10 +12,10 @@ from seepage.errors import InputError, TrainingError
 from seepage.models.architectures import MLP
 from seepage.models.recipe import Recipe
 from seepage.runs.run import Run
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 from seepage.studies.compare.choice import Choice, entries
-from seepage.studies.compare.protocol import Draw
 from seepage.studies.compare.tuning import Trial, search
+from seepage.studies.draw import Draw
 
 RECIPE = Recipe(functools.partial(MLP, hidden=(16,)), epochs=25, batch_size=16)
 GRID = find_defence("label-smoothing").grid

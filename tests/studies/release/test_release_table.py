@@ -1,7 +1,6 @@
-"""The attacker who has the networks, the table of an audit, and the command that prints it."""
+"""The attacker who has the networks, the result of an audit, and the command that writes it."""
 
 import dataclasses
-import json
 import math
 import stat
 
@@ -14,9 +13,12 @@ from seepage import Pool
 from seepage.cli import main
 from seepage.errors import InputError
 from seepage.metrics import auc
+from seepage.report.release import screen
 from seepage.schema.estimates import Estimate
-from seepage.studies.release import audit_released
-from seepage.studies.release.shown import table, text
+from seepage.schema.numbers import UNDEFINED, p_value
+from seepage.schema.reading import load_result
+from seepage.studies.release import audit_released, side_by_side
+from seepage.studies.release.findings import conclusions
 from seepage.synthesis.distances import code_distances
 from seepage.synthesis.networks import network_scores
 from tests.flat import synthesise
@@ -129,66 +131,73 @@ def test_the_nearest_code_is_that_of_a_loop(monkeypatch):
     assert min(expected) <= code_distances(groups, **options).nearest <= max(expected)
 
 
-# --- the table
+# --- the result: settings side by side
+
+
+def rows(result):
+    """The table of settings as a screen has it: row -> texts of the settings."""
+    (table,) = [one for one in screen(result) if getattr(one, "title", "") == "Settings side by side"]
+    return {names.text: [cell.text for cell in cells] for names, *cells in table.rows}
 
 
 def test_one_table_has_attacks_risks_utility_and_promise(made):
     found = audit_released(made.pool, MEMBERS, HOLDOUT, pipeline=made, rng=0)
-    lines = {line.split("   ")[0]: line for line in table({"epsilon 30": found}).splitlines()}
+    told = {name: text for name, (text,) in rows(found).items()}
     best = min(
         (found.attacks[name] for name in ("networks-reconstruction", "networks-code")), key=lambda one: one.p_value
     )
-    assert f"{best.auc.value:.3f} [" in lines["attack: membership by release and networks, AUC"]
-    assert best.name in lines["attack: membership by release and networks, AUC"]
-    assert f"{found.usefulness.released.value:.3f} [" in lines["utility: trained on the release"]
-    assert f"{found.usefulness.originals.value:.3f} [" in lines["utility: trained on the originals"]
+    assert told["Membership by release and networks, AUC"].startswith(f"{best.auc.value:.3f} [")
+    assert best.name in told["Membership by release and networks, AUC"]
+    assert told["Accuracy, trained on the release"].startswith(f"{found.usefulness.released.value:.3f} [")
+    assert told["Accuracy, trained on the originals"].startswith(f"{found.usefulness.originals.value:.3f} [")
     distance = made.distances.nearest
     bound = math.exp(30 * distance)
-    (shown,) = [line for name, line in lines.items() if name == "promise: odds at most, nearest code"]
+    shown = told["Odds at most, nearest code"]
     assert f"(d = {distance:.3g})" in shown
-    assert (
-        float(shown.split("code")[1].split()[0]) == pytest.approx(bound, abs=0.011) if bound < 1000 else "exp(" in shown
-    )
-    assert "risk: linkability" in lines
-    assert "risk: inference, most exposed secret" in lines
-    assert lines["p-value if release and networks leak nothing (Holm)"].endswith(f"{found.p_value:.2g}")
-    assert lines["p-value if the release leaks nothing (Holm)"].endswith(f"{found.p_value_alone:.2g}")
-    known = dataclasses.replace(found.attacks["networks-code"], p_value_holm=1e-9)
-    sure = dataclasses.replace(found, attacks={**found.attacks, "networks-code": known})
+    assert float(shown.split()[0]) == pytest.approx(bound, abs=0.011) if bound < 1000 else "exp(" in shown
+    assert "Risk: linkability" in told
+    assert "Risk: inference, most exposed secret" in told
+    assert told["p if release and networks leak nothing (Holm)"] == p_value(found.p_value)
+    assert told["p if the release leaks nothing (Holm)"] == p_value(found.p_value_alone)
+    known = found.attacks["networks-code"].model_copy(update={"p_value_holm": 1e-9})
+    sure = found.model_copy(update={"attacks": {**found.attacks, "networks-code": known}})
     assert (sure.p_value, sure.p_value_alone) == (1e-9, found.p_value_alone)
     assert found.usefulness.model == "a random forest"
 
 
 def test_a_p_value_is_not_the_chance_of_safety_and_a_useless_release_is_called_so(made):
     found = audit_released(made.pool, MEMBERS, HOLDOUT, pipeline=made, rng=0)
-    shown = text({"epsilon 30": found})
-    assert f"p = {found.p_value:.2g} if nothing leaks" in shown
-    assert ("Nothing was found. That is no proof of safety" in shown) == (found.p_value > 0.05)
-    same = dataclasses.replace(found.usefulness, released=found.usefulness.majority)
-    better = dataclasses.replace(found.usefulness, released=Estimate.of(0.99, 0.98, 1.0, 100))
-    remark = "not surely better than naming the most frequent class"
-    assert remark in text({"": dataclasses.replace(found, usefulness=same)})
-    assert remark not in text({"": dataclasses.replace(found, usefulness=better)})
+    assert f"p = {found.p_value:.2g} if nothing leaks" in " ".join(str(found).split())
+    assert any("no proof of safety" in one.sentence for one in found.conclusions) == (found.p_value > 0.05)
+    same = found.usefulness.model_copy(update={"released": found.usefulness.majority})
+    better = found.usefulness.model_copy(update={"released": Estimate.of(0.99, 0.98, 1.0, 100)})
+    for use, called in ((same, True), (better, False)):
+        said = [one.sentence for one in conclusions([found.model_copy(update={"usefulness": use})])]
+        assert any("not surely better than naming the most frequent class" in one for one in said) is called
 
 
 def test_settings_stand_side_by_side_and_what_one_lacks_is_a_dash(made):
     full = audit_released(made.pool, MEMBERS, HOLDOUT, pipeline=made, rng=0)
     bare = audit_released(Pool(made.pool.inputs), Pool(MEMBERS.inputs), Pool(HOLDOUT.inputs), attacker=None, rng=0)
-    rows = table({"one": full, "two": bare}).splitlines()
-    (utility,) = [row for row in rows if row.startswith("utility: trained on the release")]
-    assert utility.endswith("-")
-    warned = dataclasses.replace(bare, remarks=("Look out.",))
-    assert "two: WARNING: Look out." in text({"one": full, "two": warned})
+    warned = bare.model_copy(update={"remarks": ["Look out."]})
+    both = side_by_side({"one": full, "two": warned}, seed=3, command="again")
+    assert rows(both)["Accuracy, trained on the release"][1] == UNDEFINED
+    assert "two: WARNING: Look out." in str(both)
+    assert (both.attacks, both.others[0].closeness) == (full.attacks, bare.closeness)
+    assert (both.provenance.seed, both.provenance.command) == (3, "again")
 
 
-def test_what_an_audit_holds_becomes_json_without_infinities(made):
-    found = audit_released(made.pool, MEMBERS, HOLDOUT, pipeline=made, rng=0)
-    endless = dataclasses.replace(found, distances=dataclasses.replace(found.distances, epsilon=math.inf))
-    saved = json.loads(json.dumps(endless.to_json(), allow_nan=False))
-    assert saved["schema"] == "seepage.release-audit/1"
-    assert saved["distances"]["epsilon"] is None
-    assert saved["risks"]["linkability"]["risk"]["value"] == found.risks["linkability"].risk.value
-    assert saved["p_value"] == found.p_value
+def test_what_an_audit_holds_is_read_back_and_no_noise_is_told_apart(made, tmp_path):
+    endless = synthesise(MEMBERS, epsilon=math.inf, networks=made.vaes, **QUICK)
+    found = audit_released(endless.pool, MEMBERS, HOLDOUT, pipeline=endless, rng=0)
+    assert found.distances.epsilon is None
+    assert found.distances.log_odds(1.0) == math.inf
+    found.write(tmp_path)
+    assert load_result(tmp_path) == found
+    page = (tmp_path / "report.html").read_text()
+    assert "not for publication" in page
+    assert all(attack in page for attack in found.attacks)
+    assert all(risk.remark in page for risk in found.risks.values())
 
 
 # --- the command
@@ -205,15 +214,16 @@ def test_the_command_compares_epsilons_in_one_table_and_keeps_the_audit_to_its_o
         main, ["synthesise", *options, "--audit", "--compare-epsilon", "2", "--compare-epsilon", "inf"]
     )
     assert done.exit_code == 0, done.output
-    (header,) = [line for line in done.output.splitlines() if line.startswith("   ")]
-    assert header.split("   ")[-1].strip() == "no noise"
-    assert "epsilon 20" in header
-    assert "epsilon 2 " in header
     assert "inference of town" in done.output
-    file = tmp_path / "adult.npz.audit.json"
-    assert set(json.loads(file.read_text())) == {"epsilon 20", "epsilon 2", "no noise"}
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert "not for publication" in done.output
+    folder = tmp_path / "adult.npz.audit"
+    assert {file.name for file in folder.iterdir()} == {"result.json", "report.html", "report.md"}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    result = load_result(folder)
+    assert [one.setting for one in result.settings] == ["epsilon 20", "epsilon 2", "no noise"]
+    again = CliRunner().invoke(main, ["report", str(folder)])
+    assert again.output.strip() in done.output
 
 
 @pytest.mark.parametrize(("flags", "says"), [
@@ -242,7 +252,7 @@ def test_few_different_records_are_named():
         return Pool(rng.integers(0, 2, (200, 2)).astype(np.float32), rng.integers(0, 2, 200), n_classes=2)
 
     def shown(release):
-        return text({"": audit_released(release, few(1), few(2), attacker=None, rng=0)})
+        return " ".join(str(audit_released(release, few(1), few(2), attacker=None, rng=0)).split())
 
     assert "so few different records" in shown(few(3))
     far = few(3)

@@ -272,14 +272,14 @@ def test_the_share_counts_for_the_verdict():
     rng = np.random.default_rng(14)
     members, holdout = normal_pool(60, rng), normal_pool(60, rng)
     found = audit_released(near(members, rng, 0.1), members, holdout, rng=rng, attacker=None)
-    attacks = {name: dataclasses.replace(attack, p_value_holm=1.0) for name, attack in found.attacks.items()}
-    assert dataclasses.replace(found, attacks=attacks).p_value == found.closeness_p_value_holm < 0.01
+    attacks = {name: attack.model_copy(update={"p_value_holm": 1.0}) for name, attack in found.attacks.items()}
+    assert found.model_copy(update={"attacks": attacks}).p_value == found.closeness_p_value_holm < 0.01
 
 
 def test_the_same_seed_gives_the_same_result():
     pools = [normal_pool(60, RNG) for _ in range(3)]
     first, second = (audit_released(*pools, rng=np.random.default_rng(3)) for _ in range(2))
-    assert dataclasses.asdict(first) == dataclasses.asdict(second)
+    assert first.model_dump(exclude={"provenance"}) == second.model_dump(exclude={"provenance"})
 
 
 def test_digits_with_noise_lead_back_to_their_originals_and_other_digits_do_not():

@@ -12,6 +12,7 @@ from torch import nn
 
 from seepage.errors import InputError
 from seepage.models.architectures import CNN, MLP
+from seepage.models.device import choose_device, device_of
 from seepage.models.engines import Single
 from seepage.models.plan import one_thread
 from seepage.models.recipe import Factory, Recipe
@@ -97,7 +98,7 @@ def train(
     """
     if len(inputs) == 0:
         raise InputError("expected records of the population to train on: got none")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = choose_device()
     records = Records(torch.from_numpy(inputs).to(device), torch.from_numpy(labels).to(device), n_outputs)
     recipe = dataclasses.replace(recipe, batch_size=min(recipe.batch_size, len(inputs)))
     with one_thread(), torch.random.fork_rng(devices=[]):
@@ -117,7 +118,7 @@ def train(
 
 def answers(module: nn.Module, inputs: Float32[np.ndarray, "rows *shape"]) -> Float32[np.ndarray, "rows outputs"]:
     """What a module in eval mode answers."""
-    device, parts = next(module.parameters()).device, []
+    device, parts = device_of(module), []
     with torch.no_grad():
         for start in range(0, len(inputs), AT_ONCE):
             batch = torch.from_numpy(inputs[start : start + AT_ONCE]).to(device)

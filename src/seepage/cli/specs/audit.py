@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from annotated_types import Ge
 from pydantic import Field
 
+from seepage.cli.specs.fields import fields_of, filled
 from seepage.cli.specs.parts import (
+    OF_DATA,
+    OF_RECIPE,
     CanariesConfig,
     DataConfig,
     ModelConfig,
@@ -14,61 +18,81 @@ from seepage.cli.specs.parts import (
     check_architecture,
     other_pools,
 )
-from seepage.cli.specs.reading import MOST_MODELS, Task
+from seepage.cli.specs.reading import Task
 from seepage.errors import InputError
-from seepage.schema.saved import MOST_WORKERS
+from seepage.runs.run import Run
+from seepage.studies.attacker import Attacker
+from seepage.studies.draw import MOST_MODELS
+from seepage.studies.settings import Settings
 
 NEED_RECIPE = ("references", "replay")
 WITHOUT_LABELS = "where nobody knows the labels, --no-labels (no_labels: true) audits without, which is weaker"
 
 
-class AuditConfig(Task):
+OfAttacker = fields_of(Attacker, "access", "queries", "layer", "known", attacks=list[str] | None)
+OfSettings = fields_of(
+    Settings, "alpha", "confidence", "delta", "prior", "rates", "show_records", "show_values", "controls"
+)
+OfRun = fields_of(Run, "engine", "workers", "keep_weights", replay=Path | None, seed=Annotated[int, Ge(0)])
+
+
+class AuditConfig(OfAttacker, OfSettings, OfRun, Task):
     """One audit."""
 
-    data: DataConfig | None = Field(None, description="the pool; with a recipe, or with a model and a membership")
+    aliases: ClassVar = {
+        **OF_DATA,
+        **OF_RECIPE,
+        "defence": "recipe.defence.name",
+        "model": "model.file",
+        "model-outputs": "model.outputs",
+        "output-name": "model.output_name",
+        "trust-code": "model.trust_code",
+        "canaries": ("canaries.n", "plant so many canaries and judge them alone"),
+        "canary-kind": "canaries.kind",
+    }
+    yaml_only = frozenset(
+        {"membership", "options", "other_nonmembers", "confidence", "delta", "rates", "show_records", "controls"}
+        | {"engine", "keep_weights"}
+    )
+
+    data: DataConfig | None = Field(
+        None,
+        description="records to train on, or of a model with a membership: a named data set (digits, ...) or a file",
+    )
     membership: Path | None = Field(
         None, description="a .npz with 'members' (bool) and optional 'population', 'validation' and 'known' (bool)"
     )
+    model: ModelConfig | None = None
     members: Path | None = Field(None, description="records that the model was trained on")
     nonmembers: Path | None = Field(None, description="records that it was not trained on")
     population: Path | None = Field(None, description="further records that no model was trained on")
     options: dict[str, Any] = Field({}, description="options of these three files, such as label: income")
-    no_labels: bool = Field(False, description="the files of records hold no labels: a weaker audit without them")
+    no_labels: bool = Field(False, description="the records have no labels: a weaker audit")
     float32: bool = Field(False, description="round the records to float32, as the model's own training did")
-    model: ModelConfig | None = None
-    defended: Path | None = Field(None, description="a folder that 'seepage defend' wrote: model, recipe, membership")
     outputs: Path | None = Field(None, description="a .npz of outputs that were computed elsewhere")
     other_nonmembers: dict[str, DataConfig] = Field({}, description="further records that attacks are counted on")
-    origin: Literal["declared", "unknown"] = Field("unknown", description="declared: members were chosen at random")
+    origin: Literal["declared", "unknown"] = Field(
+        "unknown", description="declared where the members were chosen at random"
+    )
     recipe: RecipeConfig | None = None
-    references: int | None = Field(None, ge=0, le=MOST_MODELS, description="with a recipe; default 64")
-    every_model: bool = False
+    references: int | None = Field(
+        None, ge=0, le=MOST_MODELS, description="reference models to train, with a recipe; default: 64"
+    )
+    every_model: bool = Field(False, description="each reference takes its turn as the target")
     canaries: CanariesConfig | None = Field(None, description="plant canaries and judge them alone")
-    known: int | float = Field(0, ge=0, description="records whose membership the attacker knows: a count or a share")
-    attacks: list[str] | None = Field(None, description="names from 'seepage attacks'; default: all that fit")
-    access: Literal["label", "probabilities", "logits", "gradients", "weights"] | None = None
-    queries: str | None = Field(None, description="augmented copies of images: flip, flip-shift, rotate, translate")
-    layer: str | None = Field(None, description="whose output the features are; default: the penultimate")
-    controls: bool = True
-    alpha: float = Field(0.05, gt=0, lt=0.5)
-    confidence: float = Field(0.95, gt=0, lt=1)
-    delta: float = Field(1e-5, ge=0, lt=1)
-    prior: float = Field(0.5, gt=0, lt=1)
-    rates: list[float] = Field([0.1, 0.01, 0.001, 0.0])
-    show_records: int = Field(20, ge=0)
-    show_values: bool = False
-    engine: Literal["stacked", "single"] | None = None
-    workers: int | None = Field(None, ge=0, le=MOST_WORKERS)
-    replay: Path | None = Field(None, description="a result of the same audit, whose plan is followed, not timed")
-    keep_weights: bool = False
-    seed: int = Field(0, ge=0)
-    out: Path = Path("audit")
+    defended: Path | None = Field(None, description="a folder that 'seepage defend' wrote: model, recipe, membership")
+    out: Path = Field(Path("audit"), description="folder for run, result and report")
 
     @classmethod
     def _placed(cls, values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
-        if "architecture" in flags:
-            section = "model" if values.get("model") or "model.file" in flags else "recipe"
-            flags[f"{section}.architecture"] = flags.pop("architecture")
+        has_model = values.get("model") or "model.file" in flags
+        if has_model and "recipe.architecture" in flags:
+            flags["model.architecture"] = flags.pop("recipe.architecture")
+        given = {name for name in flags if name in ("data.name", "data.file")}
+        if "data.options.label" in flags and not given:
+            flags["options.label"] = flags.pop("data.options.label")  # of members and nonmembers
+        if given and not values and not has_model:
+            values["recipe"] = {}  # data alone ask for one; a file has said by itself what is trained
         return flags
 
     def run(self, *, progress: bool, command: str):
@@ -117,41 +141,18 @@ class AuditConfig(Task):
 
     def _options(self, progress: bool, command: str, *, known: int | float = 0) -> dict[str, Any]:
         """What every audit takes, whatever it is of."""
-        from seepage.attacks import Attacker
-        from seepage.runs.run import Run
-        from seepage.studies.audit import Settings
-
-        settings = Settings(
-            alpha=self.alpha,
-            confidence=self.confidence,
-            delta=self.delta,
-            prior=self.prior,
-            rates=tuple(self.rates),
-            show_records=self.show_records,
-            show_values=self.show_values,
-            controls=self.controls,
-        )
+        config = self.model_dump(mode="json")
         return {
-            "attacker": Attacker(self.attacks, self.access, self.queries, self.layer, known),
-            "settings": settings,
-            "run": Run(
-                self.out,
-                seed=self.seed,
-                keep_weights=self.keep_weights,
-                engine=self.engine,
-                workers=self.workers,
-                replay=self.replay,
-                progress=progress,
-                command=command,
-                config=self.model_dump(mode="json"),
-            ),
+            "attacker": filled(self, Attacker, known=known),
+            "settings": filled(self, Settings),
+            "run": filled(self, Run, folder=self.out, progress=progress, command=command, config=config),
             "origin": self.origin,
         }
 
     def _run(self, *, progress: bool, command: str):
         import numpy as np
 
-        from seepage.data import Membership, plant
+        from seepage.data import Membership, plant_in_turns
         from seepage.data.files import pools_from_files, read_arrays
         from seepage.models.files import load_model
         from seepage.studies.audit import audit, audit_outputs, audit_recipe
@@ -199,17 +200,13 @@ class AuditConfig(Task):
                 raise InputError(
                     "canaries: need data: and recipe:, and neither a model, a membership nor known records"
                 )
-            rng = np.random.default_rng([self.seed, 3])
-            planted = plant(pool, self.canaries.kind, n=self.canaries.n, rng=rng)
-            pool = planted.pool
-            membership = Membership.canaries_in_turns(
+            pool, membership = plant_in_turns(
                 pool,
-                canaries=planted.canaries,
-                keep=planted.companions,
+                self.canaries.kind,
+                n=self.canaries.n,
                 models=DEFAULT_REFERENCES if self.references is None else self.references,
-                population=0.2,
                 validation=VALIDATION if "validation" in self.recipe.recipe().uses else 0.0,
-                rng=rng,
+                rng=np.random.default_rng([self.seed, 3]),
             )
         given = [pool] if pool is not None else list(records.values())
         input_shape = given[0].inputs.shape[1:] if given else None

@@ -1,13 +1,39 @@
 """The configuration of a comparison of defences."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from seepage.cli.specs.parts import DataConfig, PlantedConfig, RecipeConfig, as_tuples, check_architecture, other_pools
-from seepage.cli.specs.reading import MOST_MODELS, Section, Task
-from seepage.schema.saved import MOST_WORKERS
+from seepage.cli.specs.complaints import section_from
+from seepage.cli.specs.fields import fields_of, filled
+from seepage.cli.specs.parts import (
+    OF_DATA,
+    OF_RECIPE,
+    DataConfig,
+    PlantedConfig,
+    RecipeConfig,
+    Seeds,
+    as_tuples,
+    check_architecture,
+    other_pools,
+)
+from seepage.cli.specs.reading import Task
+from seepage.cli.specs.section import Section
+from seepage.runs.run import Run
+from seepage.studies.attacker import Attacker
+from seepage.studies.draw import MOST_MODELS, Draw
+from seepage.studies.settings import COMPARED, Settings
+
+OfDraw = fields_of(Draw, "references", "every_model", "targets", "validation", "population", seeds=Seeds)
+OfAttacker = fields_of(
+    Attacker,
+    "queries",
+    attacks=list[str] | None,
+    access=Literal["label", "probabilities", "logits"] | None,  # what every defence can be attacked by
+)
+OfSettings = fields_of(COMPARED, "alpha", "confidence", "prior", "rates", "controls")
+OfRun = fields_of(Run, "engine", "workers")
 
 
 class ChoiceConfig(Section):
@@ -44,36 +70,37 @@ class ShadowStudyConfig(Section):
         return ShadowStudy(**{name: tuple(one) if isinstance(one, list) else one for name, one in given.items()})
 
 
-class CompareConfig(Task):
+class CompareConfig(OfDraw, OfAttacker, OfSettings, OfRun, Task):
     """Defences against attacks, on one data set."""
 
-    data: DataConfig
+    aliases: ClassVar = {
+        **OF_DATA,
+        **OF_RECIPE,
+        "canaries": ("canaries.n", "audit so many planted canaries too"),
+        "canary-kind": "canaries.kind",
+    }
+    yaml_only = frozenset(
+        {"every_model", "targets", "validation", "population", "queries", "access", "tolerance", "rate", "alpha"}
+        | {"confidence", "prior", "rates", "controls", "engine", "seed", "other_nonmembers"}
+    )
+
+    data: DataConfig = Field(description="a named data set (digits, adult, cifar10, ...) or a file of records")
     recipe: RecipeConfig = Field(RecipeConfig(), description="of the undefended model")
-    defences: list[ChoiceConfig] = Field(min_length=1)
-    attacks: list[str] | None = Field(None, description="names from 'seepage attacks'; default: those that fit")
-    queries: str | None = Field(None, description="augmented copies of images; default: flip-shift")
-    access: Literal["label", "probabilities", "logits"] | None = None
-    seeds: list[int] = Field([0, 1, 2], min_length=1, description="one repetition each: members, weights")
-    references: int = Field(64, ge=2, le=MOST_MODELS)
-    every_model: bool = Field(True, description="each of the models is the target in its turn")
-    targets: int = Field(1, ge=1, le=MOST_MODELS, description="without every_model: targets that share the references")
-    validation: int | float = Field(0.1, ge=0, description="records held out to choose by: a share or a count")
-    population: int | float = Field(0.2, ge=0, description="further records held out: a share or a count")
-    floor: float | None = Field(None, ge=0, lt=1, description="validation accuracy that a searched defence may cost")
-    tolerance: float = Field(0.01, ge=0, lt=1)
+    defences: list[ChoiceConfig] = Field(
+        min_length=1, description="names from 'seepage defences', with commas; of a CONFIG's rows those of these names"
+    )
+    floor: float | None = Field(
+        None, ge=0, lt=1, description="validation accuracy that a defence may cost; its options are searched"
+    )
+    tolerance: float = Field(
+        0.01, ge=0, lt=1, description="how much further below than the floor its test accuracy may be"
+    )
     canaries: PlantedConfig | None = Field(None, description="audit planted records too")
     other_nonmembers: dict[str, DataConfig] = Field({}, description="further records that attacks are counted on")
     shadow_study: ShadowStudyConfig | None = Field(None, description="count who else is called a member, on images")
     rate: float | None = Field(None, gt=0, lt=1, description="FPR and FNR at which TPR and TNR are told")
-    alpha: float = Field(0.05, gt=0, lt=0.5)
-    confidence: float = Field(0.95, gt=0, lt=1)
-    prior: float = Field(0.5, gt=0, lt=1, description="share of members that the predictive values assume")
-    rates: list[float] = Field([0.1, 0.01, 0.001])
-    controls: bool = False
-    engine: Literal["stacked", "single"] | None = None
-    workers: int | None = Field(None, ge=0, le=MOST_WORKERS)
     seed: int = Field(0, ge=0, description="of the records drawn by data: limit")
-    out: Path = Path("comparison")
+    out: Path = Field(Path("comparison"), description="folder for runs, result and report")
 
     @classmethod
     def _placed(cls, values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
@@ -89,11 +116,8 @@ class CompareConfig(Task):
 
     def run(self, *, progress: bool, command: str):
         """Carry out the comparison."""
-        from seepage.attacks import Attacker
         from seepage.data.files import no_labels
-        from seepage.runs.run import Run
-        from seepage.studies.audit import Settings
-        from seepage.studies.compare import Choice, Draw, compare
+        from seepage.studies.compare import Choice, compare
 
         pool = (self.data if self.shadow_study is None else self.data.as_image_data()).pool(self.seed)
         if pool.labels is None:
@@ -103,43 +127,24 @@ class CompareConfig(Task):
             recipe = None
             if row.recipe:
                 given = self.recipe.model_dump(exclude_unset=True) | row.recipe
-                recipe = self._checked(RecipeConfig.of(given, f"defences[{place}].recipe"), pool).recipe()
+                recipe = self._checked(section_from(RecipeConfig, given, f"defences[{place}].recipe"), pool).recipe()
             options = None if row.options is None else as_tuples(row.options)
             choices.append(Choice(row.name, options, recipe, row.references, row.label))
+        config = self.model_dump(mode="json")
         return compare(
             pool,
             self._checked(self.recipe, pool).recipe(),
             choices,
-            draw=Draw(
-                seeds=self.seeds,
-                references=self.references,
-                every_model=self.every_model,
-                targets=self.targets,
-                validation=self.validation,
-                population=self.population,
-            ),
-            attacker=Attacker(self.attacks, self.access, self.queries),
+            draw=filled(self, Draw),
+            attacker=filled(self, Attacker),
             floor=self.floor,
             tolerance=self.tolerance,
             canaries=None if self.canaries is None else (self.canaries.kind, self.canaries.n),
             other_nonmembers=other_pools(self.other_nonmembers, self.seed),
             shadow_study=None if self.shadow_study is None else self.shadow_study.choices(),
             rate=self.rate,
-            settings=Settings(
-                alpha=self.alpha,
-                confidence=self.confidence,
-                prior=self.prior,
-                rates=tuple(self.rates),
-                controls=self.controls,
-            ),
-            run=Run(
-                self.out,
-                engine=self.engine,
-                workers=self.workers,
-                progress=progress,
-                command=command,
-                config=self.model_dump(mode="json"),
-            ),
+            settings=filled(self, Settings),
+            run=filled(self, Run, folder=self.out, seed=0, progress=progress, command=command, config=config),
         )
 
     @staticmethod

@@ -1,28 +1,32 @@
 """The configuration of a defended training, and what it leaves for an audit."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar
 
+from annotated_types import Ge
 from pydantic import Field
 
-from seepage.cli.specs.parts import DataConfig, RecipeConfig, as_tuples, check_architecture
+from seepage.cli.specs.fields import fields_of, filled
+from seepage.cli.specs.parts import OF_DATA, OF_RECIPE, DataConfig, RecipeConfig, as_tuples, check_architecture
 from seepage.cli.specs.reading import Task
 from seepage.errors import DataFileError, InputError
+from seepage.runs.run import Run
 
 
-class DefendConfig(Task):
+class DefendConfig(fields_of(Run, "device", seed=Annotated[int, Ge(0)]), Task):
     """One model, trained (or answering) with a defence."""
 
-    data: DataConfig
+    aliases: ClassVar = {
+        **OF_DATA, "defence": "recipe.defence.name", "option": "recipe.defence.options", **OF_RECIPE,
+    }  # fmt: skip
+    yaml_only = frozenset({"members", "validation", "population"})
+
+    data: DataConfig = Field(description="a named data set (digits, adult, cifar10, ...) or a file of records")
     recipe: RecipeConfig = Field(RecipeConfig(), description="its 'defence' is the defence")
     members: float = Field(0.5, gt=0, le=1, description="share of the records left to train on; the others judge")
     validation: int | float = Field(0.1, ge=0, description="records held out to choose by: a share or a count")
     population: int | float = Field(0.1, ge=0, description="further records held out: a share or a count")
-    device: Literal["cpu", "cuda"] | None = None
-    seed: int = Field(0, ge=0)
-    out: Path = Path("defended")
+    out: Path = Field(Path("defended"), description="folder for model and recipe")
 
     @classmethod
     def _placed(cls, values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
@@ -39,7 +43,6 @@ class DefendConfig(Task):
             StorageError: `out` cannot be written.
         """
         from seepage.data.files import no_labels
-        from seepage.runs.run import Run
         from seepage.studies.defended import train_defended
 
         defence = self.recipe.defence
@@ -59,9 +62,7 @@ class DefendConfig(Task):
             members=self.members,
             validation=self.validation,
             population=self.population,
-            run=Run(
-                self.out, seed=self.seed, device=self.device, progress=progress, config=self.model_dump(mode="json")
-            ),
+            run=filled(self, Run, folder=self.out, progress=progress, config=self.model_dump(mode="json")),
         )
         return dict(made.summary)
 

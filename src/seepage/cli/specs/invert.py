@@ -1,21 +1,29 @@
 """The configuration of a study of model inversion."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from seepage.cli.specs.complaints import section_from
+from seepage.cli.specs.fields import fields_of
 from seepage.cli.specs.parts import (
+    MOST_EPOCHS,
+    OF_RECIPE,
     DataConfig,
     ModelConfig,
     OptimiserConfig,
     RecipeConfig,
+    Seeds,
     as_tuples,
     check_architecture,
+    listed,
 )
-from seepage.cli.specs.reading import MOST_EPOCHS, Section, Task
+from seepage.cli.specs.reading import Task
+from seepage.cli.specs.section import Section
 from seepage.errors import InputError
-from seepage.schema.saved import MOST_WORKERS
+from seepage.runs.run import Run
+from seepage.studies.settings import Settings
 
 FULL = "full"
 
@@ -41,15 +49,15 @@ class TargetConfig(Section):
 class BudgetConfig(Section):
     """What an attack may spend on an image."""
 
-    steps: int = Field(200, ge=1)
-    restarts: int = Field(1, ge=1)
+    steps: int = Field(200, ge=1, description="updates of an image")
+    restarts: int = Field(1, ge=1, description="tries for an image; the best one is kept")
     queries: int = Field(2000, ge=1, description="of attacks without gradients, and for choosing a start")
 
 
 class PriorConfig(Section):
     """Where the attacker's idea of an image comes from."""
 
-    generator: str | None = Field(None, description="dcgan-faces, or a .safetensors of 'seepage's own GAN")
+    generator: str | None = Field(None, description="in place of a GAN on public images: dcgan-faces or a .safetensors")
     samples: int = Field(0, ge=0, description="images of that generator that join the public ones")
     steps: int = Field(2000, ge=1, description="training steps of a GAN")
     width: int = Field(32, ge=1, description="channels of a GAN at half the image's side")
@@ -59,7 +67,7 @@ class PriorConfig(Section):
 class InversionRecipeConfig(RecipeConfig):
     """How targets are trained."""
 
-    architecture: str = "cnn"
+    architecture: str = Field("cnn", description="what to train, or what the weights of a given model belong to")
 
 
 class JudgeConfig(RecipeConfig):
@@ -71,13 +79,29 @@ class JudgeConfig(RecipeConfig):
     epochs: float = Field(30, gt=0, le=MOST_EPOCHS)
 
 
-class InvertConfig(Task):
+class InvertConfig(fields_of(Settings, "alpha", "confidence"), fields_of(Run, "device", "workers"), Task):
     """Reconstruct what the classes of a model look like, and judge how like they are."""
 
+    aliases: ClassVar = {
+        "limit": "data.limit",
+        "model": "model.file",
+        "trust-code": "model.trust_code",
+        "attack": "attacks",
+        "steps": "budget.steps",
+        "restarts": "budget.restarts",
+        "generator": "prior.generator",
+        "samples": "prior.samples",
+        "prior-steps": "prior.steps",
+        "judge": "judge",
+        **OF_RECIPE,
+    }
+    yaml_only = frozenset({"held_out", "targets", "random", "for_judge", "fisher", "alpha", "confidence"})
+
     data: DataConfig = Field(
-        description="labelled images: of private classes, and of public ones where public is not given"
+        description="labelled images: of private classes, and of public ones where public is not given; "
+        "a named data set (digits, quickdraw, ...) or a file"
     )
-    public: DataConfig | None = Field(None, description="the attacker's images")
+    public: DataConfig | None = Field(None, description="the attacker's images; default: the other classes of data")
     private: int | float | list[str | int] | None = Field(
         None, description="private classes: a number, a share or names; default: all with public, otherwise half"
     )
@@ -87,28 +111,45 @@ class InvertConfig(Task):
     nonmembers: DataConfig | None = Field(None, description="with model: images of its classes it was not trained on")
     recipe: InversionRecipeConfig = InversionRecipeConfig()
     judge: JudgeConfig | str = Field(
-        JudgeConfig(), description="how a judge is trained, or sface, or an embedder's .onnx"
+        JudgeConfig(),
+        description="an embedder: sface or an .onnx; or, in a file, how one is trained; default: train one",
     )
     targets: list[TargetConfig] = Field([TargetConfig(name="undefended")], min_length=1)
-    attacks: list[AttackConfig] | None = Field(None, min_length=1, description="default: those that suit most targets")
+    attacks: list[AttackConfig] | None = Field(
+        None, min_length=1, description="names from 'seepage inversions'; default: those that suit most targets"
+    )
     budget: BudgetConfig | Literal["full"] = Field(
         BudgetConfig(), description="for all attacks; full: what each source gives"
     )
     prior: PriorConfig = PriorConfig()
-    images_per_class: int = Field(1, ge=1)
+    images_per_class: int = Field(1, ge=1, description="reconstructions of each class")
     random: int = Field(200, ge=1, description="random codes that the target chooses from, beside the searches")
     for_judge: float = Field(
         0.5, ge=0, lt=1, description="share of each public class that the judge is taught and no attack has"
     )
-    seeds: list[int] = Field([0], min_length=1, description="the whole line once for each")
+    seeds: Seeds = Field([0], description="the whole study once for each: a list, or how many, from 0 on")
     fisher: bool = Field(True, description="Fisher information of each layer")
     show_records: bool = Field(False, description="put private images beside reconstructions into the report")
-    alpha: float = Field(0.05, gt=0, lt=0.5)
-    confidence: float = Field(0.95, gt=0, lt=1)
-    device: Literal["cpu", "cuda"] | None = None
-    workers: int | None = Field(None, ge=0, le=MOST_WORKERS)
     seed: int = Field(0, ge=0, description="of which classes are private, attacked and held out")
-    out: Path = Path("inversion")
+    out: Path = Field(Path("inversion"), description="folder for run, result and report")
+
+    @classmethod
+    def _placed(cls, values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
+        """The targets that --defences, --sweep and --controls mean; the budget of --full-budget."""
+        if flags.pop("full_budget", False):
+            if {"budget.steps", "budget.restarts"} & set(flags):
+                raise InputError("--full-budget sets steps and restarts: leave out --steps and --restarts")
+            flags["budget"] = FULL
+        names, sweep, controls = (flags.pop(name, None) for name in ("defences", "sweep", "controls"))
+        if sweep and names is None and not controls:
+            raise InputError("--sweep goes through the grids of --defences: name some")
+        if names is not None or controls:
+            rows = [{"name": name, "sweep": bool(sweep)} for name in listed(names or "")]
+            ends = [{"name": "null"}, {"name": "shuffled"}] if controls else []
+            flags["targets"] = [{"name": "undefended"}, *rows, *ends]
+        if "recipe.architecture" in flags and "model.file" in flags:
+            flags["model.architecture"] = flags.pop("recipe.architecture")
+        return flags
 
     @field_validator("targets", "attacks", mode="before")
     @classmethod
@@ -239,7 +280,7 @@ class InvertConfig(Task):
         if not row.recipe:
             return None
         given = self.recipe.model_dump(exclude_unset=True) | row.recipe
-        section = InversionRecipeConfig.of(given, f"targets: {row.label or row.name}: recipe")
+        section = section_from(InversionRecipeConfig, given, f"targets: {row.label or row.name}: recipe")
         check_architecture(section.architecture, section.options, pool.inputs.shape[1:], pool.n_classes, "recipe")
         return section.recipe()
 

@@ -2,13 +2,29 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from seepage.cli.specs.reading import MOST_EPOCHS, Section
-from seepage.data import read_file
+from seepage.cli.specs.section import Section
 from seepage.errors import InputError, SeepageError, unknown_name
+
+MOST_EPOCHS = 1_000_000
+MOST_SEEDS = 10_000
+
+
+def _counted(seeds: int | list[int]) -> list[int]:
+    """A number of seeds as these seeds: 3 as 0, 1, 2."""
+    found = list(range(min(seeds, MOST_SEEDS + 1))) if isinstance(seeds, int) else seeds
+    if not 1 <= len(found) <= MOST_SEEDS:
+        raise ValueError(f"must be from 1 to {MOST_SEEDS:,} seeds")
+    return found
+
+
+Seeds = Annotated[int | list[int], AfterValidator(_counted)]
+CanaryKind = Literal["clean", "mislabelled", "blank", "ood", "near-duplicates"]
+OF_DATA = {"label": ("data.options.label", "column of the labels, in .csv and .parquet files"), "limit": "data.limit"}
+OF_RECIPE = {"architecture": "recipe.architecture", "epochs": "recipe.epochs"}
 
 
 class DataConfig(Section):
@@ -17,7 +33,7 @@ class DataConfig(Section):
     name: str | None = Field(None, description="a named data set: seepage audit --data digits")
     file: Path | None = Field(None, description="a .npz, .npy, .csv or .parquet file")
     options: dict[str, Any] = Field({}, description="options of the data set or of the file, such as label: income")
-    limit: int | None = Field(None, ge=4, description="use this many records, drawn at random")
+    limit: int | None = Field(None, ge=4, description="use this many records, drawn at random; default: all")
 
     @model_validator(mode="after")
     def _one_source(self):
@@ -43,7 +59,7 @@ class DataConfig(Section):
     def pool(self, seed: int):
         import numpy as np
 
-        from seepage.data import load
+        from seepage.data import load, read_file
 
         pool = load(self.name, **self.options) if self.name else read_file(self.file, **self.options)
         if self.limit is not None and self.limit < len(pool):
@@ -63,7 +79,7 @@ def other_pools(sections: dict[str, DataConfig], seed: int) -> dict[str, Any]:
 class ModelConfig(Section):
     """A trained model in a file."""
 
-    file: Path
+    file: Path = Field(description="a trained model: .safetensors, .pt, .onnx")
     architecture: str | None = Field(None, description="what safetensors or a state dict are the weights of")
     options: dict[str, Any] = Field({}, description="options of the architecture")
     outputs: Literal["logits", "probabilities", "labels"] | None = Field(None, description="what the model returns")
@@ -97,7 +113,7 @@ class DefenceConfig(Section):
     """A defence and its options."""
 
     name: str = Field(description="one of 'seepage defences'")
-    options: dict[str, Any] = Field({})
+    options: dict[str, Any] = Field({}, description="an option of the defence; repeatable")
 
     def applied(self, recipe):
         from seepage.defences import defend
@@ -108,11 +124,11 @@ class DefenceConfig(Section):
 class RecipeConfig(Section):
     """How models are trained, and how they answer."""
 
-    architecture: str = "mlp"
+    architecture: str = Field("mlp", description="what to train, or what the weights of a given model belong to")
     options: dict[str, Any] = Field({})
     optimiser: OptimiserConfig = OptimiserConfig()
     schedule: ScheduleConfig = ScheduleConfig()
-    epochs: float = Field(50, gt=0, le=MOST_EPOCHS)
+    epochs: float = Field(50, gt=0, le=MOST_EPOCHS, description="training epochs")
     batch_size: int = Field(64, ge=1)
     augmentation: AugmentationConfig | None = None
     stop_at_accuracy: float | None = None
@@ -147,15 +163,22 @@ class RecipeConfig(Section):
 class PlantedConfig(Section):
     """Canaries for every row of a comparison: of one kind, or of the one that suits each defence best."""
 
-    kind: Literal["strongest", "clean", "mislabelled", "blank", "ood", "near-duplicates"] = "strongest"
-    n: int = Field(500, ge=4)
+    kind: CanaryKind | Literal["strongest"] = Field(
+        "strongest", description="what the canaries are; strongest: for each defence those that it hides least"
+    )
+    n: int = Field(500, ge=4, description="audit so many planted canaries too")
 
 
 class CanariesConfig(Section):
     """Canaries: planted records, the only ones that are judged, every model in its turn."""
 
-    kind: Literal["clean", "mislabelled", "blank", "ood", "near-duplicates"] = "mislabelled"
-    n: int = Field(500, ge=4)
+    kind: CanaryKind = Field("mislabelled", description="what the canaries are")
+    n: int = Field(500, ge=4, description="plant so many canaries and judge them alone")
+
+
+def listed(text: str) -> list[str]:
+    """Names separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def as_tuples(options: dict[str, Any]) -> dict[str, Any]:

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from seepage.cli.specs.parts import DataConfig
-from seepage.cli.specs.reading import MOST_EPOCHS, Task
-from seepage.errors import InputError, StorageError
-from seepage.writing import whole_file
+from seepage.cli.specs.parts import MOST_EPOCHS, OF_DATA, DataConfig
+from seepage.cli.specs.reading import Task
+from seepage.errors import InputError
 
 
 class SynthesiseConfig(Task):
     """Synthetic records in place of a data set's own."""
 
-    data: DataConfig
+    aliases: ClassVar = {**OF_DATA, "compare-epsilon": "compare_epsilons"}
+    yaml_only = frozenset({"network", "batch_size", "max_norm", "draw", "compare_epsilons"})
+
+    data: DataConfig = Field(description="a named data set (digits, adult, fashion-mnist, ...) or a file of records")
     epsilon: float = Field(
-        gt=0, allow_inf_nan=True, description="per unit of distance between codes, and per release; .inf: no noise"
+        gt=0,
+        allow_inf_nan=True,
+        description="of metric privacy, per unit of distance of codes and per release; inf: no noise",
     )
     latent: int = Field(16, ge=1, description="dimensions of a code")
     clip: float | None = Field(None, gt=0, description="bound on a code's norm")
-    labels: Literal["kept", "conditional", "per-class", "randomised-response"] = "conditional"
+    labels: Literal["kept", "conditional", "per-class", "randomised-response"] = Field(
+        "conditional", description="what becomes of the labels"
+    )
     label_epsilon: float | None = Field(None, ge=0, description="of randomised response")
     releases: int = Field(1, ge=1, description="records made of each original")
     public: DataConfig | None = Field(None, description="records to train the networks on instead")
@@ -41,14 +46,21 @@ class SynthesiseConfig(Task):
     )
     audit: bool = Field(False, description="keep half of the records from the networks and audit the release by them")
     seed: int = Field(0, ge=0, description="of the records that are drawn or held back; networks and noise have none")
-    out: Path = Path("synthetic.npz")
+    out: Path = Field(Path("synthetic.npz"), description=".npz, .csv or a folder")
 
-    def run(self, *, progress: bool) -> dict[str, Any]:
+    @classmethod
+    def _placed(cls, values: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
+        """The column of the labels is that of the public records too."""
+        if "data.options.label" in flags and {"public.name", "public.file"} & set(flags):
+            flags["public.options.label"] = flags["data.options.label"]
+        return flags
+
+    def run(self, *, progress: bool, command: str = "") -> dict[str, Any]:
         """Make the release, write it, and audit it where that is asked for.
 
         Returns:
             The number of records, the guarantee's sentences, those on the distances of codes (for the holder of the
-            records), and the audits' results by setting, none where that was not asked for.
+            records), and the audit's result, None where that was not asked for.
         """
         import numpy as np
 
@@ -85,12 +97,11 @@ class SynthesiseConfig(Task):
             for epsilon in self.compare_epsilons:
                 other = synthesise(pool, epsilon=epsilon, networks=made.vaes, **options)
                 audits[_setting(epsilon)] = self._audited(other, pool, holdout)
-            self._write(audits)
         return {
             "n_records": len(made.pool),
             "sentences": made.guarantee.sentences,
             "distances": made.distances.sentences,
-            "audits": audits,
+            "audit": self._saved(audits, command) if audits else None,
         }
 
     def _audited(self, made, members, holdout):
@@ -101,14 +112,21 @@ class SynthesiseConfig(Task):
 
         return audit_released(made.pool, members, holdout, pipeline=made, rng=np.random.default_rng([self.seed, 7]))
 
-    def _write(self, audits: dict[str, Any]) -> None:
-        """Beside the release, readable by its owner alone: what was measured on the originals is not to go with it."""
-        path = self.out.with_name(self.out.name + ".audit.json")
-        try:
-            with whole_file(path, encoding="utf-8") as file:
-                file.write(json.dumps({name: audit.to_json() for name, audit in audits.items()}, indent=1))
-        except OSError as error:
-            raise StorageError(f"cannot write {path}: {error.strerror}") from None
+    @property
+    def audit_folder(self) -> Path:
+        """Beside the release and not in it: what was measured on the originals is not to go with it."""
+        return self.out.with_name(self.out.name + ".audit")
+
+    def _saved(self, audits: dict[str, Any], command: str):
+        """All settings in one result, with its pages, readable by their owner alone."""
+        from seepage.studies.release import side_by_side
+        from seepage.writing import make_folder
+
+        about = {"seed": self.seed, "settings": self.model_dump(mode="json")}
+        result = side_by_side(audits, **about, **({"command": command} if command else {}))
+        make_folder(self.audit_folder)
+        result.write(self.audit_folder)
+        return result
 
     def _check_compared(self) -> None:
         if self.compare_epsilons and not self.audit:

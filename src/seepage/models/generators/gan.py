@@ -18,6 +18,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from seepage.data import Pool
 from seepage.data.cache import reading
 from seepage.errors import DataFileError, InputError
+from seepage.models.device import choose_device
 from seepage.models.generators.tensors import filled, read_tensors, write_tensors
 from seepage.models.generators.trainer import GanTrainer
 from seepage.models.outputs import labels_from
@@ -219,7 +220,7 @@ def train_gan(
     """
     rng = generator(rng)
     _check(pool, n_steps=n_steps, batch_size=batch_size, width=width)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(device)
     seed = int(rng.integers(2**62))
     with one_thread():
         training = Training(pool, seed, n_steps, batch_size, width, device, guide)

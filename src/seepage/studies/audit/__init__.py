@@ -1,6 +1,6 @@
 """The audit: evidence, attacks scored on it, gates, numbers and a verdict."""
 
 from seepage.studies.audit.audit import audit, audit_outputs, audit_recipe
-from seepage.studies.audit.settings import Settings
+from seepage.studies.settings import Settings
 
 __all__ = ["Settings", "audit", "audit_outputs", "audit_recipe"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from seepage.attacks import Attack, Attacker, default_attacks, resolve_attacks, titles
+from seepage.attacks import Attack, default_attacks, resolve_attacks, titles
 from seepage.data import Membership, Pool
 from seepage.errors import InputError, StorageError
 from seepage.models.access import Access
@@ -24,6 +24,7 @@ from seepage.randomness import seed_from
 from seepage.runs.run import Run, check_run
 from seepage.schema import audit as report
 from seepage.signals.queries import queries as query_set
+from seepage.studies.attacker import Attacker
 from seepage.studies.audit import gates, tables
 from seepage.studies.audit.classes import Arrays
 from seepage.studies.audit.controls import run_controls
@@ -42,8 +43,8 @@ from seepage.studies.audit.gather import (
 from seepage.studies.audit.nonmembers import count_others, with_others
 from seepage.studies.audit.outputs import evidence_from_outputs
 from seepage.studies.audit.replay import Replay
-from seepage.studies.audit.settings import Settings
 from seepage.studies.audit.verdict import claim_of, decide, lower_bound, smallest_leak
+from seepage.studies.settings import Settings
 from seepage.writing import check_place, make_folder, sweep, whole_file
 
 ORIGINS = ("declared", "unknown")

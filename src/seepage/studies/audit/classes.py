@@ -10,6 +10,7 @@ from seepage.data import Pool
 from seepage.data.labels import (
     Values,
     are_codes,
+    few,
     is_number,
     key,
     label_values,
@@ -194,6 +195,5 @@ def _are_places(numbers: np.ndarray, n_classes: int) -> bool:
     return bool(numbers.min() >= 0 and numbers.max() < n_classes)
 
 
-def _few(names: Any, most: int = 6) -> str:
-    names = [key(name) for name in names]
-    return ", ".join(names[:most]) + (f", ... ({len(names)} in all)" if len(names) > most else "")
+def _few(names: Any) -> str:
+    return few([key(name) for name in names])

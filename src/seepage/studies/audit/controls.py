@@ -13,7 +13,7 @@ from seepage.signals.collect import Collection
 from seepage.studies.audit.evidence import Evidence
 from seepage.studies.audit.findings import Scored, score
 from seepage.studies.audit.gather import Trainer, wrap_trained
-from seepage.studies.audit.settings import Settings
+from seepage.studies.settings import Settings
 
 # The overfitted control is trained on this share of the records, for as many steps as the others.
 CONTROL_SHARE = 0.1

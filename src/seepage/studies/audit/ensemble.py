@@ -4,7 +4,7 @@ import numpy as np
 
 from seepage import metrics
 from seepage.metrics import ensemble as together
-from seepage.schema import audit as report
+from seepage.schema.ensemble import Combination, Ensemble, Intersection
 from seepage.studies.audit.findings import Scored
 
 # Fewer than this on a side of any target cannot be split into a half that chooses and a half that judges.
@@ -12,7 +12,7 @@ FEWEST_RECORDS = 20
 MOST_INTERSECTIONS = 30
 
 
-def ensemble(scored: Scored, rng: np.random.Generator) -> report.Ensemble | None:
+def ensemble(scored: Scored, rng: np.random.Generator) -> Ensemble | None:
     """The attacks together at the audit's supported rate; None for one attack alone or too few records.
 
     With several targets a pair of record and target counts, each target with thresholds of its own; the halves that
@@ -37,7 +37,7 @@ def ensemble(scored: Scored, rng: np.random.Generator) -> report.Ensemble | None
         "rank average": together.rank_average(scores),
         "logistic regression": together.stacked(scores, members, rng=rng),
     }
-    return report.Ensemble(
+    return Ensemble(
         fpr=fpr,
         flag=None if scored.supported_rate else "fewer than 10 false positives are allowed at this FPR",
         n_members=int(members.sum()),
@@ -50,7 +50,7 @@ def ensemble(scored: Scored, rng: np.random.Generator) -> report.Ensemble | None
         union=union,
         agreement=[[None if np.isnan(kappa) else float(kappa) for kappa in row] for row in kappas],
         combinations=[
-            report.Combination(
+            Combination(
                 name=name,
                 auc=metrics.roc_auc(column, members, **level),
                 tpr=metrics.tpr_at_fpr(column, members, fpr, **level),
@@ -61,9 +61,9 @@ def ensemble(scored: Scored, rng: np.random.Generator) -> report.Ensemble | None
     )
 
 
-def _sum(rows: list[report.Intersection]) -> report.Intersection:
+def _sum(rows: list[Intersection]) -> Intersection:
     n_members, n_nonmembers = (sum(getattr(row, side) for row in rows) for side in ("n_members", "n_nonmembers"))
-    return report.Intersection(attacks=[], n_members=n_members, n_nonmembers=n_nonmembers)
+    return Intersection(attacks=[], n_members=n_members, n_nonmembers=n_nonmembers)
 
 
 def per_record(scored: Scored) -> dict[str, np.ndarray]:

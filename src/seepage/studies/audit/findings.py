@@ -14,12 +14,12 @@ from seepage import metrics
 from seepage.attacks import Attack, needs
 from seepage.runs.progress import Steps
 from seepage.runs.store import digest
-from seepage.schema import audit as report
+from seepage.schema import attack as report
 from seepage.schema.saved import LARGEST
 from seepage.signals.view import View
 from seepage.studies.audit.evidence import Evidence
-from seepage.studies.audit.kept import Done, Kept
-from seepage.studies.audit.settings import Settings
+from seepage.studies.audit.score_cache import CachedScores, ScoreCache
+from seepage.studies.settings import Settings
 
 
 @dataclass
@@ -92,7 +92,7 @@ def score(
     """
     view_rng, attack_rng = rng.spawn(2)
     seed = int(attack_rng.integers(2**62))
-    kept = None if folder is None else Kept(folder, attacks, evidence, rows, seed)
+    cache = None if folder is None else ScoreCache(folder, attacks, evidence, rows, seed)
     collected: dict[str, list[np.ndarray]] = {name: [] for name in attacks}
     costs = {name: Cost() for name in attacks}
     needed = set().union(*(attack.needs for attack in attacks.values()))
@@ -100,11 +100,11 @@ def score(
         for target, view in enumerate(evidence.views(rows, needed, rng=view_rng)):
             for name, attack in attacks.items():
                 steps.begin(f"scoring {name}")
-                done = kept and kept.read(name, target)
+                done = cache and cache.read(name, target)
                 if done is None:
                     done = _run(attack, view, rows, np.random.default_rng([seed, int(digest(name)[:15], 16), target]))
-                    if kept is not None:
-                        kept.write(name, target, done)
+                    if cache is not None:
+                        cache.write(name, target, done)
                 elif view.model is not None:
                     view.model.n_queries += done.n_asked
                 collected[name].append(done.scores)
@@ -125,10 +125,10 @@ def _supported_rate(members: Bool[np.ndarray, "records targets"], settings: Sett
     return min((rate for rate in settings.rates if rate * n_out >= 10), default=None)
 
 
-def _run(attack: Attack, view: View, rows: np.ndarray, rng: np.random.Generator) -> Done:
+def _run(attack: Attack, view: View, rows: np.ndarray, rng: np.random.Generator) -> CachedScores:
     start, asked = time.perf_counter(), view.n_asked
     scores = attack.score(view, rng=rng)[rows]
-    return Done(scores, time.perf_counter() - start, view.n_asked - asked)
+    return CachedScores(scores, time.perf_counter() - start, view.n_asked - asked)
 
 
 def measure(

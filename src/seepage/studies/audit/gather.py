@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from seepage.attacks import Attack, Attacker
+from seepage.attacks import Attack
 from seepage.data import Membership, Pool
 from seepage.data.precision import check_float32
 from seepage.errors import InputError
@@ -21,9 +21,10 @@ from seepage.models.target import TargetModel
 from seepage.models.trial import try_recipe
 from seepage.runs.run import Run
 from seepage.runs.store import digest
-from seepage.schema.audit import RunPlan
+from seepage.schema.training import RunPlan
 from seepage.signals.collect import Collection, collect, training_keys
 from seepage.signals.queries import queries as query_set
+from seepage.studies.attacker import Attacker
 from seepage.studies.audit.classes import in_columns, named_alike, pools_of
 from seepage.studies.audit.evidence import TRAINED_HERE, Evidence, Training
 from seepage.studies.audit.replay import Replay, recorded
@@ -70,6 +71,7 @@ class Trainer:
             engine=self.run.engine,
             workers=self.run.workers,
             executor=self.run.executor,
+            device=self.run.device,
             replay=replay,
             progress=self.run.progress,
             title=f"training {name}",

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from seepage.errors import InputError
 from seepage.runs.plan import Plan
-from seepage.schema.audit import AuditResult, RunPlan
+from seepage.schema.audit import AuditResult
+from seepage.schema.training import RunPlan
 from seepage.version import __version__
 
 _OTHERWISE = "replay the result of the same command, or leave replay out"

@@ -14,15 +14,18 @@ from seepage.attacks import Attack
 from seepage.metrics.calibration import expected_calibration_error, negative_log_likelihood, reliability
 from seepage.runs.store import digest
 from seepage.schema import audit as report
+from seepage.schema.estimates import Estimate
+from seepage.schema.parts import Provenance
 from seepage.schema.saved import LARGEST, MOST_ROWS
+from seepage.schema.training import Target, Training
 from seepage.studies.audit.controls import Controls
 from seepage.studies.audit.ensemble import per_record
 from seepage.studies.audit.evidence import Evidence
 from seepage.studies.audit.findings import Scored
 from seepage.studies.audit.gather import Trainer
-from seepage.studies.audit.settings import Settings
+from seepage.studies.settings import Settings
 
-UNKNOWN = report.Estimate(value=None, low=None, high=None, n=0, flag="unknown: the records have no labels")
+UNKNOWN = Estimate(value=None, low=None, high=None, n=0, flag="unknown: the records have no labels")
 MOST_VALUES = 1_000_000  # of all records that are shown
 
 
@@ -134,7 +137,7 @@ def slices(scored: Scored, evidence: Evidence, part: np.ndarray, names: list[str
         if min(m.sum(axis=0).min(), (~m).sum(axis=0).min()) >= 2:
             auc = metrics.roc_auc(s, m, confidence=scored.settings.confidence, rng=rng)
         else:
-            auc = report.Estimate(value=None, low=None, high=None, n=len(m), flag="fewer than 2 records on a side")
+            auc = Estimate(value=None, low=None, high=None, n=len(m), flag="fewer than 2 records on a side")
         slices.append(
             report.Slice(
                 name=names[index],
@@ -148,7 +151,7 @@ def slices(scored: Scored, evidence: Evidence, part: np.ndarray, names: list[str
     return slices
 
 
-def target(evidence: Evidence, rows: np.ndarray, settings: Settings, rng: np.random.Generator) -> report.Target:
+def target(evidence: Evidence, rows: np.ndarray, settings: Settings, rng: np.random.Generator) -> Target:
     rows = evidence.ordinary(rows)
     members = evidence.membership.targets[rows]
     if evidence.labels is None:
@@ -160,7 +163,7 @@ def target(evidence: Evidence, rows: np.ndarray, settings: Settings, rng: np.ran
             "accuracy_nonmembers": _accuracy(correct, ~members, settings.confidence),
             **_calibration(evidence, rows, ~members, settings.confidence, rng),
         }
-    return report.Target(
+    return Target(
         kind=evidence.kind,
         access=str(evidence.access),
         n_targets=len(evidence.target_models),
@@ -196,7 +199,7 @@ def _outputs_digest(logits: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(logits)).hexdigest()
 
 
-def _accuracy(correct: np.ndarray, chosen: np.ndarray, confidence: float) -> report.Estimate:
+def _accuracy(correct: np.ndarray, chosen: np.ndarray, confidence: float) -> Estimate:
     """Accuracy on the chosen records: Clopper-Pearson for one model, mean and Student's interval over several."""
     if correct.shape[1] == 1:
         return metrics.proportion(correct[chosen[:, 0], 0], confidence=confidence)
@@ -204,23 +207,23 @@ def _accuracy(correct: np.ndarray, chosen: np.ndarray, confidence: float) -> rep
     return mean_over_targets(each, confidence, most=1.0)
 
 
-def mean_over_targets(each: np.ndarray, confidence: float, most: float | None) -> report.Estimate:
+def mean_over_targets(each: np.ndarray, confidence: float, most: float | None) -> Estimate:
     """Mean over models and Student's interval, cut to what is possible."""
     mean, half = float(each.mean()), 0.0
     if len(each) > 1:
         half = float(student.ppf(0.5 + confidence / 2, len(each) - 1) * each.std(ddof=1) / np.sqrt(len(each)))
     high = mean + half if most is None else min(most, mean + half)
-    return report.Estimate(value=mean, low=max(0.0, mean - half), high=high, n=len(each))
+    return Estimate(value=mean, low=max(0.0, mean - half), high=high, n=len(each))
 
 
-def training(evidence: Evidence, rows: np.ndarray, settings: Settings, plans: dict) -> report.Training | None:
+def training(evidence: Evidence, rows: np.ndarray, settings: Settings, plans: dict) -> Training | None:
     if evidence.training is None:
         return None
     plan, rows = evidence.training.plan, evidence.ordinary(rows)
     models = evidence.reference_models or evidence.target_models
     members = (evidence.membership.references if evidence.reference_models else evidence.membership.targets)[rows]
     correct = evidence.correct[np.ix_(rows, models)]
-    return report.Training(
+    return Training(
         n_models=len(models),
         engine=plan.engine,
         workers=plan.workers,
@@ -237,11 +240,11 @@ def training(evidence: Evidence, rows: np.ndarray, settings: Settings, plans: di
 
 def provenance(
     evidence: Evidence, settings: Settings, trainer: Trainer, started: float, attacks: Mapping[str, Attack]
-) -> report.Provenance:
+) -> Provenance:
     run = trainer.run
     pool = evidence.records
     fingerprint = pool.fingerprint if pool is not None else digest(_outputs_digest(evidence.logits))
-    return report.Provenance.now(
+    return Provenance.now(
         started=started,
         seed=trainer.root_seed,
         data="outputs" if pool is None else pool.name,

@@ -9,7 +9,7 @@ from seepage.schema.audit import Decisions, LowerBound, SmallestLeak
 from seepage.studies.audit.findings import Scored
 from seepage.studies.audit.gates import Check
 from seepage.studies.audit.gates.check import GIVE_LABELS
-from seepage.studies.audit.settings import Settings
+from seepage.studies.settings import Settings
 
 WITHOUT_LABELS = (
     "The records have no labels: only attacks that need none were made; an audit of the records with their labels is "

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from scipy.stats import t as student
 
 from seepage.schema import comparison as report
-from seepage.schema.audit import AttackResult, AuditResult, Estimate
+from seepage.schema.attack import AttackResult
+from seepage.schema.audit import AuditResult
+from seepage.schema.estimates import Estimate
 from seepage.schema.nonmembers import FalsePositives, OtherNonmembers
 
 NOT_MEASURED = Estimate(value=None, low=None, high=None, n=0, flag="not measured")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seepage.schema.audit import AuditResult, Estimate
+from seepage.schema.audit import AuditResult
 from seepage.schema.comparison import AttackInfo, DefenceResult, Leak, Rates, Worst
+from seepage.schema.estimates import Estimate
 from seepage.schema.numbers import decimal, interval_of, listed, percent, rate
 
 GRADED = ("scores", "references")

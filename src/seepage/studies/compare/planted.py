@@ -11,7 +11,7 @@ import numpy as np
 from annotated_types import Ge
 
 from seepage.attacks import Attack, resolve_attacks
-from seepage.data import Membership, Pool, plant
+from seepage.data import Pool, plant_in_turns
 from seepage.data.canaries import CANARIES, STRONGEST
 from seepage.models.recipe import Recipe
 from seepage.options import OneOf, Options
@@ -19,7 +19,8 @@ from seepage.schema.audit import AuditResult
 from seepage.schema.comparison import CanaryFigures
 from seepage.studies.compare.choice import Entry
 from seepage.studies.compare.figures import canary_figures
-from seepage.studies.compare.protocol import ON_CANARIES, Attackers, Draw, label_only
+from seepage.studies.compare.protocol import ON_CANARIES, Attackers, label_only
+from seepage.studies.draw import Draw
 
 PER_DEFENCE = "strongest"
 OTHERWISE = "mislabelled"  # for a defence that nobody has found its strongest canaries for
@@ -53,18 +54,17 @@ class Canaries(Options):
         audits, pairs = [], []
         for seed in seeds:
             rng = np.random.default_rng([seed, 3])
-            planted = plant(pool, kind, n=self.n, rng=rng)
-            membership = Membership.canaries_in_turns(
-                planted.pool,
-                canaries=planted.canaries,
-                keep=planted.companions,
+            planted, membership = plant_in_turns(
+                pool,
+                kind,
+                n=self.n,
                 models=entry.references,
                 population=draw.population,
                 validation=draw.validation,
                 rng=rng,
             )
             pairs.append(int((~membership.targets[membership.audit]).sum()))
-            audits.append(attackers.audit(recipe, planted.pool, membership, folder / f"canaries-{seed}", seed, attacks))
+            audits.append(attackers.audit(recipe, planted, membership, folder / f"canaries-{seed}", seed, attacks))
         settings = attackers.settings
         fpr = min((rate for rate in settings.rates if rate * min(pairs) >= 10), default=max(settings.rates))
         return canary_figures(audits, kind, self.n, fpr, settings.confidence), audits

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from seepage.attacks import ATTACKS, Attack, Attacker, needs, titles
+from seepage.attacks import ATTACKS, Attack, needs, titles
 from seepage.attacks.learned.rank_only import RankOnly
 from seepage.attacks.objects import identity
 from seepage.data import Membership, Pool
-from seepage.errors import InputError, StorageError
 from seepage.models.access import Access
 from seepage.models.recipe import Recipe
+from seepage.runs.notes import is_answered, remove_note, write_note
 from seepage.runs.run import Run
 from seepage.runs.store import digest
 from seepage.schema.audit import AuditResult
 from seepage.schema.comparison import AttackInfo, Family
+from seepage.studies.attacker import Attacker
 from seepage.studies.audit.audit import WRITTEN, audit_recipe
-from seepage.studies.audit.settings import Settings
+from seepage.studies.settings import Settings
 from seepage.version import __version__
-from seepage.writing import check_place, file_digest, read_bytes, warn_damaged, whole_file
+from seepage.writing import check_place
 
 # By what they see: the answers' values, those beside references, their order alone. What sees the label alone is in
 # `label_only`. Left out: confidence, which orders records as the loss does, and networks (nasr), which are trained
@@ -41,9 +38,6 @@ GRADED = (
 )
 RANK_ONLY = "rank-only"
 ON_CANARIES = ("loss", "lira-online", "lira-online-fixed-variance", "rank-only")
-FEWEST_REFERENCES = 4
-NOTE = "about.json"  # in the folder of an audit: what was asked, and checksums of what was written
-MOST_NOTE_BYTES = 2**16
 KEPT = tuple(name for name in WRITTEN if name != "report.html")  # which is drawn from the result
 
 
@@ -107,42 +101,6 @@ def attack_infos(attacks: Mapping[str, Attack]) -> list[AttackInfo]:
 
 
 @dataclass(frozen=True)
-class Draw:
-    """How members are drawn, the same for all defences.
-
-    Attributes:
-        seeds: one repetition each, with another draw of members and other weights.
-        references: models trained for each defence and seed.
-        every_model: each of them is the target in its turn: intervals over models and records, for the price of the
-            references. Otherwise there are `targets` beside them.
-        targets: without `every_model`, how many share the references: intervals over these models and records.
-        validation, population: records that no model is trained on, a share or a count: for defences that need some,
-            for attacks that do, and for the search.
-    """
-
-    seeds: Sequence[int] = (0, 1, 2)
-    references: int = 64
-    every_model: bool = True
-    targets: int = 1
-    validation: float | int = 0.1
-    population: float | int = 0.2
-
-    def membership(self, pool: Pool, references: int, seed: int) -> Membership:
-        """The same for the same seed and number of references, whatever the defence."""
-        if references < FEWEST_REFERENCES:
-            raise InputError(
-                f"compare: expected at least {FEWEST_REFERENCES} references, got {references}: attacks that know the "
-                "defence train models with it"
-            )
-        if self.targets < 1:
-            raise InputError(f"compare: expected at least one of targets, got {self.targets}")
-        common = {"validation": self.validation, "population": self.population, "rng": np.random.default_rng([seed, 2])}
-        if self.every_model:
-            return Membership.every_model(pool, references=references, **common)
-        return Membership.split(pool, references=references, targets=self.targets, **common)
-
-
-@dataclass(frozen=True)
 class Attackers:
     """What every defence is attacked with, and how models are trained for it."""
 
@@ -169,6 +127,8 @@ class Attackers:
         attacks = attacks or self.attacks
         others = {name: other.fingerprint for name, other in self.other_nonmembers.items()}
         identities = {name: identity(attack) for name, attack in attacks.items()}
+        settings = asdict(self.settings)
+        controls = settings.pop("controls")
         asked = digest(
             [
                 __version__,
@@ -176,17 +136,16 @@ class Attackers:
                 pool.fingerprint,
                 membership.fingerprint,
                 list(identities.items()),
-                [self.attacker.queries, self.attacker.access, asdict(self.settings), seed],
+                [self.attacker.queries, self.attacker.access, controls, settings, seed],
                 *([others] if others else []),
             ]
         )
-        note, saved = folder / NOTE, folder / "result.json"
-        if None not in identities.values() and _is_finished(folder, asked):
+        saved = folder / "result.json"
+        for name in WRITTEN:
+            check_place(folder / name)
+        if None not in identities.values() and is_answered(folder, asked, KEPT):
             return AuditResult.load(saved)
-        try:
-            note.unlink(missing_ok=True)  # from here on the folder may hold the result of another question
-        except OSError as error:
-            raise StorageError(f"cannot write to the folder {folder}: {error.strerror}") from None
+        remove_note(folder)
         audit_recipe(
             recipe,
             pool,
@@ -196,45 +155,5 @@ class Attackers:
             settings=self.settings,
             run=replace(self.run, folder=folder, seed=seed),
         )
-        try:
-            with whole_file(note, encoding="utf-8") as file:
-                file.write(json.dumps(_noted(asked, {name: file_digest(folder / name) for name in KEPT}), indent=1))
-        except OSError as error:
-            raise StorageError(f"cannot write {note}: {error.strerror}") from None
+        write_note(folder, asked, KEPT)
         return AuditResult.load(saved)  # as a resumed comparison reads it
-
-
-def _noted(asked: str, files: Mapping[str, str]) -> dict[str, Any]:
-    """What a note says: the question, the SHA-256 of each file of the answer, and that of all this."""
-    return {"asked": asked, "files": dict(files), "sha256": digest([asked, dict(files)])}
-
-
-def _is_finished(folder: Path, asked: str) -> bool:
-    """Whether the audit in a folder is finished and as it was written; what is damaged is named in a warning.
-
-    Raises:
-        StorageError: something that is no file stands in the place of one.
-    """
-    note = folder / NOTE
-    for name in (NOTE, *WRITTEN):
-        check_place(folder / name)
-    if not note.exists():
-        return False
-    try:
-        about = json.loads(read_bytes(note, MOST_NOTE_BYTES))
-        if about != _noted(about["asked"], about["files"]) or set(about["files"]) != set(KEPT):
-            raise ValueError("its content does not have the checksum that was written with it")
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        warn_damaged(f"{note} cannot be used ({str(error)[:200]}): the audit in {folder} is made again")
-        return False
-    if about["asked"] != asked:
-        return False  # it answers another question, and this one takes its place
-    for name, written in about["files"].items():
-        try:
-            why = None if file_digest(folder / name) == written else "it is not what was written"
-        except OSError as error:
-            why = error.strerror
-        if why is not None:
-            warn_damaged(f"{folder / name} cannot be used ({why}): it is made again")
-            return False
-    return True

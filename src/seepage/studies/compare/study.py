@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seepage.attacks import Attacker, resolve_attacks
+from seepage.attacks import resolve_attacks
 from seepage.data import Pool
 from seepage.errors import InputError, StorageError
 from seepage.models.recipe import Recipe
@@ -18,20 +18,23 @@ from seepage.models.trial import is_recipe, try_recipe
 from seepage.outside import check_kinds
 from seepage.runs.run import Run, check_run
 from seepage.schema import comparison as report
-from seepage.schema.audit import Provenance
+from seepage.schema.parts import Provenance
 from seepage.schema.saved import check_room
-from seepage.studies.audit.settings import Settings
+from seepage.studies.attacker import Attacker
 from seepage.studies.compare import figures, findings
 from seepage.studies.compare.choice import SHADOW_STUDY, TUNING, WEIGHTS_CACHE, Choice, entries
 from seepage.studies.compare.planted import Canaries, canary_attacks
-from seepage.studies.compare.protocol import Attackers, Draw, attack_infos, default_attacks, default_queries
+from seepage.studies.compare.protocol import Attackers, attack_infos, default_attacks, default_queries
 from seepage.studies.compare.rows import describe, measure
 from seepage.studies.compare.shadow.study import check_pool, studies, variants_of
 from seepage.studies.compare.shadow.world import ShadowStudy
 from seepage.studies.compare.tuning import Search, Trial, search
+from seepage.studies.draw import Draw
+from seepage.studies.settings import COMPARED, Settings
 from seepage.writing import check_place, make_folder, sweep
 
 TOLERANCE = 0.01
+USES = ("folder", "device", "engine", "workers", "executor", "progress", "keep_weights", "command", "config")
 
 
 def compare(
@@ -71,7 +74,7 @@ def compare(
             non-members attacks with thresholds from the shadow call members (images alone).
         rate: FPR (and FNR) at which TPR (and TNR) are told; by default the least of the settings' rates at which every
             target has 10 false positives.
-        settings: levels, rates and controls of the audits; without controls by default.
+        settings: levels, rates and controls of the audits; by default without controls, and without FPR 0.
         run: folder and machine. Its seed is not used: each repetition has its own, see `draw`.
 
     Raises:
@@ -89,11 +92,11 @@ def compare(
         "compare", pool=(pool, Pool), settings=(settings, Settings | None), draw=(draw, Draw | None),
         attacker=(attacker, Attacker | None), shadow_study=(shadow_study, ShadowStudy | None), run=(run, Run),
     )  # fmt: skip
-    check_run(run, "compare")
+    check_run(run, "compare", uses=USES)
     if run.folder is None:
         raise InputError("compare: give run=Run(folder=...), where audits are kept and gone on with")
     out, draw, attacker = Path(run.folder), draw or Draw(), attacker or Attacker()
-    settings = settings or Settings(controls=False)
+    settings = settings or COMPARED
     is_recipe(recipe, "compare")
     others = dict(other_nonmembers or {})
     check_kinds("compare", **{f"other_nonmembers[{name!r}]": (one, Pool) for name, one in others.items()})
@@ -145,11 +148,15 @@ def compare(
         least_accuracy = _undefended_accuracy(trial, recipe) - floor
         found = {row.label: search(row, trial, least_accuracy) for row in rows if row.grid is not None}
 
-    audits, results, settled = {}, [], []
-    for row in rows:
+    settled = [row.at(found[row.label].options) if row.label in found else row.defence for row in rows]
+    among_others = None
+    if shadow_study is not None:
+        variants = variants_of(rows, settled)
+        among_others = studies(pool, variants, shadow_study, seeds, settings, run, out / SHADOW_STUDY)
+
+    audits, results = {}, []
+    for row, defence in zip(rows, settled, strict=True):
         searched = found.get(row.label)
-        defence = row.at(searched.options) if searched else row.defence
-        settled.append(defence)
         defended = row.recipe if defence is None else defence.apply(row.recipe)
         folders = [out / row.folder / f"seed-{seed}" for seed in seeds]
         audits[row.label] = [
@@ -165,11 +172,6 @@ def compare(
         about = describe(row, rows[0], defence, searched, members[row.references, seeds[0]])
         measured = measure(audits[row.label], on_canaries, infos, seeds, names_of, rate, settings.confidence)
         results.append(report.DefenceResult(**about, **measured))
-
-    among_others = None
-    if shadow_study is not None:
-        variants = variants_of(rows, settled)
-        among_others = studies(pool, variants, shadow_study, seeds, settings, run, out / SHADOW_STUDY)
 
     rates = report.Rates(fpr=rate, fnr=rate)
     matched = figures.matched(results, floor, tolerance)

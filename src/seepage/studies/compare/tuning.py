@@ -15,8 +15,8 @@ from seepage.errors import InputError, TrainingError
 from seepage.models.held_out import HeldOut
 from seepage.models.recipe import Recipe
 from seepage.runs.run import Run
-from seepage.schema.audit import Estimate
 from seepage.schema.comparison import TuningPoint
+from seepage.schema.estimates import Estimate
 from seepage.signals.collect import collect
 from seepage.studies.compare.choice import Entry, plain
 
@@ -65,6 +65,8 @@ class Trial:
                 folder=self.folder / recipe.fingerprint[:16],
                 engine=self.run.engine,
                 workers=self.run.workers,
+                executor=self.run.executor,
+                device=self.run.device,
                 progress=self.run.progress,
                 title=title,
             )

@@ -20,7 +20,7 @@ from seepage.inversion.base import Inversion
 from seepage.inversion.catalogue import default_inversions, find_inversion
 from seepage.inversion.priors.base import Prior
 from seepage.inversion.priors.options import PriorOptions, check_public
-from seepage.models.device import device_of
+from seepage.models.device import choose_device, device_of
 from seepage.models.images import as_images
 from seepage.models.recipe import Recipe
 from seepage.models.target import TargetModel
@@ -259,7 +259,7 @@ def usable(device: str | None) -> str:
     Raises:
         InputError: there is no such device here.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(device)
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 from seepage.schema.inversion import Ceiling, Reconstructed, TargetResult
 from seepage.schema.inversion_reading import (
     best_accuracy,
@@ -17,7 +17,7 @@ from seepage.schema.inversion_reading import (
     sweeps,
 )
 from seepage.schema.numbers import count, listed, p_value, percent
-from seepage.schema.trust import Finding
+from seepage.schema.parts import Finding
 from seepage.studies.invert.limits import limits
 from seepage.studies.invert.trade_off import at_equal_accuracy, beside_undefended
 from seepage.studies.invert.verdict import (

@@ -6,7 +6,7 @@ from seepage.inversion.base import Budget
 from seepage.schema.inversion import AttackInfo
 from seepage.schema.inversion_reading import controls, rivals
 from seepage.schema.numbers import count, listed
-from seepage.schema.trust import Finding
+from seepage.schema.parts import Finding
 from seepage.studies.invert.verdict import Evidence, rate_of
 
 MANY_CLASSES, SURE_JUDGE = 20, 0.9

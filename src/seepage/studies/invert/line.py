@@ -30,7 +30,7 @@ from seepage.models.held_out import HeldOut
 from seepage.models.module import Module
 from seepage.models.recipe import Recipe
 from seepage.models.train import train_models
-from seepage.runs.store import RunFolder, digest
+from seepage.runs.store import Store, digest
 from seepage.studies.invert import baselines
 from seepage.studies.invert.baselines import TARGET_FREE
 from seepage.studies.invert.ceiling import BUDGET, shown_at_best
@@ -278,8 +278,8 @@ class Line:
         return [kind for kind in self.kinds if kind in TARGET_FREE]
 
     @functools.cached_property
-    def _store(self) -> RunFolder:
-        return RunFolder(self.folder)
+    def _store(self) -> Store:
+        return Store(self.folder)
 
     @functools.cached_property
     def _public(self) -> Tensor:

@@ -32,9 +32,9 @@ from seepage.randomness import seed_from
 from seepage.runs import Inline, Processes
 from seepage.runs.progress import Watch
 from seepage.runs.run import Run, check_run
-from seepage.runs.store import RunFolder
+from seepage.runs.store import Store
 from seepage.schema import inversion as report
-from seepage.schema.audit import Provenance
+from seepage.schema.parts import Provenance
 from seepage.schema.saved import check_room
 from seepage.studies.invert import admission, findings
 from seepage.studies.invert.evaluators import Embedder, Evaluator, Trained
@@ -144,7 +144,7 @@ def invert(
         sweep(out)
     except OSError as error:
         raise StorageError(f"cannot write to {out}: {error.strerror}") from None
-    sweep(RunFolder(line.folder).path / "units")
+    Store(line.folder).sweep()
     _make(line, seeds, run)
 
     draws = np.random.default_rng([root_seed, 8])

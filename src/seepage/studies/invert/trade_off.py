@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seepage.metrics.reconstruction import paired
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 from seepage.schema.inversion import TargetResult
 from seepage.schema.inversion_reading import apart, is_beyond, reference, rivals, sweeps
 from seepage.schema.numbers import listed, percent
-from seepage.schema.trust import Finding
+from seepage.schema.parts import Finding
 from seepage.studies.invert.verdict import Evidence, rate_of, recognised_of
 
 MATCHED = 0.02  # natural accuracies so far apart are about the same

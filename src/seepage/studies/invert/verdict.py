@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seepage.inversion.base import Budget
-from seepage.schema.audit import Estimate, VerdictName
+from seepage.schema.estimates import Estimate
 from seepage.schema.inversion import AttackInfo, Ceiling, EvaluatorInfo, Reconstructed, TargetResult
 from seepage.schema.inversion_reading import (
     best_accuracy,
@@ -19,6 +19,7 @@ from seepage.schema.inversion_reading import (
     titles,
 )
 from seepage.schema.numbers import p_value, percent, with_interval
+from seepage.schema.parts import VerdictName
 
 FEWEST_CLASSES = 5  # of fewer, a test over classes cannot tell a leak from luck
 ENOUGH_CLASSES = 20  # from which one run shows a leak; images of one class are near copies, so n is the classes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seepage.studies.release.released import ReleasedResult, audit_released
+from seepage.studies.release.released import audit_released, side_by_side
 from seepage.studies.release.risks import Attacker
 
-__all__ = ["Attacker", "ReleasedResult", "audit_released"]
+__all__ = ["Attacker", "audit_released", "side_by_side"]

@@ -12,6 +12,7 @@ from seepage.data import Pool, overlap
 from seepage.metrics import clopper_pearson, proportion
 from seepage.randomness import Seed, generator
 from seepage.schema.estimates import Estimate
+from seepage.schema.release import Closeness
 
 BLOCK_VALUES = 2**22
 DRAWS = 20_000  # of memberships, under "no leak"
@@ -64,26 +65,6 @@ def nearest(
     return np.take_along_axis(distances, order, 1), np.take_along_axis(found, order, 1)
 
 
-@dataclass(frozen=True)
-class Closeness:
-    """Whom the released records are closest to.
-
-    Attributes:
-        closer_to_members: share of released records whose nearest original is a member, among as many members as
-            hold-out records: 0.5 without a leak.
-        p_value: one-sided, of membership drawn at random among these originals.
-        identical: share of released records that are some member, value for value.
-        copied_members, copied_holdout: share of members, and of hold-out records, that are in the release value for
-            value. The second says how often that happens by chance.
-    """
-
-    closer_to_members: Estimate
-    p_value: float
-    identical: Estimate
-    copied_members: Estimate
-    copied_holdout: Estimate
-
-
 def closeness(
     synthetic: Pool, members: Pool, holdout: Pool, space: Space, *, confidence: float, rng: Seed
 ) -> Closeness:
@@ -115,11 +96,11 @@ def closeness(
     found = order[nearest(space(synthetic), originals[order])[1][:, 0]]
     count = np.bincount(found, minlength=2 * n)
     return Closeness(
-        _share(count[:n].sum() / count.sum(), count, confidence),
-        _chance(count, n, rng),
-        proportion(_are_in(synthetic, members), confidence=confidence),
-        proportion(_are_in(members, synthetic), confidence=confidence),
-        proportion(_are_in(holdout, synthetic), confidence=confidence),
+        closer_to_members=_share(count[:n].sum() / count.sum(), count, confidence),
+        p_value=_chance(count, n, rng),
+        identical=proportion(_are_in(synthetic, members), confidence=confidence),
+        copied_members=proportion(_are_in(members, synthetic), confidence=confidence),
+        copied_holdout=proportion(_are_in(holdout, synthetic), confidence=confidence),
     )
 
 

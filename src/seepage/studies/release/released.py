@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -16,14 +16,15 @@ from seepage.models.recipe import Recipe
 from seepage.models.trial import try_recipe
 from seepage.outside import check_kinds
 from seepage.randomness import Seed, generator
-from seepage.schema import display
-from seepage.schema.estimates import Estimate
-from seepage.studies.release.closeness import Closeness, Space, closeness, nearest
+from seepage.schema.parts import Provenance
+from seepage.schema.release import Distances, ReleaseAttack, ReleaseAudit, ReleaseResult
+from seepage.studies.release.closeness import Space, closeness, nearest
 from seepage.studies.release.density import classifier_ratio, kernel_ratio
-from seepage.studies.release.risks import Attacker, Risk, wp29_risks
+from seepage.studies.release.findings import LIMITS, conclusions, headline
+from seepage.studies.release.risks import Attacker, wp29_risks
 from seepage.studies.release.sides import control_remarks, in_one_order, population_remarks, swap_remarks
 from seepage.studies.release.typed import Typed
-from seepage.studies.release.usefulness import Usefulness, usefulness
+from seepage.studies.release.usefulness import usefulness
 from seepage.synthesis.distances import CodeDistances
 from seepage.synthesis.networks import network_scores
 from seepage.synthesis.release import Synthetic
@@ -31,97 +32,6 @@ from seepage.synthesis.release import Synthetic
 RATES = (0.1, 0.01, 0.001)
 NEIGHBOURS = 5
 ATTACKER = Attacker()
-SCHEMA = "seepage.release-audit/1"
-
-
-@dataclass(frozen=True)
-class ReleaseAttack:
-    """One way to tell members from hold-out records by the release alone.
-
-    Attributes:
-        name: "nearest", "nearest-5", "nearest-calibrated", "density-kernel" or "density-classifier"; of an attacker
-            who has the networks too, "networks-reconstruction" or "networks-code".
-        auc: members against hold-out records; n counts both.
-        tpr_at_fpr: by false-positive rate, as text; n counts hold-out records.
-        p_value: one-sided, of no leak.
-        p_value_holm: corrected for all tests of the audit.
-        n_members, n_holdout: records scored.
-    """
-
-    name: str
-    auc: Estimate
-    tpr_at_fpr: dict[str, Estimate]
-    p_value: float
-    p_value_holm: float
-    n_members: int
-    n_holdout: int
-
-
-@dataclass(frozen=True)
-class ReleasedResult:
-    """What `audit_released` found.
-
-    Attributes:
-        attacks: by name.
-        closeness: whom the released records are closest to, and copies.
-        closeness_p_value_holm: its p-value, corrected with those of the attacks.
-        usefulness: accuracies, where there are labels.
-        reference: what stood for the population, in words.
-        n_released, n_members, n_holdout: records.
-        risks: singling out, linkability, inference, by name; see `synthesis.risks`.
-        left_out: of risks that could not be measured, the reason.
-        distances: of the originals' codes and the bound on the odds there, where the pipeline was given.
-        remarks: what makes the audit say less than it seems to.
-    """
-
-    attacks: dict[str, ReleaseAttack]
-    closeness: Closeness
-    closeness_p_value_holm: float
-    usefulness: Usefulness | None
-    reference: str
-    n_released: int
-    n_members: int
-    n_holdout: int
-    risks: dict[str, Risk] = field(default_factory=dict)
-    left_out: dict[str, str] = field(default_factory=dict)
-    distances: CodeDistances | None = None
-    remarks: tuple[str, ...] = ()
-
-    @property
-    def p_value(self) -> float:
-        """Of no leak, corrected for all tests together."""
-        tests = (*self.attacks.values(), *self.risks.values())
-        return min(self.closeness_p_value_holm, *(test.p_value_holm for test in tests))
-
-    @property
-    def p_value_alone(self) -> float:
-        """The same for somebody who has no networks: without the attacks that need them, corrected with them."""
-        tests = [test for name, test in self.attacks.items() if not name.startswith("networks")]
-        return min(self.closeness_p_value_holm, *(test.p_value_holm for test in (*tests, *self.risks.values())))
-
-    @property
-    def best(self) -> ReleaseAttack:
-        """The attack with the least p-value; of several, the one with the largest AUC."""
-        return min(self.attacks.values(), key=lambda attack: (attack.p_value, -attack.auc.value))
-
-    def __str__(self) -> str:
-        """The table and what is beside it, as text."""
-        return display.text(self)
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it as JSON values. They were measured on the originals: for their holder, not for publication."""
-        return {"schema": SCHEMA, "p_value": self.p_value, **plain(asdict(self))}
-
-
-def plain(value: Any) -> Any:
-    """JSON has no infinity: None."""
-    if isinstance(value, Estimate):
-        value = value.model_dump()
-    if isinstance(value, dict):
-        return {key: plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def audit_released(
@@ -136,7 +46,7 @@ def audit_released(
     attacker: Attacker | None = ATTACKER,
     rates: Sequence[float] = RATES,
     confidence: float = 0.95,
-) -> ReleasedResult:
+) -> ReleaseResult:
     """Measure what a release tells about whose records it was made from, with nothing but the release.
 
     | attack | score of an original record x |
@@ -179,6 +89,7 @@ def audit_released(
         distance to a generator's records there, to a reference's here); van Breugel et al. (2023), arXiv 2302.12580,
         for the density ratio; Platzer and Reutterer (2021), Frontiers in Big Data 4:679939, for the hold-out.
     """
+    started, seed = time.perf_counter(), None if isinstance(rng, np.random.Generator) else rng
     rng = generator(rng)
     # Each part has its own, so that settings that are compared by one seed meet the same targets and the same forest.
     of_risks, of_use = (np.random.default_rng(rng.integers(2**63)) for _ in range(2))
@@ -220,7 +131,7 @@ def audit_released(
     corrected = holm([*p_values, close.p_value, *(risk.p_value for risk in risks.values())]).tolist()
     last = corrected[len(p_values)]
     for name, p in zip(risks, corrected[len(p_values) + 1 :], strict=True):
-        risks[name] = replace(risks[name], p_value_holm=p)
+        risks[name] = risks[name].model_copy(update={"p_value_holm": p})
     attacks = {
         name: _attack(name, score, is_member[rows], p, p_holm, rates, confidence, rng)
         for (name, (score, rows)), p, p_holm in zip(scores.items(), p_values, corrected, strict=False)
@@ -230,11 +141,65 @@ def audit_released(
         worth = usefulness(synthetic, members, holdout, recipe, confidence=confidence, rng=of_use)
     else:
         left_out["utility"] = "release, members and hold-out do not all have labels"
-    remarks = (*swap_remarks(scores["nearest"][0], is_member), *population_remarks(typed), *remarks)
-    return ReleasedResult(
-        attacks, close, last, worth, said, len(synthetic), len(members), len(holdout), risks, left_out,
-        None if pipeline is None else pipeline.distances, remarks,
-    )  # fmt: skip
+    audit = ReleaseAudit(
+        attacks=attacks,
+        closeness=close,
+        closeness_p_value_holm=last,
+        usefulness=worth,
+        reference=said,
+        n_released=len(synthetic),
+        n_members=len(members),
+        n_holdout=len(holdout),
+        risks=risks,
+        left_out=left_out,
+        distances=None if pipeline is None else _distances(pipeline.distances),
+        remarks=[*swap_remarks(scores["nearest"][0], is_member), *population_remarks(typed), *remarks],
+    )
+    provenance = Provenance.now(
+        started=started,
+        seed=seed,
+        data=members.name,
+        data_fingerprint=members.fingerprint,
+        n_records=len(members) + len(holdout),
+        membership="declared",
+        command="seepage.studies.release.audit_released(...)",
+        settings={"rates": list(rates), "confidence": confidence, "attacker": attacker and asdict(attacker)},
+    )
+    return _result(audit, [], provenance)
+
+
+def side_by_side(results: Mapping[str, ReleaseResult], **about: object) -> ReleaseResult:
+    """The audit of a release beside those of others by the same networks.
+
+    Args:
+        results: by the name of their setting, such as "epsilon 5"; the first is what was released.
+        about: fields of its provenance that the caller knows better, such as `seed`, `command` and `settings`.
+    """
+    audits = [
+        ReleaseAudit(**{field: getattr(result, field) for field in ReleaseAudit.model_fields} | {"setting": name})
+        for name, result in results.items()
+    ]
+    made = [result.provenance for result in results.values()]
+    provenance = made[0].model_copy(update={"seconds": sum(one.seconds for one in made), **about})
+    return _result(audits[0], audits[1:], provenance)
+
+
+def _result(audit: ReleaseAudit, others: Sequence[ReleaseAudit], provenance: Provenance) -> ReleaseResult:
+    return ReleaseResult(
+        **{field: getattr(audit, field) for field in ReleaseAudit.model_fields},
+        headline=headline(audit),
+        conclusions=conclusions([audit, *others]),
+        limits=LIMITS,
+        others=list(others),
+        provenance=provenance,
+    )
+
+
+def _distances(codes: CodeDistances) -> Distances:
+    epsilon = codes.epsilon if math.isfinite(codes.epsilon) else None
+    return Distances(
+        median=codes.median, largest=codes.largest, nearest=codes.nearest, epsilon=epsilon, releases=codes.releases
+    )
 
 
 def _attack(
@@ -249,4 +214,12 @@ def _attack(
 ) -> ReleaseAttack:
     found = {f"{rate:g}": tpr_at_fpr(scores, members, rate, confidence=confidence, rng=rng) for rate in rates}
     area = roc_auc(scores, members, confidence=confidence, rng=rng)
-    return ReleaseAttack(name, area, found, p_value, p_value_holm, int(members.sum()), int((~members).sum()))
+    return ReleaseAttack(
+        name=name,
+        auc=area,
+        tpr_at_fpr=found,
+        p_value=p_value,
+        p_value_holm=p_value_holm,
+        n_members=int(members.sum()),
+        n_holdout=int((~members).sum()),
+    )

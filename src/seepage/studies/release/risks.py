@@ -16,6 +16,7 @@ from seepage.metrics.excess import excess_risk, rate
 from seepage.options import Options
 from seepage.randomness import Seed, generator
 from seepage.schema.estimates import Estimate
+from seepage.schema.release import Risk
 from seepage.studies.release.singling_out import Predicates, at_random, judged, of_one_column, of_several_columns
 from seepage.studies.release.typed import LABEL, Typed, same
 
@@ -56,55 +57,6 @@ class Attacker(Options):
         super().__post_init__()
         if self.linked is not None and (both := set(self.linked[0]) & set(self.linked[1])):
             raise InputError(f"Attacker: linked must have no column on both sides, got {sorted(both)} on both")
-
-
-@dataclass(frozen=True)
-class Risk:
-    """One of the risks: an attack on members, the same on a control group, and a guess.
-
-    Attributes:
-        name: "singling-out, one column", "singling-out, N columns", "linkability" or "inference of NAME".
-        attack, control: success on members, and on records that were not in the training data (Wilson).
-        guessing: success on members of somebody who guesses: predicates drawn at random; of linkability the larger of
-            the chance of a common record among random ones and of the rate at which two different targets are linked;
-            of inference the larger of two guesses by the release alone, see `chance_of_a_guess`.
-        risk: (attack - control) / (1 - control), see `metrics.excess.excess_risk`.
-        p_value: one-sided, of membership drawn at random.
-        p_value_holm: corrected for all tests of the audit.
-        known: what the attacker knows, in words.
-        confidence: of the intervals; a difference is shown where `p_value_holm` is at most 1 - confidence.
-    """
-
-    name: str
-    attack: Estimate
-    control: Estimate
-    guessing: float
-    risk: Estimate
-    p_value: float
-    p_value_holm: float
-    known: str
-    confidence: float = 0.95
-
-    @property
-    def is_significant(self) -> bool:
-        """Whether members are attacked better than others, at the level of the intervals."""
-        return self.p_value_holm <= 1 - self.confidence
-
-    @property
-    def works(self) -> bool:
-        """Whether the attack is surely better than guessing; where not, a small risk says nothing about the release."""
-        return self.attack.low is not None and self.attack.low > self.guessing
-
-    @property
-    def remark(self) -> str:
-        """What to make of it, in words."""
-        if self.is_significant:
-            return "members are attacked better than others"
-        if not self.works:
-            return "the attack did not work (no better than guessing): this says nothing"
-        if self.risk.value is None:
-            return self.risk.flag
-        return "no difference shown between members and others"
 
 
 def wp29_risks(
@@ -159,7 +111,7 @@ def wp29_risks(
             if isinstance(found, str):
                 left_out[name] = found
             else:
-                risks[name] = replace(found, name=name)
+                risks[name] = found.model_copy(update={"name": name})
     else:
         left_out["singling-out"] = "a condition on single pixels means nothing about a person"
     if len(unique.release) > attacker.neighbours:
@@ -191,7 +143,7 @@ def _singled_out(typed: Typed, attacker: Attacker, conditions: int, confidence: 
     guessing = float((guesses.matches(members).sum(axis=1) == 1).mean())
     known = f"{len(predicates)} predicates, as sure as {effective:.0f} independent ones, on {size} originals a side"
     risk = excess_risk(attack, other)
-    return Risk("", attack, other, guessing, risk, found.p_value, found.p_value, known, confidence)
+    return _risk("", attack, other, guessing, risk, found.p_value, known, confidence)
 
 
 def _witnessed(flags: Bool[np.ndarray, " predicates"], effective: float, confidence: float) -> Estimate:
@@ -231,7 +183,31 @@ def _compared(name, attack, control, guessing: float, known: str, confidence: fl
     hits, others = int(attack.sum()), int(control.sum())
     p = float(hypergeom.sf(hits - 1, len(attack) + len(control), hits + others, len(attack)))
     ours, theirs = rate(hits, len(attack), confidence), rate(others, len(control), confidence)
-    return Risk(name, ours, theirs, guessing, excess_risk(ours, theirs), p, p, known, confidence)
+    return _risk(name, ours, theirs, guessing, excess_risk(ours, theirs), p, known, confidence)
+
+
+def _risk(
+    name: str,
+    attack: Estimate,
+    control: Estimate,
+    guessing: float,
+    risk: Estimate,
+    p: float,
+    known: str,
+    confidence: float,
+) -> Risk:
+    """Not yet corrected for other tests."""
+    return Risk(
+        name=name,
+        attack=attack,
+        control=control,
+        guessing=guessing,
+        risk=risk,
+        p_value=p,
+        p_value_holm=p,
+        known=known,
+        confidence=confidence,
+    )
 
 
 def chance_of_a_link(n: int, k: int) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Bool
 from sklearn.ensemble import RandomForestClassifier
@@ -17,24 +15,7 @@ from seepage.models.target import TargetModel
 from seepage.models.train import train
 from seepage.models.trial import is_recipe
 from seepage.randomness import Seed, generator
-from seepage.schema.estimates import Estimate
-
-
-@dataclass(frozen=True)
-class Usefulness:
-    """Accuracy on hold-out records, which no model was trained on.
-
-    Attributes:
-        released: of a model trained on the release.
-        originals: of one trained on the original members, by the same recipe.
-        majority: of always answering the members' most frequent class.
-        model: what was trained, in words.
-    """
-
-    released: Estimate
-    originals: Estimate
-    majority: Estimate
-    model: str = "the recipe's model"
+from seepage.schema.release import Usefulness
 
 
 def usefulness(
@@ -77,7 +58,8 @@ def usefulness(
         right = [_right(module, holdout) for module in trained]
     right.append(holdout.labels == np.bincount(members.labels).argmax())
     model = "the recipe's model" if recipe is not None else "a random forest"
-    return Usefulness(*(proportion(flags, confidence=confidence) for flags in right), model)
+    released, originals, majority = (proportion(flags, confidence=confidence) for flags in right)
+    return Usefulness(released=released, originals=originals, majority=majority, model=model)
 
 
 def _of_forest(pool: Pool, holdout: Pool, rng: np.random.Generator) -> Bool[np.ndarray, " samples"]:

@@ -7,6 +7,7 @@ from scipy.special import log_softmax
 
 from seepage.attacks import ATTACKS, BY_DEFAULT, find_attack
 from seepage.errors import InputError
+from seepage.metrics.thresholds import strict_threshold
 from seepage.studies.compare.shadow.attackers import (
     MEMBERS,
     STUDIED,
@@ -15,7 +16,6 @@ from seepage.studies.compare.shadow.attackers import (
     check_studied,
     choose,
     score,
-    strict_threshold,
     why_not,
 )
 from seepage.studies.compare.shadow.measures import Terms, registered_result

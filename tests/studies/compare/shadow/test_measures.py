@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from seepage.metrics.intervals import proportion
+from seepage.metrics.thresholds import mean_share, predictive_value
 from seepage.studies.compare.shadow.attackers import Answers, Evidence
-from seepage.studies.compare.shadow.measures import Terms, complement, mean, precision, predictive_value, threat_result
+from seepage.studies.compare.shadow.measures import Terms, complement, precision, threat_result
 from seepage.studies.compare.shadow.threats import Threat, max_score
 
 
@@ -48,19 +50,19 @@ def test_one_attack_by_hand():
 def test_where_nobody_is_called_a_member_nothing_is_predicted():
     nobody = np.zeros(5, dtype=bool)
     assert precision(nobody, nobody, 0.95).value is None
-    assert predictive_value(nobody, nobody, 0.5, 0.95).value is None
+    assert predictive_value(proportion(nobody), proportion(nobody), 0.5).value is None
 
 
 def test_a_predictive_value_falls_with_the_prior_and_its_interval_holds_it():
-    named, accused = np.arange(100) < 80, np.arange(100) < 30
-    values = [predictive_value(named, accused, prior, 0.95) for prior in (0.5, 0.1, 0.01)]
+    named, accused = (proportion(np.arange(100) < n, confidence=0.975) for n in (80, 30))
+    values = [predictive_value(named, accused, prior) for prior in (0.5, 0.1, 0.01)]
     assert values[0].value > values[1].value > values[2].value
     assert all(value.low < value.value < value.high for value in values)
 
 
 def test_ends_change_about_and_means_stay_probabilities():
-    turned = complement(mean(np.array([0.2, 0.4]), 0.95))
+    turned = complement(mean_share(np.array([0.2, 0.4]), 0.95))
     assert turned.value == pytest.approx(0.7)
     assert turned.low <= turned.value <= turned.high
-    assert (mean(np.array([0.0, 1.0]), 0.95).low, mean(np.array([0.0, 1.0]), 0.95).high) == (0.0, 1.0)
-    assert mean(np.array([0.3]), 0.95).low is None
+    assert (mean_share(np.array([0.0, 1.0]), 0.95).low, mean_share(np.array([0.0, 1.0]), 0.95).high) == (0.0, 1.0)
+    assert mean_share(np.array([0.3]), 0.95).low is None

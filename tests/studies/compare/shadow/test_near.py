@@ -18,7 +18,7 @@ from seepage.studies.compare.shadow.near import (
     warped,
 )
 from seepage.studies.compare.shadow.nonmembers import Standard
-from seepage.studies.compare.shadow.world import Choices, make_all, make_world, split
+from seepage.studies.compare.shadow.world import ShadowStudy, make_all, make_world, split
 
 SHAPE = (1, 8, 8)
 
@@ -35,7 +35,7 @@ def labels():
 
 def worlds(pool, near, folder):
     streams = {"split_rng": np.random.default_rng(5), "set_rng": np.random.default_rng(6)}
-    return make_world(pool, Choices(far=(), evaluated=40), near, folder, False, **streams)
+    return make_world(pool, ShadowStudy(far=(), evaluated=40, near=near), folder, False, **streams)
 
 
 def test_half_and_half_by_hand():

@@ -5,11 +5,14 @@ import pytest
 import torch
 from scipy.special import log_softmax
 
+from seepage.defences.laplace import Laplace
+from seepage.defences.temperature import Temperature
 from seepage.models.architectures import MLP
 from seepage.studies.compare.shadow.answers import Held, Network, answer_as
 from seepage.studies.compare.shadow.scaling import features_along, first_alarm, log_odds_along
 
 DOUBLINGS = 40
+WRAPPERS = {"standard": None, "temperature": Temperature(), "temperature-10": Temperature(10.0), "laplace": Laplace()}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,7 @@ def scaled(network):
 
 
 def log_odds(name, network, held, scaled):
-    answer, options = answer_as(name, network, held, rng=np.random.default_rng(2))
+    answer, options = answer_as(WRAPPERS[name], network, held, rng=np.random.default_rng(2))
     return log_odds_along(answer, scaled), options
 
 
@@ -59,12 +62,12 @@ def test_a_gaussian_over_the_last_layer_bounds_the_score(network, held, scaled):
 
 
 def test_an_answer_does_not_depend_on_who_else_is_asked(network, held):
-    answer, _ = answer_as("laplace", network, held, rng=np.random.default_rng(2))
+    answer, _ = answer_as(Laplace(), network, held, rng=np.random.default_rng(2))
     np.testing.assert_allclose(answer(held.training)[:3], answer(held.training[:3]), atol=1e-12)
 
 
 def test_the_plain_answer_is_the_network_s(network, held):
-    answer, _ = answer_as("standard", network, held, rng=np.random.default_rng(2))
+    answer, _ = answer_as(None, network, held, rng=np.random.default_rng(2))
     inputs = np.random.default_rng(3).normal(size=(5, 6)).astype(np.float32)
     expected = log_softmax(network.model.logits(inputs).astype(float), axis=1)
     np.testing.assert_allclose(answer(network.features(inputs)), expected, atol=1e-5)

@@ -4,10 +4,10 @@ import json
 import re
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from seepage.cli import main
@@ -18,38 +18,73 @@ from seepage.models.generators import from_callable
 from seepage.models.optimisers import Adam
 from seepage.models.recipe import Recipe
 from seepage.report.render import html, markdown
-from seepage.report.trust_terminal import summary
-from seepage.schema.__main__ import schema
+from seepage.report.terminal import summary
+from seepage.runs.run import Run
+from seepage.schema.comparison import ComparisonResult
 from seepage.schema.reading import load_result
-from seepage.schema.trust import SCHEMA, TrustResult
-from seepage.studies.compare.shadow import study
-from seepage.studies.compare.shadow.answers import VARIANTS, recipes
+from seepage.schema.trust import TrustResult
+from seepage.studies.audit import Settings
+from seepage.studies.compare import Choice, ShadowStudy
+from seepage.studies.compare.choice import entries
 from seepage.studies.compare.shadow.attackers import STUDIED
 from seepage.studies.compare.shadow.conclusions import conclusions
 from seepage.studies.compare.shadow.seeds import combined
 from seepage.studies.compare.shadow.signs import comparisons
-from seepage.studies.compare.shadow.world import SHARES, Choices, split
+from seepage.studies.compare.shadow.study import studies, study, variants_of
+from seepage.studies.compare.shadow.world import SHARES, split
 
-FLAGS = ["trust", "--data", "digits", "--limit", "240", "--epochs", "1", "--gan-steps", "3", "--far", "none"]
-FLAGS += ["--near", "generated,warped", "--workers", "1"]
 RECIPE = Recipe(CNN, epochs=1)
+RUN = Run(engine="single", workers=0)
+ROWS = [
+    {"name": "label-smoothing", "options": {"smoothing": 0.0083}},
+    {"name": "l2", "options": {"weight_decay": 3e-4}},
+    {"name": "temperature", "options": {}},
+    {"name": "temperature", "options": {"temperature": 10.0}, "label": "temperature-10"},
+    {"name": "laplace", "options": {}},
+]
+NAMES = ["standard", "label-smoothing", "l2", "temperature", "temperature-10", "laplace"]
+ASKED = {
+    "data": {"name": "digits", "limit": 240},
+    "recipe": {"architecture": "cnn", "epochs": 1},
+    "defences": ROWS,
+    "shadow_study": {"near": ["generated", "warped"], "far": [], "gan_steps": 3},
+    "attacks": ["loss"],
+    "queries": "none",
+    "references": 4,
+    "seeds": [0],
+    "engine": "single",
+    "workers": 0,
+}
+
+
+def compared(folder, **changes):
+    """`seepage compare` of a configuration that is written to `folder`."""
+    (folder / "compare.yaml").write_text(yaml.safe_dump(ASKED | changes))
+    return CliRunner().invoke(main, ["compare", str(folder / "compare.yaml"), "--out", str(folder / "out")])
+
+
+def variants(*names, recipe=RECIPE):
+    rows = [Choice(one["name"], one["options"], label=one.get("label")) for one in ROWS]
+    rows = entries([row for row in rows if (row.label or row.name) in names], recipe, 4, search=False)
+    return variants_of(rows, [row.defence for row in rows])
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    out = tmp_path_factory.mktemp("trust")
-    done = CliRunner().invoke(main, [*FLAGS, "--out", str(out)])
+    out = tmp_path_factory.mktemp("shadow")
+    done = compared(out)
     assert done.exit_code == 0, (done.output, done.exception)
-    assert "Report: " in done.output
-    assert "Own distribution: " in done.output
-    for attack in ("Largest score", "Loss", "RMIA offline", "Difficulty calibration (loss)"):
-        assert done.output.count(f"\n{attack} ") >= 2  # at its own threshold, and at the strict one
     return out
 
 
 @pytest.fixture(scope="module")
-def result(folder):
-    return TrustResult.load(folder)
+def comparison(folder):
+    return ComparisonResult.load(folder / "out")
+
+
+@pytest.fixture(scope="module")
+def result(comparison):
+    return comparison.shadow_study
 
 
 def test_parts_are_disjoint_and_all_records_are_used():
@@ -60,7 +95,7 @@ def test_parts_are_disjoint_and_all_records_are_used():
 
 
 def test_every_variant_attack_and_set_has_its_numbers(result):
-    assert [variant.name for variant in result.variants] == list(VARIANTS)
+    assert [variant.name for variant in result.variants] == NAMES
     assert {one.kind for one in result.sets} == {"same", "near", "corrupted"}
     attacks = [name for name in STUDIED if name not in result.attacks_left_out]
     assert len(attacks) == len(STUDIED) - 1  # too few records are known for the few-shot learner
@@ -76,14 +111,16 @@ def test_every_variant_attack_and_set_has_its_numbers(result):
     tempered, plain = result.variant("temperature-10"), result.variant("standard")
     assert tempered.test_accuracy == plain.test_accuracy
     assert result.variant("laplace").options["prior variance"] >= 1
-    assert [ray.variant for ray in result.rays] == list(VARIANTS)
+    assert [ray.variant for ray in result.rays] == NAMES
     assert all(np.diff([estimate.value for estimate in ray.called]).min() >= 0 for ray in result.rays)
 
 
-def test_it_is_kept_and_read_again(result, folder, tmp_path):
-    assert result.schema_ == SCHEMA
+def test_it_is_kept_and_read_again(comparison, result, folder, tmp_path):
+    assert result.schema_ == TrustResult.SCHEMA
+    assert load_result(folder / "out") == comparison
+    assert [one.name for one in comparison.defences] == ["undefended", *NAMES[1:]]
+    # As `seepage trust` of 0.1.0 wrote it, by itself.
     assert TrustResult.load(result.save(tmp_path / "result.json")) == result
-    assert load_result(folder) == result
     values = json.loads(result.to_json())
     (tmp_path / "odd.json").write_text(json.dumps({**values, "surprise": 1}))
     with pytest.raises(DataFileError, match="surprise"):
@@ -93,45 +130,43 @@ def test_it_is_kept_and_read_again(result, folder, tmp_path):
         TrustResult.load(tmp_path / "old.json")
 
 
-def test_the_published_schema_is_the_one_of_the_code():
-    published = Path(__file__).parents[3] / "docs" / "trust.schema.json"
-    assert published.read_text() == schema(TrustResult), "python -m seepage.schema trust > docs/trust.schema.json"
-
-
-def test_the_report_loads_nothing_and_says_what_the_numbers_say(result, folder):
-    page = (folder / "report.html").read_text()
-    assert page == html(result)
-    assert (folder / "report.md").read_text() == markdown(result)
+def test_the_report_loads_nothing_and_says_what_the_numbers_say(comparison, result, folder):
+    page = (folder / "out" / "report.html").read_text()
+    assert page == html(comparison)
+    assert (folder / "out" / "report.md").read_text() == markdown(comparison)
     assert not re.search(r'(src|href)="(?!#|data:)', page)
     assert "<script" not in page
     assert len(page) < 1_000_000
-    for text in (page, markdown(result)):
+    assert len(set(re.findall(r'<section id="([^"]+)"', page))) == page.count('<section id="')
+    for text in (page, markdown(comparison)):
         for one in result.sets:
             assert one.title in text
         for variant in result.variants:
             assert variant.title in text
-    assert page.count("<svg") == 6
+        assert "Shadow study: The answer" in text
+    alone = html(result)
+    assert page.count("<svg") == 2 + alone.count("<svg") == 8
     for attack in result.variant("laplace").attacks:
         assert page.count(attack.title) >= len(result.variants)
 
 
 def test_a_finished_study_is_not_trained_again_and_gives_the_same_numbers(result, folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")  # another run writes another time into its result
-    before = {path: path.stat().st_mtime_ns for path in (copy / "run").rglob("*.safetensors")}
-    done = CliRunner().invoke(main, [*FLAGS, "--out", str(copy)])
+    before = {path: path.stat().st_mtime_ns for path in (copy / "out" / "shadow-study").rglob("*.safetensors")}
+    done = compared(copy)
     assert done.exit_code == 0, done.output
     units = {path: at for path, at in before.items() if "units" in path.parts}
     assert units
     assert units == {path: path.stat().st_mtime_ns for path in units}
-    again = TrustResult.load(copy)
+    again = ComparisonResult.load(copy / "out").shadow_study
     assert again.variants == result.variants
     assert again.rays == result.rays
 
 
 def test_another_study_does_not_mix_with_it(folder):
-    done = CliRunner().invoke(main, [*FLAGS, "--seed", "1", "--out", str(folder)])
-    assert done.exit_code == 2
-    assert "holds" in done.output
+    pool = load("digits", flat=False).subset(np.arange(200))
+    with pytest.raises(StorageError, match="holds"):
+        study(pool, variants(), ShadowStudy(near=(), far=()), 0, Settings(), RUN, folder / "out/shadow-study/seed-0")
 
 
 def test_the_published_signs_are_read_off_the_numbers(result):
@@ -156,18 +191,21 @@ def test_the_published_signs_are_read_off_the_numbers(result):
     assert comparisons(result.variants, result.sets, [])[-1].holds == "not run"
 
 
-def test_plain_must_be_plain():
-    trainings = recipes(RECIPE, smoothing=0.1, weight_decay=1e-3)
-    assert trainings["standard"] is RECIPE
-    assert trainings["l2"].optimiser.weight_decay == 1e-3
-    assert len({training.fingerprint for training in trainings.values()}) == 3
+def test_rows_become_variants():
+    found = variants(*NAMES)
+    assert [one.name for one in found] == NAMES
+    assert found[0].recipe is RECIPE
+    assert found[2].training.optimiser.weight_decay == 3e-4
+    assert len({one.training.fingerprint for one in found}) == 3  # temperature and Laplace train plainly
     with pytest.raises(InputError, match="without weight decay"):
-        recipes(replace(RECIPE, optimiser=Adam(weight_decay=0.1)), smoothing=0.1, weight_decay=1e-3)
+        variants(recipe=replace(RECIPE, optimiser=Adam(weight_decay=0.1)))
+    rows = entries([Choice("rounding")], RECIPE, 4, search=False)
+    with pytest.raises(InputError, match="those of temperature and laplace; the row 'rounding'"):
+        variants_of(rows, [row.defence for row in rows])
 
 
 def test_somebody_s_own_generator_and_files_of_images(tmp_path):
     pool = load("digits", flat=False).subset(np.arange(200))
-    choices = Choices(far=(), doublings=0, attacks=("loss",))
     seen, made_of = [], np.random.default_rng(0).integers(0, 256, (50, 1, 8, 8), dtype=np.uint8)
 
     def noise(labels, rng):
@@ -175,7 +213,8 @@ def test_somebody_s_own_generator_and_files_of_images(tmp_path):
         return made_of[: len(labels)]
 
     def studied(near):
-        return study(pool, recipe=RECIPE, out=tmp_path / "a", choices=choices, near=near, workers=1, rng=0)
+        choices = ShadowStudy(near=near, far=(), doublings=0, attacks=("loss",))
+        return study(pool, variants("l2"), choices, 0, Settings(), RUN, tmp_path / "a")
 
     made = studied(from_callable(noise))
     assert len(seen[0]) == 20
@@ -195,11 +234,13 @@ def test_somebody_s_own_generator_and_files_of_images(tmp_path):
 
 
 def test_studies_of_several_seeds_are_one_result_and_go_on(tmp_path):
-    flags = ["trust", "--data", "digits", "--limit", "240", "--epochs", "1", "--near", "warped", "--far", "none"]
-    flags += ["--attacks", "loss", "--doublings", "0", "--workers", "1", "--seeds", "2", "--out", str(tmp_path)]
-    done = CliRunner().invoke(main, flags)
-    assert done.exit_code == 0, (done.output, done.exception)
-    whole, parts = TrustResult.load(tmp_path), [TrustResult.load(tmp_path / f"seed-{seed}") for seed in (0, 1)]
+    pool = load("digits", flat=False).subset(np.arange(240))
+    choices = ShadowStudy(near="warped", far=(), attacks=("loss",), doublings=0)
+
+    def of(seeds, *names, where="all"):
+        return studies(pool, variants(*names), choices, seeds, Settings(), RUN, tmp_path / where)
+
+    whole, parts = of((0, 1), *NAMES), [of((seed,), *NAMES) for seed in (0, 1)]
     assert whole.seeds == [0, 1]
     assert whole.variants == parts[0].variants
     rates = [part.variant("standard").attack("loss").on("warped").false_positive_rate.value for part in parts]
@@ -212,20 +253,15 @@ def test_studies_of_several_seeds_are_one_result_and_go_on(tmp_path):
     assert "Over seeds" in markdown(whole)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("units/*")}
     assert len(before) >= 6
-    again = CliRunner().invoke(main, flags)
-    assert again.exit_code == 0
+    of((0, 1), *NAMES)
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("units/*")}
-    quick = [*flags, "--seeds", "1", "--variants", "laplace,standard", "--out", str(tmp_path / "few")]
-    few = CliRunner().invoke(main, quick)
-    assert few.exit_code == 0, few.output
-    assert [one.name for one in (tmp_path / "few" / "run").iterdir()] == ["standard"]  # nothing else is trained
-    few = TrustResult.load(tmp_path / "few")
+    # A variant's numbers do not depend on the rows beside it, and nothing else is trained.
+    few = of((0,), "laplace", where="few")
+    assert [one.name for one in (tmp_path / "few" / "seed-0" / "run").iterdir()] == ["standard"]
     assert [v.name for v in few.variants] == ["standard", "laplace"]
     assert few.variants[1].attacks == parts[0].variant("laplace").attacks
     assert [c.holds == "not run" for c in few.comparisons] == [False, True, True, False, True, False, False, True]
-    plain = CliRunner().invoke(main, [*quick, "--variants", "standard", "--out", str(tmp_path / "few")])
-    assert plain.exit_code == 0, plain.output
-    plain = TrustResult.load(tmp_path / "few")
+    plain = of((0,), where="few")
     assert [v.name for v in plain.variants] == ["standard"]
     assert html(plain).count("Last-layer Laplace") == 0
     for results, words in ((parts[:1], "at least 2 seeds"), (parts[:1] * 2, "different seeds")):
@@ -260,28 +296,21 @@ def test_a_result_of_before_is_read_and_drawn(result, tmp_path):
 def test_mistakes_are_named(tmp_path):
     pool = load("digits", flat=False)
     with pytest.raises(InputError, match="too few records"):
-        study(pool.subset(np.arange(60)), recipe=RECIPE, out=tmp_path, near=(), rng=0)
-    with pytest.raises(InputError, match="prior must be between"):
-        Choices(prior=1.0)
+        study(pool.subset(np.arange(60)), variants(), ShadowStudy(near=()), 0, Settings(), RUN, tmp_path / "a")
+    with pytest.raises(InputError, match="strict_rate must be between"):
+        ShadowStudy(strict_rate=1.0)
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write"):
-        study(pool, recipe=RECIPE, out=tmp_path / "file", near=(), rng=0)
-    for flags, expected in (
-        (["trust"], "give a CONFIG or --data"),
-        (["trust", "--data", "location30", "--out", tmp_path / "b"], "holds rows of a table"),
-        (["trust", "--data", "digits", "--far", "digits", "--out", tmp_path / "b"], "own data set"),
-        (["trust", "--data", "digits", "--near", "interpoled", "--out", tmp_path / "b"], "did you mean 'interpolated'"),
-        (["trust", "--data", "digits", "--near", "none.npz", "--far", "none", "--out", tmp_path / "b"], "no file at"),
-        (["trust", "--data", "digits", "--variants", "l2", "--out", tmp_path / "b"], "expected 'standard'"),
-        (["trust", "--data", "digits", "--attacks", "lira-offline", "--out", tmp_path / "b"], "one shadow"),
-        (
-            ["trust", "--data", "digits", "--attacks", "gradient-norm", "--out", tmp_path / "b"],
-            "probabilities",
-        ),
+        study(pool, variants(), ShadowStudy(near=()), 0, Settings(), RUN, tmp_path / "file")
+    for changes, expected in (
+        ({"data": {"name": "location30"}}, "holds rows of a table"),
+        ({"shadow_study": {"far": ["digits"]}}, "own data set"),
+        ({"shadow_study": {"near": ["interpoled"]}}, "did you mean 'interpolated'"),
+        ({"shadow_study": {"attacks": ["lira-offline"]}}, "one shadow"),
+        ({"shadow_study": {"attacks": ["gradient-norm"]}}, "probabilities"),
+        ({"shadow_study": {"strict_rat": 0.1}}, "did you mean 'strict_rate'"),
+        ({"defences": [{"name": "rounding"}]}, "those of temperature and laplace"),
     ):
-        done = CliRunner().invoke(main, list(map(str, flags)))
+        done = compared(tmp_path, **changes)
         assert done.exit_code == 2, done.output
-        assert expected in done.output
-    (tmp_path / "trust.yaml").write_text("data: {name: digits}\nsmothing: 0.1\n")
-    done = CliRunner().invoke(main, ["trust", str(tmp_path / "trust.yaml")])
-    assert "did you mean 'smoothing'" in done.output
+        assert expected in " ".join(done.output.split())

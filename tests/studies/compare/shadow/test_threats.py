@@ -5,16 +5,10 @@ import pytest
 from scipy.special import log_softmax
 
 from seepage.errors import InputError
+from seepage.metrics.thresholds import accuracy_threshold, youden_threshold
 from seepage.studies.compare.shadow.attackers import Answers, Evidence
 from seepage.studies.compare.shadow.measures import Terms, threat_result
-from seepage.studies.compare.shadow.threats import (
-    Threat,
-    accuracy_threshold,
-    entropy,
-    fit_threats,
-    max_score,
-    youden_threshold,
-)
+from seepage.studies.compare.shadow.threats import Threat, entropy, fit_threats, max_score
 
 
 def sure(n, sharpness, rng, n_classes=5):

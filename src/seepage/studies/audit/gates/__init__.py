@@ -19,7 +19,7 @@ from seepage.studies.audit.gates.references import own_columns, reference_accura
 from seepage.studies.audit.gates.repeats import own_answers
 from seepage.studies.audit.gates.scale import scale
 from seepage.studies.audit.gates.scores import degenerate, direction
-from seepage.studies.audit.settings import Settings
+from seepage.studies.settings import Settings
 
 __all__ = [
     "GATE_LEVEL",

@@ -2,7 +2,7 @@
 
 from seepage.studies.audit.controls import Controls
 from seepage.studies.audit.gates.check import GATE_LEVEL, Check, failed, not_run, passed
-from seepage.studies.audit.settings import Settings
+from seepage.studies.settings import Settings
 
 
 def null_model(controls: Controls) -> Check:

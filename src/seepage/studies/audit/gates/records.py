@@ -5,7 +5,7 @@ from jaxtyping import Bool
 
 from seepage.studies.audit.evidence import Evidence
 from seepage.studies.audit.gates.check import Check, failed, not_run, passed
-from seepage.studies.audit.settings import Settings
+from seepage.studies.settings import Settings
 
 # Fewer records a side than this cannot carry a statement that nothing leaks.
 FEWEST_RECORDS = 50

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from seepage.attacks import ATTACKS, BY_DEFAULT, Attack, find_attack
 from seepage.errors import InputError

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seepage.schema.numbers import count, decimal, percent, rate
+from seepage.schema.parts import Finding
 from seepage.schema.trust import LARGEST_SCORE as LEAD
-from seepage.schema.trust import Finding, NonmemberSet, Ray, ThreatResult, VariantResult
+from seepage.schema.trust import NonmemberSet, Ray, ThreatResult, VariantResult
 from seepage.studies.compare.shadow.attackers import LEARNED
 from seepage.studies.compare.shadow.signs import blind, rate_of, unsure
 

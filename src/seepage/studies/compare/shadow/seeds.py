@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from seepage.errors import InputError
 from seepage.schema.numbers import count, listed
-from seepage.schema.trust import Finding, TrustResult
+from seepage.schema.parts import Finding
+from seepage.schema.trust import TrustResult
 from seepage.studies.compare.shadow.signs import comparisons_over, figures_over, rate_of
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from seepage.schema.audit import Estimate
+from seepage.schema.estimates import Estimate
 from seepage.schema.numbers import decimal, interval_of, percent
 from seepage.schema.trust import LARGEST_SCORE as LEAD
 from seepage.schema.trust import Comparison, NonmemberSet, Ray, SeedFigure, ThreatResult, TrustResult, VariantResult

@@ -25,9 +25,8 @@ from seepage.models.trial import try_recipe
 from seepage.runs.run import Run
 from seepage.runs.store import digest
 from seepage.schema import trust as report
-from seepage.schema.audit import Provenance
+from seepage.schema.parts import Provenance
 from seepage.signals.collect import collect
-from seepage.studies.audit.settings import Settings
 from seepage.studies.compare.choice import Entry, options_of
 from seepage.studies.compare.shadow import conclusions
 from seepage.studies.compare.shadow.answers import Variant, check_answers
@@ -37,6 +36,7 @@ from seepage.studies.compare.shadow.measures import Terms
 from seepage.studies.compare.shadow.seeds import combined
 from seepage.studies.compare.shadow.signs import comparisons
 from seepage.studies.compare.shadow.world import SHARES, ShadowStudy, as_images, make_world
+from seepage.studies.settings import Settings
 from seepage.writing import make_folder
 
 # The source's variants: each has random numbers of its own, whichever rows are compared with it.

@@ -13,13 +13,13 @@ Pydantic reads the same annotations. Errors name the class and the field: "Smoot
 import functools
 import sys
 from abc import ABCMeta
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from math import inf
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, GroupedMetadata, Gt, Interval, Le, Lt, MaxLen, MinLen, Predicate
+from annotated_types import Ge, Gt, Interval, Le, Lt, MaxLen, MinLen
 
 from seepage.errors import InputError, close_name, shortened, unknown_name
 
@@ -30,14 +30,16 @@ _NUMBERS = (int, float)
 T = TypeVar("T")
 
 
-class OneOf(GroupedMetadata):
+class OneOf:
     """The keys of a table as choices, where `Literal[...]` would repeat them: `Annotated[str, OneOf(*SIGNALS)]`."""
 
     def __init__(self, *names: str):
         self.names = names
 
-    def __iter__(self) -> Iterator[Predicate]:
-        yield Predicate(self.names.__contains__)
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core.core_schema import literal_schema  # only where pydantic asks
+
+        return literal_schema(list(self.names))
 
 
 @dataclass(frozen=True)

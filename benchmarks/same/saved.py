@@ -31,7 +31,13 @@ UNREAD_FOLDERS = {"run"}
 # Files that no number is in.
 UNREAD_FILES = {"about.json": "checksums of the files beside it, times and all", "written.json": "the same"}
 # Where a value stands now: pattern of an old path -> replacement, applied in this order to every path before.
-MOVED: tuple[tuple[str, str], ...] = ()
+MOVED: tuple[tuple[str, str], ...] = (
+    # The honesty study is a part of a comparison.
+    (
+        r"^out/result\.json:(variants|rays|sets|strict_rate|comparisons|generator|attacks_left_out)\b",
+        r"out/result.json:shadow_study.\1",
+    ),
+)
 
 _NUMERAL = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _DIGEST = re.compile(r"[0-9a-f]{16,}")

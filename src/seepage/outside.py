@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import UnionType
 from typing import Any
 
 from seepage.errors import InputError, SeepageError
@@ -41,7 +40,7 @@ def from_outside(what: str, kind: type[SeepageError] = InputError) -> Iterator[N
         raise kind(f"{what}: {type(error).__name__}: {text[:MOST_CHARACTERS]}") from error
 
 
-def check_kinds(where: str, **values: tuple[Any, type | UnionType]) -> None:
+def check_kinds(where: str, **values: tuple[Any, Any]) -> None:
     """Check that each value is of the kind that stands beside it.
 
     True and false are no numbers, a whole number is a `float` too, NumPy's numbers are as Python's, and a path is

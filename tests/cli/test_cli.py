@@ -373,7 +373,7 @@ REFUSED = {
     "a table as data without --label": (("audit", "--data", "in.csv"), r"--label.*data: \{options: \{label"),
     "arrays with --label": ((*MODEL, *LISTS, "--label", "y"), r"--label.*columns of a table.*in.npz is none"),
     "a table as outputs": (("audit", "--outputs", "in.csv"), "expected a .npz file"),
-    "an unknown access": (("audit", "--outputs", "probs.npz", "--access", "all"), "Invalid value"),
+    "an unknown access": (("audit", "--outputs", "probs.npz", "--access", "all"), "--access must be 'label'"),
     "an alpha of one": (("audit", "--outputs", "probs.npz", "--alpha", "1"), "alpha"),
     "outputs and a model": (("audit", "--outputs", "probs.npz", "--model", "model.safetensors"), "model"),
     "outputs and a population": (
@@ -436,7 +436,7 @@ REFUSED = {
     "a missing data file": (("audit", "--data", "gone.npz"), "no file at gone.npz"),
     "an unknown architecture to train": (("audit", "--data", "pool.npz", "--architecture", "cn"), "did you mean 'cnn'"),
     "an architecture that does not suit": (("audit", "--data", "pool.npz", "--architecture", "cnn"), "expects images"),
-    "no epochs": (("audit", "--data", "pool.npz", "--epochs", "0"), "recipe.epochs"),
+    "no epochs": (("audit", "--data", "pool.npz", "--epochs", "0"), "--epochs must be greater than 0, got 0"),
     "a missing result": (("report", "gone"), "no result at gone"),
     "a corrupt result": (("report", "broken.json"), "no result .* cannot be read as JSON"),
     "a result that lacks everything": (("report", "other.json"), "is not a seepage.audit/2 result: verdict"),

@@ -8,6 +8,7 @@ from scipy.stats import binom
 
 from seepage.errors import InputError
 from seepage.metrics.excess import excess_risk, rate, wilson
+from seepage.schema.estimates import Estimate
 from tests.reference import risks as naive
 
 
@@ -60,3 +61,8 @@ def test_what_is_no_rate_is_refused():
     for hits, n in ((1, 0), (-1, 5), (6, 5), (math.nan, 5)):
         with pytest.raises(InputError, match="successes"):
             wilson(hits, n)
+
+
+def test_an_undefined_rate_has_no_excess():
+    with pytest.raises(InputError, match="expected an estimate with a value and an interval, got none: nobody"):
+        excess_risk(rate(3, 10), Estimate.of(None, None, None, 10, "nobody was asked"))

@@ -108,7 +108,7 @@ def pool_from_columns(
         None if numbered is None else numbered.labels,
         ids=None if id is None else _plain(columns[id]).astype(str),
         groups=None if group is None else _plain(columns[group]).astype(str),
-        name=options.name,
+        name=options.name or "data",
         n_classes=options.n_classes if numbered is None else numbered.n_classes,
         classes=None if numbered is None else numbered.classes,
         columns=encoded_columns(features, categorical=categorical),

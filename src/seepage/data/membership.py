@@ -7,7 +7,7 @@ target would be IN one reference fewer than a non-member, and the count alone wo
 
 import hashlib
 from collections.abc import Mapping, Sized
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -57,21 +57,21 @@ class Membership:
     validation: Any = None
     population: Any = None
     canaries: Any = None
-    others: Mapping[str, Any] | None = None
+    others: Mapping[str, Any] = field(default_factory=dict)
     origin: str = "unknown"
     turns: bool = False
 
     def __post_init__(self):
         audit = _mask("audit", self.audit, (np.size(self.audit),))
         n = len(audit)
-        checked = {"audit": audit}
+        checked: dict[str, Any] = {"audit": audit}
         for name in ("known", "validation", "population", "canaries"):
             value = getattr(self, name)
             checked[name] = np.zeros(n, dtype=bool) if value is None else _mask(name, value, (n,))
         for name in ("references", "targets"):
             columns = np.asarray(getattr(self, name))
             checked[name] = _mask(name, columns, (n, columns.shape[1] if columns.ndim == 2 else -1))
-        checked["others"] = {name: _mask(name, value, (n,)) for name, value in (self.others or {}).items()}
+        checked["others"] = {name: _mask(name, value, (n,)) for name, value in self.others.items()}
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         self._check()
@@ -79,7 +79,7 @@ class Membership:
     def _check(self) -> None:
         if self.origin not in ORIGINS:
             raise InputError(f"expected origin to be one of {', '.join(ORIGINS)}, got {self.origin!r}")
-        subsets = {name: getattr(self, name) for name in SUBSETS} | self.others
+        subsets = {name: getattr(self, name) for name in SUBSETS} | dict(self.others)
         if len(subsets) < len(SUBSETS) + len(self.others):
             raise InputError(f"expected names of other non-members beside {', '.join(SUBSETS)}, got one of these")
         for i, one in enumerate(subsets):
@@ -263,7 +263,15 @@ class Membership:
             raise InputError(f"expected at least 2 references where each takes its turn as target, got {references}")
         subsets = _draw_subsets(np.zeros(n, dtype=bool), rng, population=population, validation=validation, known=0)
         columns = _balanced(subsets["audit"], references, rng)
-        return cls(references=columns, targets=columns, origin="drawn", turns=True, **subsets)
+        return cls(
+            references=columns,
+            targets=columns,
+            audit=subsets["audit"],
+            population=subsets["population"],
+            validation=subsets["validation"],
+            origin="drawn",
+            turns=True,
+        )
 
     @classmethod
     def canaries_in_turns(
@@ -314,7 +322,14 @@ class Membership:
             fixed = kept | (left if train is None else _some("train", train, left, rng))
         columns = _balanced(audit, models, rng) | fixed[:, None]
         return cls(
-            references=columns, targets=columns, audit=audit, canaries=audit, origin="drawn", turns=True, **subsets
+            references=columns,
+            targets=columns,
+            audit=audit,
+            population=subsets["population"],
+            validation=subsets["validation"],
+            canaries=audit,
+            origin="drawn",
+            turns=True,
         )
 
     def reference_masks(

@@ -54,8 +54,8 @@ def strict_threshold(scores: Scores, members: Bool[np.ndarray, " records"], rate
 
 
 def share_called(
-    said: Bool[np.ndarray, records * targets],
-    among: Bool[np.ndarray, records * targets] | None = None,
+    said: Bool[np.ndarray, " records *targets"],
+    among: Bool[np.ndarray, " records *targets"] | None = None,
     *,
     confidence: float = 0.95,
     rng: Seed,
@@ -102,7 +102,8 @@ def predictive_value(tpr: Estimate, fpr: Estimate, prior: float) -> Estimate:
     def value(of_members: float, of_others: float) -> float:
         return prior * of_members / (prior * of_members + (1 - prior) * of_others)
 
-    return Estimate.of(value(tpr.value, fpr.value), value(tpr.low, fpr.high), value(tpr.high, fpr.low), n)
+    (found, found_low, found_high), (wrong, wrong_low, wrong_high) = tpr.defined(), fpr.defined()
+    return Estimate.of(value(found, wrong), value(found_low, wrong_high), value(found_high, wrong_low), n)
 
 
 def mean_share(values: Float64[np.ndarray, " records"], confidence: float) -> Estimate:

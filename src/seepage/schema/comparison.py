@@ -112,7 +112,7 @@ class DefenceResult(Part):
     notes: list[str] = Field(description="what its user must know")
     setting: Literal["as given", "searched"]
     reached_floor: bool | None = Field(None, description="whether a searched setting reached it; None without a search")
-    tuning: list[TuningPoint] = Field(default_factory=list, max_length=MOST_ROWS)
+    tuning: list[TuningPoint] = Field(default_factory=list[TuningPoint], max_length=MOST_ROWS)
     n_references: int
     seconds: float = Field(description="of training and auditing it, all seeds together")
     epsilon_claimed: float | None = Field(None, description="that the training guarantees: claimed, not measured")
@@ -161,7 +161,7 @@ class ComparisonResult(Saved):
         description="names that no other beats in both test accuracy and the largest TPR, by point estimates"
     )
     frontier_auc: list[str] = Field(description="the same with the largest AUC")
-    matched: list[Matched] = Field(default_factory=list)
+    matched: list[Matched] = Field(default_factory=list[Matched])
     shadow_study: TrustResult | None = Field(None, description="who else is called a member, in pairs of models")
     provenance: Provenance
 

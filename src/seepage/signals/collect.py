@@ -227,7 +227,7 @@ def collect(
     device = choose_device(device)
     start = time.perf_counter()
     with ExitStack() as stack:
-        folder = Store(folder or stack.enter_context(temporary_folder()))
+        store = Store(folder or stack.enter_context(temporary_folder()))
         held_out = held_out or HeldOut()
         keys = training_keys(recipe, pool, columns, root_seed, held_out)
         identity = {
@@ -240,24 +240,24 @@ def collect(
             "version": __version__,
         }
         chosen = replay
-        if chosen is None and folder.manifest() is None:
+        if chosen is None and store.manifest() is None:
             members = [np.flatnonzero(column) for column in columns.T]
             chosen = plan(recipe, Records.of(pool, device), members, held_out=held_out, engine=engine, workers=workers)
         rest = {} if chosen is None else {"plan": asdict(chosen), "units": _units(keys, chosen, identity)}
-        manifest = folder.start(identity, rest)
+        manifest = store.start(identity, rest)
         chosen, units = manifest.plan, _units(keys, manifest.plan, identity)
-        _check_units(folder, manifest, units, replay)
-        check_plan(chosen, recipe, len(keys), f"choose another folder than {folder.path}")
+        _check_units(store, manifest, units, replay)
+        check_plan(chosen, recipe, len(keys), f"choose another folder than {store.path}")
         chosen = replace(chosen, workers=min(chosen.workers, n_cores()) if workers is None else workers)
         kept = frozenset(range(len(keys)) if keep_weights else live)
         task = TrainUnit(
             recipe, pool, columns, tuple(map(seed_of, keys)), held_out,
             None if weights_cache is None else Path(weights_cache).absolute(), tuple(keys), chosen.engine,
-            chosen.device, queries, folder.path.absolute(), kept,
+            chosen.device, queries, store.path.absolute(), kept,
         )  # fmt: skip
-        gathered = Gathered(folder, len(pool), len(keys), len(query_set(queries)))
+        gathered = Gathered(store, len(pool), len(keys), len(query_set(queries)))
         like = _like(recipe, pool) if kept else {}
-        took = {unit["key"]: gathered.take(unit) if _has_weights(folder, unit, kept, like) else None for unit in units}
+        took = {unit["key"]: gathered.take(unit) if _has_weights(store, unit, kept, like) else None for unit in units}
         missing = [unit for unit in units if took[unit["key"]] is None]
         before = sum(seconds for seconds in took.values() if seconds is not None)
         executor = executor or (Processes(chosen.workers) if chosen.workers > 1 and len(missing) > 1 else Inline())
@@ -277,7 +277,7 @@ def collect(
         logits = gathered.logits()
         unit_of = {model: unit["key"] for unit in units for model in unit["models"]}
         modules = {
-            model: _rebuilt(recipe, pool, folder.read(weights_key(unit_of[model], model)).arrays) for model in live
+            model: _rebuilt(recipe, pool, store.read(weights_key(unit_of[model], model)).arrays) for model in live
         }
     seconds = time.perf_counter() - start + before / max(1, chosen.workers)
     return Collection(logits, columns, chosen, seconds, len(units) - len(missing), digest(keys), modules)

@@ -70,7 +70,9 @@ class AuditConfig(OfAttacker, OfSettings, OfRun, Task):
     no_labels: bool = Field(False, description="the records have no labels: a weaker audit")
     float32: bool = Field(False, description="round the records to float32, as the model's own training did")
     outputs: Path | None = Field(None, description="a .npz of outputs that were computed elsewhere")
-    other_nonmembers: dict[str, DataConfig] = Field({}, description="further records that attacks are counted on")
+    other_nonmembers: dict[str, DataConfig] | None = Field(
+        None, description="further records that attacks are counted on"
+    )
     origin: Literal["declared", "unknown"] = Field(
         "unknown", description="declared where the members were chosen at random"
     )

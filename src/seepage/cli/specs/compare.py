@@ -81,7 +81,7 @@ class CompareConfig(OfDraw, OfAttacker, OfSettings, OfRun, Task):
     }
     yaml_only = frozenset(
         {"every_model", "targets", "validation", "population", "queries", "access", "tolerance", "rate", "alpha"}
-        | {"confidence", "prior", "rates", "controls", "engine", "seed", "other_nonmembers"}
+        | {"confidence", "prior", "rates", "controls", "engine", "seed", "other_nonmembers", "shadow_study"}
     )
 
     data: DataConfig = Field(description="a named data set (digits, adult, cifar10, ...) or a file of records")
@@ -96,7 +96,9 @@ class CompareConfig(OfDraw, OfAttacker, OfSettings, OfRun, Task):
         0.01, ge=0, lt=1, description="how much further below than the floor its test accuracy may be"
     )
     canaries: PlantedConfig | None = Field(None, description="audit planted records too")
-    other_nonmembers: dict[str, DataConfig] = Field({}, description="further records that attacks are counted on")
+    other_nonmembers: dict[str, DataConfig] | None = Field(
+        None, description="further records that attacks are counted on"
+    )
     shadow_study: ShadowStudyConfig | None = Field(None, description="count who else is called a member, on images")
     rate: float | None = Field(None, gt=0, lt=1, description="FPR and FNR at which TPR and TNR are told")
     seed: int = Field(0, ge=0, description="of the records drawn by data: limit")

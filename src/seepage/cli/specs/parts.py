@@ -68,10 +68,12 @@ class DataConfig(Section):
         return pool
 
 
-def other_pools(sections: dict[str, DataConfig], seed: int) -> dict[str, Any]:
+def other_pools(sections: dict[str, DataConfig] | None, seed: int) -> dict[str, Any] | None:
     """Other non-members by name. The classes of another named set are not the target's: its labels are left out."""
     from dataclasses import replace
 
+    if sections is None:
+        return None
     pools = {name: section.pool(seed) for name, section in sections.items()}
     return {name: pool if sections[name].file else replace(pool, labels=None) for name, pool in pools.items()}
 

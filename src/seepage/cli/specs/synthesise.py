@@ -93,24 +93,15 @@ class SynthesiseConfig(Task):
         made.save(self.out)
         audits = {}
         if holdout is not None:
-            audits[_setting(self.epsilon)] = self._audited(made, pool, holdout)
-            for epsilon in self.compare_epsilons:
-                other = synthesise(pool, epsilon=epsilon, networks=made.vaes, **options)
-                audits[_setting(epsilon)] = self._audited(other, pool, holdout)
+            from seepage.studies.release.epsilons import audit_at_epsilons
+
+            audits = audit_at_epsilons(made, pool, holdout, epsilons=self.compare_epsilons, seed=self.seed, **options)
         return {
             "n_records": len(made.pool),
             "sentences": made.guarantee.sentences,
             "distances": made.distances.sentences,
             "audit": self._saved(audits, command) if audits else None,
         }
-
-    def _audited(self, made, members, holdout):
-        """By one seed, so that settings are judged by the same targets and lots."""
-        import numpy as np
-
-        from seepage.studies.release import audit_released
-
-        return audit_released(made.pool, members, holdout, pipeline=made, rng=np.random.default_rng([self.seed, 7]))
 
     @property
     def audit_folder(self) -> Path:
@@ -142,7 +133,3 @@ class SynthesiseConfig(Task):
         own_units = {"digits": {"flat": False}, "adult": {"standardise": self.noise_multiplier is not None}}
         options = {**own_units.get(data.name or "", {}), **data.options}
         return data.model_copy(update={"options": options}).pool(self.seed)
-
-
-def _setting(epsilon: float) -> str:
-    return "no noise" if math.isinf(epsilon) else f"epsilon {epsilon:g}"

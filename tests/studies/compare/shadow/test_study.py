@@ -74,6 +74,8 @@ def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("shadow")
     done = compared(out)
     assert done.exit_code == 0, (done.output, done.exception)
+    for attack in ("Largest score", "Loss", "RMIA offline", "Difficulty calibration (loss)"):
+        assert done.output.count(f"\n{attack} ") >= 2  # at its own threshold, and at the strict one
     return out
 
 

@@ -194,7 +194,7 @@ def find_far(
                 raise InputError(f"'{name}' is the target's own data set: its members would count as non-members")
             continue
         if names is None and not is_cached(name):
-            left_out[name] = f"not in the cache; ask for it by name (--far {name}) to have it downloaded"
+            left_out[name] = "not in the cache; name it in far to have it downloaded"
             continue
         try:
             found.append(far(name, shape, standard, n, members, rng=draws))

@@ -58,8 +58,9 @@ def variants_of(rows: Sequence[Entry], defences: Sequence[Defence | None]) -> li
     variants = [Variant("standard", "Standard", "cross-entropy, answers as trained", plain, {})]
     for row, defence in zip(rows[1:], defences[1:], strict=True):
         options = {name: value for name, value in options_of(defence).items() if isinstance(value, int | float | str)}
-        title = defence.title if row.label == row.name else row.label
-        variants.append(Variant(row.label, title, defence.source, defence.apply(row.recipe), options))
+        title = defence.title if row.label == row.name else f"{defence.title} ({row.label})"
+        about = ", ".join(f"{name} {value}" for name, value in options.items()) or f"changes the {defence.kind}"
+        variants.append(Variant(row.label, title, about, defence.apply(row.recipe), options))
         check_answers(variants[-1])
     if len({variant.name for variant in variants}) < len(variants):
         raise InputError("compare: in a shadow study 'standard' is the undefended model: give that row another label")

@@ -176,7 +176,7 @@ def make_all(
         InputError: a set that was asked for cannot be made.
     """
     asked = BY_DEFAULT if near is None else near
-    made, left_out = [], {name: "not asked for (--near)" for name in NEAR if name not in asked}
+    made, left_out = [], {name: "not asked for (near)" for name in NEAR if name not in asked}
     for one, one_rng in zip(asked, rng.spawn(len(asked)), strict=True):
         try:
             name, title, images, labels, about = make_near(one, held_out, n, gan=gan, rng=one_rng)

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from math import inf
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Interval, Le, Lt, MaxLen, MinLen
 
@@ -27,7 +27,11 @@ UNBOUNDED = Interval()
 LARGEST = sys.float_info.max
 _WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: "a text", NoneType: "None"}
 _NUMBERS = (int, float)
-T = TypeVar("T")
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 class OneOf:

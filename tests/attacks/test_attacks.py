@@ -322,7 +322,7 @@ def test_options_are_checked():
         LiRA("online", variance="global")
     with pytest.raises(InputError, match="online, offline"):
         RMIA("on-line")
-    with pytest.raises(InputError, match="0 <= a <= 1"):
+    with pytest.raises(InputError, match="a must be a number from 0 to 1"):
         RMIA("offline", a=1.5)
     with pytest.raises(InputError, match="statistic"):
         GlobalThreshold("cross-entropy")

@@ -296,7 +296,7 @@ def test_options_of_live_attacks_are_checked():
         with pytest.raises(InputError, match=f"{next(iter(wrong))} must be"):
             NoiseRobustness(**wrong)
     for wrong in ({"starts": 0}, {"budget": 70}, {"directions": 5}):
-        with pytest.raises(InputError, match="budget >= starts"):
+        with pytest.raises(InputError, match=f"{next(iter(wrong))} must be"):
             BoundaryDistance(**wrong)
 
 

@@ -360,7 +360,7 @@ def test_options_are_checked():
         OutputsNetwork("known", per_class=True)
     with pytest.raises(InputError, match="references, known"):
         OutputsNetwork("shadow")
-    with pytest.raises(InputError, match="k of at least 1"):
+    with pytest.raises(InputError, match="k must be a whole number of at least 1"):
         TopScores(k=0)
     view, _ = with_known(planted(leak=2.0, n_samples=200), 30)
     with pytest.raises(InputError, match="needs 20 known members"):

@@ -56,10 +56,16 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that is not in a table, naming the closest one that is."""
     known = sorted(known)
     name = shortened(name, _LONGEST_NAME)
-    likely = islice((one for one in known if len(one) <= _LONGEST_NAME), _MOST_NAMES)
-    close = difflib.get_close_matches(name, likely, n=1, cutoff=0.5)
-    hint = f"did you mean '{close[0]}'? " if close else ""
+    close = close_name(name, known)
+    hint = f"did you mean '{close}'? " if close else ""
     return InputError(f"unknown {kind} '{name}': {hint}there are: {', '.join(known)}")
+
+
+def close_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like this one; None where none is."""
+    likely = islice((one for one in known if len(one) <= _LONGEST_NAME), _MOST_NAMES)
+    close = difflib.get_close_matches(shortened(name, _LONGEST_NAME), likely, n=1, cutoff=0.5)
+    return close[0] if close else None
 
 
 def printable(text: str) -> str:

@@ -318,11 +318,11 @@ def test_an_unknown_name_suggests_the_closest():
 
 
 def test_options_are_checked():
-    with pytest.raises(InputError, match="official, per_sample, residual"):
+    with pytest.raises(InputError, match="per_sample, residual, official"):
         LiRA("online", variance="global")
-    with pytest.raises(InputError, match="offline, online"):
+    with pytest.raises(InputError, match="online, offline"):
         RMIA("on-line")
-    with pytest.raises(InputError, match="0 <= a <= 1"):
+    with pytest.raises(InputError, match="a must be a number from 0 to 1"):
         RMIA("offline", a=1.5)
     with pytest.raises(InputError, match="statistic"):
         GlobalThreshold("cross-entropy")

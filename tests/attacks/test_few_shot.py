@@ -504,7 +504,7 @@ def test_needs_and_access_follow_the_space():
         (lambda: SimpleShot(5, space="logits"), "features, outputs"),
         (lambda: SimpleShot(5, rule="median"), "mean, neighbours"),
         (lambda: LaplacianShot(5, transform="centre"), "cl2n, l2n, none, queries"),
-        (lambda: LaplacianShot(5, clusters="some"), "all, means"),
+        (lambda: LaplacianShot(5, clusters="some"), "means, all"),
         (lambda: LaplacianShot(5, strengths=()), "strengths"),
         (lambda: LaplacianShot(5, neighbours=(0,)), r"neighbours\[0\] must be a whole number of at least 1"),
         (lambda: TransductiveTuning(5, temperatures=(0.0,)), "above 0"),

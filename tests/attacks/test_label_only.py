@@ -293,7 +293,7 @@ def test_images_in_whole_numbers_stay_within_their_range():
 
 def test_options_of_live_attacks_are_checked():
     for wrong in ({"copies": 0}, {"sigma": 0.0}, {"flips": -1.0}):
-        with pytest.raises(InputError, match=f"{next(iter(wrong))} must be a"):
+        with pytest.raises(InputError, match=f"{next(iter(wrong))} must be"):
             NoiseRobustness(**wrong)
     for wrong in ({"starts": 0}, {"budget": 70}, {"directions": 5}):
         with pytest.raises(InputError, match=f"{next(iter(wrong))} must be"):

@@ -358,7 +358,7 @@ def test_weights_balance_members_within_each_label():
 def test_options_are_checked():
     with pytest.raises(InputError, match="per_class needs"):
         OutputsNetwork("known", per_class=True)
-    with pytest.raises(InputError, match="known, references"):
+    with pytest.raises(InputError, match="references, known"):
         OutputsNetwork("shadow")
     with pytest.raises(InputError, match="k must be a whole number of at least 1"):
         TopScores(k=0)

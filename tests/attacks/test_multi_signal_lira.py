@@ -178,7 +178,7 @@ def test_options_are_checked():
     for signals in ((), ("scaled-logit", "scaled-logit"), ("confidence",)):
         with pytest.raises(InputError, match="different ones of scaled-logit, hinge, loss"):
             MultiSignalLiRA(signals=signals)
-    with pytest.raises(InputError, match="per_sample, residual"):
+    with pytest.raises(InputError, match="residual, per_sample"):
         MultiSignalLiRA(variance="official")
     view, _ = random_view(np.random.default_rng(1), ("scaled-logit", "hinge", "entropy"), references=2)
     single = dataclasses.replace(view, reference_in=np.eye(40, 2, dtype=bool), reference_out=~np.eye(40, 2, dtype=bool))

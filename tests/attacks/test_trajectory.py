@@ -162,9 +162,9 @@ def test_raw_losses_are_an_option():
 def test_options_are_checked():
     with pytest.raises(InputError, match="epochs must be a whole number of at least 0"):
         LossTrajectory(epochs=-1)
-    with pytest.raises(InputError, match="loss, scaled-logit"):
+    with pytest.raises(InputError, match="scaled-logit, loss"):
         LossTrajectory(values="entropy")
-    with pytest.raises(InputError, match="hidden must be a whole number of at least 1"):
+    with pytest.raises(InputError, match="must be a whole number of at least 1"):
         MetricSequence(hidden=0)
 
 

@@ -77,5 +77,5 @@ def test_the_grid_begins_with_the_softest_labels():
 
 @pytest.mark.parametrize("smoothing", [1.1, math.nan, -math.inf])
 def test_what_is_no_share_is_refused(smoothing):
-    with pytest.raises(InputError, match="share"):
+    with pytest.raises(InputError, match="smoothing must be a number up to 1"):
         LabelSmoothing(smoothing)

@@ -212,5 +212,5 @@ def test_a_module_that_it_does_not_fit_is_named():
         wrapped(Laplace(), nn.Sequential(nn.Linear(6, 5)))
     with pytest.raises(InputError, match="the model changes them"):
         wrapped(Laplace(), nn.Sequential(nn.Linear(6, 4), nn.Sigmoid()))
-    with pytest.raises(InputError, match="at least one of samples"):
+    with pytest.raises(InputError, match="samples must be a whole number of at least 1"):
         Laplace(samples=0)

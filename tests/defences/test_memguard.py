@@ -187,7 +187,7 @@ def test_ties_at_the_top_keep_the_first_as_the_label():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"nonmembers": "others"}, "unknown nonmembers of MemGuard"),
+        ({"nonmembers": "others"}, "nonmembers must be one of"),
         ({"epochs": 0}, "epochs"),
         ({"batch_size": 1.5}, "batch_size"),
         ({"lr": 0.0}, "lr must be"),

@@ -178,5 +178,5 @@ def test_members_and_others_are_answered_with_less_confidence():
     [({"randomness": "once"}, "randomness"), ({"values": "bits"}, "values"), ({"ties": "none"}, "ties")],
 )
 def test_options_that_are_not_there(option, message):
-    with pytest.raises(InputError, match=f"unknown {message} of the output modification"):
+    with pytest.raises(InputError, match=f"{message} must be one of"):
         OutputModification(**option)

@@ -7,6 +7,7 @@ import pytest
 from seepage import SGD, Steps
 from seepage.attacks import find_attack
 from seepage.cli.specs.compare import CompareConfig
+from seepage.cli.specs.complaints import section_from
 from seepage.cli.specs.parts import RecipeConfig
 from seepage.defences import find_defence
 from seepage.defences.hamp import PUBLISHED
@@ -24,7 +25,7 @@ def named(request):
 
 
 def recipe_of(config, row):
-    return RecipeConfig.of(config.recipe.model_dump(exclude_unset=True) | row.recipe, row.name).recipe()
+    return section_from(RecipeConfig, config.recipe.model_dump(exclude_unset=True) | row.recipe, row.name).recipe()
 
 
 def test_there_is_one_for_each_data_set():

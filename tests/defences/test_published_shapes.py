@@ -13,6 +13,7 @@ import yaml
 
 import seepage
 from seepage.cli.specs.compare import CompareConfig
+from seepage.cli.specs.complaints import section_from
 from seepage.cli.specs.parts import RecipeConfig, as_tuples
 from seepage.schema.audit import AuditResult
 from tests.data.test_named_data import cifar_records, tgz, write
@@ -94,7 +95,9 @@ def test_every_row_can_be_trained_and_asked(case):
     members = ~(validation | population) & (np.arange(N_RECORDS) % 2 == 0)
     for row in config.defences:
         given = config.recipe.model_dump(exclude_unset=True) | row.recipe
-        recipe = seepage.defend(RecipeConfig.of(given, row.name).recipe(), row.name, **as_tuples(row.options))
+        recipe = seepage.defend(
+            section_from(RecipeConfig, given, row.name).recipe(), row.name, **as_tuples(row.options)
+        )
         module = seepage.train(recipe, pool, members, validation=validation, population=population, rng=0)
         logits = module(torch.from_numpy(pool.batch(np.arange(20))))
         assert logits.shape == (20, N_CLASSES[name]), row.label or row.name

@@ -231,7 +231,7 @@ def _drawn(path: Path) -> object:
 
 def _in_terminal(path: Path) -> object:
     """All but the figures, which take a second to draw."""
-    from seepage.cli.flags import show
+    from seepage.cli.command import show
 
     result = load_result(path)
     markdown(result), str(result)

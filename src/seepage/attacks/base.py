@@ -9,7 +9,7 @@ from jaxtyping import Float64
 
 from seepage.errors import InputError
 from seepage.models.access import Access
-from seepage.options import check_options
+from seepage.options import Options
 from seepage.outside import from_outside
 from seepage.randomness import Seed, generator
 from seepage.signals.view import View
@@ -29,7 +29,7 @@ NEEDS = {
 
 
 @dataclass(frozen=True)
-class Attack(ABC):
+class Attack(Options, ABC):
     """A membership inference attack. Its fields are its options; what it scores by is `_score`, nothing else.
 
     An attack never sees the target's membership and never grades itself: the harness does.
@@ -44,9 +44,6 @@ class Attack(ABC):
     least_known: ClassVar[int] = 0  # known members, and as many known non-members
     # Whether it learns from the references' own records, so that it scores records that no reference was trained on.
     learns: ClassVar[bool] = False
-
-    def __post_init__(self):
-        check_options(self)
 
     @final
     def score(self, view: View, *, rng: Seed) -> Float64[np.ndarray, " samples"]:

@@ -1,7 +1,7 @@
 """LiRA: the likelihood ratio between "trained with this record" and "trained without it"."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -9,7 +9,6 @@ from scipy.special import log_ndtr
 
 from seepage.attacks import references
 from seepage.attacks.base import Attack
-from seepage.options import OneOf
 from seepage.signals.view import View
 
 LEAST_DEVIATION = 1e-30  # added to every standard deviation, as in the official code
@@ -58,11 +57,11 @@ class LiRA(Attack):
     privacy_tests/membership_inference_attack/advanced_mia.py of github.com/tensorflow/privacy.
     """
 
-    mode: Annotated[str, OneOf("online", "offline")] = "online"
-    side: Annotated[str, OneOf("one", "two")] = "one"
-    variance: Annotated[str, OneOf("per_sample", "residual", "official")] = "per_sample"
-    centre: Annotated[str, OneOf("median", "mean")] = "median"
-    signal: Annotated[str, OneOf("scaled-logit", "hinge")] = "scaled-logit"
+    mode: Literal["online", "offline"] = "online"
+    side: Literal["one", "two"] = "one"
+    variance: Literal["per_sample", "residual", "official"] = "per_sample"
+    centre: Literal["median", "mean"] = "median"
+    signal: Literal["scaled-logit", "hinge"] = "scaled-logit"
 
     source = "Carlini et al. 2022 (arXiv 2112.03570), section IV"
 

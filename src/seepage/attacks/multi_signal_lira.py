@@ -1,7 +1,7 @@
 """LiRA over several signals at once: one Gaussian of a vector where LiRA has one of a number."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -11,7 +11,6 @@ from seepage.attacks import references
 from seepage.attacks.base import Attack
 from seepage.attacks.lira import LEAST_DEVIATION, LOG_2_PI
 from seepage.errors import InputError
-from seepage.options import OneOf
 from seepage.signals.functions import LABEL_FREE, row_blocks
 from seepage.signals.view import View
 
@@ -65,9 +64,9 @@ class MultiSignalLiRA(Attack):
     multivariate Gaussians over queries.
     """
 
-    mode: Annotated[str, OneOf("online", "offline")] = "online"
-    variance: Annotated[str, OneOf("residual", "per_sample")] = "residual"
-    centre: Annotated[str, OneOf("median", "mean")] = "median"
+    mode: Literal["online", "offline"] = "online"
+    variance: Literal["residual", "per_sample"] = "residual"
+    centre: Literal["median", "mean"] = "median"
     signals: tuple[str, ...] = ("scaled-logit", "hinge", "entropy")
 
     source = "Johansson et al. 2025 (arXiv 2509.04169), multi-signal LiRA, with signals of classifiers"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
@@ -71,11 +71,11 @@ class RMIA(Attack):
     (github.com/privacytrustlab/ml_privacy_meter).
     """
 
-    mode: Annotated[str, OneOf("online", "offline")] = "online"
+    mode: Literal["online", "offline"] = "online"
     a: Annotated[float, Ge(0), Le(1)] = 0.3
     gamma: Annotated[float, Gt(0)] = 1.0
     signal: Annotated[str, OneOf(*SIGNALS)] = "confidence"
-    queries: Annotated[str, OneOf("mean", "majority")] = "mean"
+    queries: Literal["mean", "majority"] = "mean"
 
     source = "Zarifzadeh et al. 2024 (arXiv 2312.03262), relative membership inference attack"
 

@@ -18,7 +18,8 @@ from seepage.data.labels import is_missing
 from seepage.data.pool import Pool
 from seepage.data.table_files import TABLES, columns_of, label_order
 from seepage.errors import DataFileError, InputError, unknown_name
-from seepage.outside import check_annotated, check_kinds
+from seepage.options import check, kinds_of
+from seepage.outside import check_kinds
 
 MOST_DEFLATED = 1100  # to how many times its size a deflated file can unpack; 1,032 by its format
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -72,7 +73,7 @@ def call_with_options(function: Callable, *args: Any, options: Mapping[str, Any]
             raise unknown_name(f"option of {owner}:", option, known)
     for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
         if name in options and parameter.kind is parameter.KEYWORD_ONLY:
-            check_annotated(f"{owner}: option {name}", options[name], parameter.annotation)
+            check(f"{owner}: option {name}", options[name], kinds_of(parameter.annotation))
             if name == "max_bytes" and options[name] < 1:
                 raise InputError(f"{owner}: option max_bytes: expected at least 1, got {options[name]}")
     return function(*args, **options)

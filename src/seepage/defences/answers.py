@@ -13,7 +13,6 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from seepage.defences.base import Defence, with_wrapper
-from seepage.errors import unknown_name
 from seepage.models.held_out import HeldOut
 from seepage.models.outputs import SMALLEST_PROBABILITY
 from seepage.models.recipe import Recipe
@@ -86,14 +85,6 @@ class RandomWrapped(Wrapped):
             self.questions += len(x)
         for row, record in enumerate(x.detach().cpu()):
             yield record_rng(seed, record, 1 + question + row if self.fresh else 0)
-
-
-def check_choice(defence: str, name: str, value: object, known: tuple[str, ...]) -> None:
-    """Raises:
-    InputError: the value is none of those known.
-    """
-    if value not in known:
-        raise unknown_name(f"{name} of {defence}", str(value), known)
 
 
 def log_of(probabilities: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes"]:

@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 from seepage.errors import InputError
 from seepage.models.recipe import Procedure, Recipe, cross_entropy
 from seepage.models.wrapper import Wrapper
-from seepage.options import check_options
+from seepage.options import Options
 
 KINDS = ("training", "answers", "both")
 
 
 @dataclass(frozen=True)
-class Defence(ABC):
+class Defence(Options, ABC):
     """A defence. Its fields are its options, with the source's defaults; they are checked when it is made.
 
     Attributes:
@@ -31,9 +31,6 @@ class Defence(ABC):
     source: ClassVar[str]
     kind: ClassVar[str]
     grid: ClassVar[tuple[dict[str, Any], ...]] = ({},)
-
-    def __post_init__(self):
-        check_options(self)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from annotated_types import Ge, Le
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from seepage.defences.answers import PureAnswers, PureWrapped, log_of
 from seepage.errors import InputError
-from seepage.options import OneOf
 
 MITIGATION = "Shokri et al. 2017 (arXiv 1610.05820), mitigation strategies"
 
@@ -60,7 +59,7 @@ class TopK(PureAnswers):
     """
 
     k: Annotated[int, Ge(1)] = 3
-    rest: Annotated[str, OneOf("share", "zero")] = "share"
+    rest: Literal["share", "zero"] = "share"
 
     gives_probabilities = True
     grid: ClassVar[tuple[dict[str, Any], ...]] = ({"k": 1}, {"k": 2}, {"k": 3}, {"k": 5})

@@ -52,7 +52,7 @@ class DPSGD(Defence, Procedure):
 
     noise_multiplier: Annotated[float, Ge(0)] | None = None
     target_epsilon: Annotated[float, Gt(0)] | None = None
-    max_norm: Annotated[float, Gt(0)] = 1.0
+    max_norm: Annotated[float, Ge(1e-12)] = 1.0
     delta: Annotated[float, Gt(0), Lt(1)] = 1e-5
     accountant: Annotated[str, OneOf(*ACCOUNTANTS)] = "prv"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ class GaussianNoise(AnswerDefence):
     """
 
     deviation: Annotated[float, Ge(0)] = 0.1
-    on: Annotated[str, OneOf("probabilities", "logits")] = "probabilities"
+    on: Literal["probabilities", "logits"] = "probabilities"
     randomness: Annotated[str, OneOf(*RANDOMNESS)] = "per-record"
     keep_label: bool = True
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Ge, Lt
 from torch import Tensor
 
 from seepage.defences.base import Defence, with_objective, with_wrapper
 from seepage.defences.output_modification import OutputModification
-from seepage.defences.soft_labels import soft_label
+from seepage.defences.soft_labels import METHODS, soft_label
 from seepage.errors import InputError, unknown_name
 from seepage.models.optimisers import SGD
 from seepage.models.recipe import Recipe
+from seepage.options import OneOf
 
 MODES = {"full": "both", "training": "training", "answers": "answers"}
 REDUCTIONS = ("mean", "batchmean")
@@ -91,13 +93,13 @@ class HAMP(Defence):
     Reference: Chen & Pattabiraman 2024 (arXiv 2307.01610); code github.com/DependableSystemsLab/MIA_defense_HAMP.
     """
 
-    gamma: float = 0.95
-    alpha: float = 0.001
-    soft_labels: str = "grid"
-    reduction: str = "mean"
+    gamma: Annotated[float, Ge(0), Lt(1)] = 0.95
+    alpha: Annotated[float, Ge(0)] = 0.001
+    soft_labels: Annotated[str, OneOf(*METHODS)] = "grid"
+    reduction: Annotated[str, OneOf(*REDUCTIONS)] = "mean"
     reset_optimiser: bool = True
     shuffle: bool = False
-    mode: str = "full"
+    mode: Annotated[str, OneOf(*MODES)] = "full"
     randomness: str = OutputModification.randomness
     values: str = OutputModification.values
     ties: str = OutputModification.ties
@@ -105,13 +107,7 @@ class HAMP(Defence):
     source = "Chen & Pattabiraman 2024 (arXiv 2307.01610)"
 
     def __post_init__(self):
-        if self.mode not in MODES:
-            raise unknown_name("mode of HAMP", str(self.mode), MODES)
-        if self.reduction not in REDUCTIONS:
-            raise unknown_name("reduction of HAMP's divergence", str(self.reduction), REDUCTIONS)
-        if not 0 <= self.alpha < math.inf:
-            raise InputError(f"HAMP: alpha weighs the entropy, a number of at least 0, got {self.alpha}")
-        soft_label(2, self.gamma, self.soft_labels)
+        super().__post_init__()
         self._wrapper()
         without_effect = {"training": ("randomness", "values", "ties"), "answers": OF_TRAINING}.get(self.mode, ())
         for field in fields(self):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Le
 
 from seepage.defences.base import Defence, with_objective
-from seepage.models.objectives import check_smoothing, label_smoothing
+from seepage.models.objectives import label_smoothing
 from seepage.models.recipe import Recipe
 
 
@@ -25,13 +27,10 @@ class LabelSmoothing(Defence):
     kind: ClassVar[str] = "training"
     grid: ClassVar[tuple[dict[str, Any], ...]] = tuple({"smoothing": r} for r in (0.8, 0.5, 0.3, 0.1, 0.03))
 
-    smoothing: float = 0.1
+    smoothing: Annotated[float, Le(1)] = 0.1
 
     title = "Label smoothing"
     source = "Szegedy et al. 2016 (arXiv 1512.00567), section 7; Wei et al. 2022 (arXiv 2106.04149) where negative"
-
-    def __post_init__(self):
-        check_smoothing(self.smoothing)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt
 from jaxtyping import Float, Float32, Float64, Int, Int64
 from scipy.special import log_softmax, logsumexp
 from torch import Tensor, nn
@@ -44,8 +45,8 @@ class Laplace(AnswerDefence):
         Struppek and Kersting 2022 (arXiv 2111.09076). Deviations: see `LastLayerLaplace`.
     """
 
-    prior_variance: float | None = None
-    samples: int = 100
+    prior_variance: Annotated[float, Gt(0)] | None = None
+    samples: Annotated[int, Ge(1)] = 100
 
     grid: ClassVar[tuple[dict[str, Any], ...]] = (
         {"prior_variance": 1000.0},
@@ -55,12 +56,6 @@ class Laplace(AnswerDefence):
     )
     title = "Last-layer Laplace"
     source = "Kristiadi et al. 2020 (arXiv 2002.10118), section 4; Hintersdorf et al. 2022 (arXiv 2111.09076)"
-
-    def __post_init__(self):
-        if self.prior_variance is not None:
-            _checked_variance(self.prior_variance)
-        if self.samples < 1:
-            raise InputError(f"laplace: expected at least one of samples, got {self.samples}")
 
     @property
     def uses(self) -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from seepage.models.optimisers import SGD
 from seepage.models.recipe import Recipe
 from seepage.models.records import Records
 from seepage.models.train import train_models
-from seepage.options import OneOf
 
 HIDDEN = (256, 128, 64)
 LEAST_RECORDS = 20
@@ -60,7 +59,7 @@ class MemGuard(AnswerDefence):
         (defense_framework.py, evaluate_nn_attack.py), and its use in Chen & Pattabiraman 2024 (arXiv 2307.01610).
     """
 
-    nonmembers: Annotated[str, OneOf("population", "validation")] = "population"
+    nonmembers: Literal["population", "validation"] = "population"
     epochs: Annotated[int, Ge(1)] = 400
     lr: Annotated[float, Gt(0)] = 1e-3
     batch_size: Annotated[int, Ge(1)] = 64

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from annotated_types import Ge, Le, Lt
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -67,24 +67,17 @@ class NegativeLabelSmoothing(Defence):
     kind: ClassVar[str] = "training"
     grid: ClassVar[tuple[dict[str, Any], ...]] = tuple({"alpha": alpha} for alpha in (-0.5, -0.2, -0.1, -0.05, -0.02))
 
-    alpha: float = -0.05
-    start: float = 0.5
-    full: float = 0.75
+    alpha: Annotated[float, Lt(0)] = -0.05
+    start: Annotated[float, Ge(0), Lt(1)] = 0.5
+    full: Annotated[float, Ge(0), Le(1)] = 0.75
 
     title = "Negative label smoothing"
     source = "Struppek, Hintersdorf & Kersting 2024 (arXiv 2310.06549)"
 
     def __post_init__(self):
-        if not isinstance(self.alpha, (int, float)) or not -math.inf < self.alpha < 0:
-            raise InputError(
-                f"neg-ls: alpha is a negative smoothing, a number below 0, got {self.alpha!r}; 'label-smoothing' takes "
-                "positive ones"
-            )
-        if not 0 <= self.start <= self.full <= 1 or self.start == 1:
-            raise InputError(
-                f"neg-ls: expected shares of the training, 0 <= start <= full <= 1 and start < 1, got {self.start} and "
-                f"{self.full}"
-            )
+        super().__post_init__()
+        if self.start > self.full:
+            raise InputError(f"NegativeLabelSmoothing: start must be at most full={self.full}, got {self.start}")
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from seepage.defences.answers import RANDOMNESS, RandomWrapped, check_choice, leading
+from seepage.defences.answers import RANDOMNESS, RandomWrapped, leading
 from seepage.models.held_out import HeldOut
 from seepage.models.records import Records
 from seepage.models.wrapper import Wrapper, integer
+from seepage.options import OneOf, Options
 
 BYTE_LEVELS = 255  # the code draws pixels from 0 to 254
 
-CHOICES = {
-    "randomness": RANDOMNESS,
-    "values": ("auto", "binary", "bytes", "range"),
-    "ties": ("keep", "official"),
-}
-
 
 @dataclass(frozen=True)
-class OutputModification(Wrapper):
+class OutputModification(Wrapper, Options):
     """Each answer is the sorted answer to a random input, laid out in the order of the record's own.
 
         o[argsort(z)_j] = sort(r)_j,  z = f(x), r = f(random input)
@@ -51,13 +47,9 @@ class OutputModification(Wrapper):
         top of r is parted by a millionth of its logit.
     """
 
-    randomness: str = "per-record"
-    values: str = "auto"
-    ties: str = "keep"
-
-    def __post_init__(self):
-        for name, known in CHOICES.items():
-            check_choice("the output modification", name, getattr(self, name), known)
+    randomness: Annotated[str, OneOf(*RANDOMNESS)] = "per-record"
+    values: Literal["auto", "binary", "bytes", "range"] = "auto"
+    ties: Literal["keep", "official"] = "keep"
 
     def around(self, module: nn.Module, input_shape: tuple[int, ...], n_classes: int) -> ModifiedOutput:
         return ModifiedOutput(module, self, input_shape)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
 from seepage.defences.base import Defence, with_objective
 from seepage.errors import InputError, unknown_name
 from seepage.models.recipe import Recipe
+from seepage.options import OneOf
 
 FLATTENINGS = ("official", "official-tabular", "paper")
 
@@ -93,15 +95,12 @@ class RelaxLoss(Defence):
     kind: ClassVar[str] = "training"
     grid: ClassVar[tuple[dict[str, Any], ...]] = tuple({"alpha": alpha} for alpha in (2.0, 1.0, 0.5, 0.2, 0.05))
 
-    alpha: float = 1.0
-    upper: float = 1.0
-    flattening: str = "official"
+    alpha: Annotated[float, Ge(0)] = 1.0
+    upper: Annotated[float, Gt(0), Le(1)] = 1.0
+    flattening: Annotated[str, OneOf(*FLATTENINGS)] = "official"
 
     title = "RelaxLoss"
     source = "Chen, Yu & Fritz 2022 (arXiv 2207.05801)"
-
-    def __post_init__(self):
-        _check(self.alpha, self.upper, self.flattening)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -7,10 +7,11 @@ import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt, Le, MinLen
 from torch import Tensor, nn
 
 from seepage.data import DATASETS
@@ -63,12 +64,12 @@ class TLDMI(Defence, OneByOne):
     epochs.
     """
 
-    freeze: str | int | float = 0.5
+    freeze: Annotated[str, MinLen(1)] | Annotated[int, Ge(0)] | Annotated[float, Ge(0), Le(1)] = 0.5
     pretrain: str = PUBLIC
-    pretraining_records: int | None = None
-    pretraining_epochs: float | None = None
-    pretraining_seed: int = 0
-    lr: float | None = None
+    pretraining_records: Annotated[int, Ge(2)] | None = None
+    pretraining_epochs: Annotated[float, Gt(0)] | None = None
+    pretraining_seed: Annotated[int, Ge(0)] = 0
+    lr: Annotated[float, Gt(0)] | None = None
     sha256: str | None = None
 
     kind: ClassVar[str] = "training"
@@ -78,25 +79,7 @@ class TLDMI(Defence, OneByOne):
     source = "Ho et al. 2024 (arXiv 2405.05588)"
 
     def __post_init__(self):
-        freezes = not isinstance(self.freeze, bool) and (
-            (isinstance(self.freeze, str) and self.freeze != "")
-            or (isinstance(self.freeze, int) and self.freeze >= 0)
-            or (isinstance(self.freeze, float) and 0 <= self.freeze <= 1)
-        )
-        if not freezes:
-            raise InputError(
-                "tl-dmi: freeze is the name of a layer, a number of layers (an int) or a share of them (a float from 0 "
-                f"to 1), got {self.freeze!r}"
-            )
-        for name in ("pretraining_epochs", "lr"):
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, (int, float)) and 0 < value < float("inf")):
-                raise InputError(f"tl-dmi: {name} must be a positive number or None, got {value!r}")
-        for name, least in (("pretraining_records", 2), ("pretraining_seed", 0)):
-            value = getattr(self, name)
-            whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
-            if not whole and (value is not None or name == "pretraining_seed"):
-                raise InputError(f"tl-dmi: {name} must be a whole number of at least {least}, got {value!r}")
+        super().__post_init__()
         check_source(self.pretrain)
         of = {name: getattr(self, name) is not None for name in ("pretraining_records", "pretraining_epochs", "sha256")}
         of["pretraining_seed"] = self.pretraining_seed != 0

@@ -16,7 +16,7 @@ from seepage.inversion.oracle import Oracle
 from seepage.inversion.priors.base import Prior
 from seepage.inversion.randomness import Rngs, normal, uniform
 from seepage.models.access import Access
-from seepage.options import check_options
+from seepage.options import Options
 
 __all__ = ["Attempt", "Budget", "Images", "Inversion", "Report", "Rngs", "normal", "silent", "uniform"]
 
@@ -30,7 +30,7 @@ def silent(fraction: float) -> None:
 
 
 @dataclass(frozen=True)
-class Budget:
+class Budget(Options):
     """What every attack may spend on one image.
 
     Attributes:
@@ -43,9 +43,6 @@ class Budget:
     steps: Annotated[int, Ge(1)] = 200
     restarts: Annotated[int, Ge(1)] = 1
     queries: Annotated[int, Ge(1)] = 2000
-
-    def __post_init__(self):
-        check_options(self, "budget")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +80,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Inversion(ABC):
+class Inversion(Options, ABC):
     """An inversion attack. Its fields are its options, with the source's defaults.
 
     Attributes:
@@ -101,9 +98,6 @@ class Inversion(ABC):
     prior: ClassVar[str]
     own: ClassVar[Budget]
     notes: ClassVar[tuple[str, ...]] = ()
-
-    def __post_init__(self):
-        check_options(self)
 
     def learn(
         self,

@@ -9,17 +9,14 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from seepage.options import check_options
+from seepage.options import Options
 
 
 @dataclass(frozen=True)
-class GradientDescent:
+class GradientDescent(Options):
     """x - lr g."""
 
     lr: Annotated[float, Gt(0)]
-
-    def __post_init__(self):
-        check_options(self)
 
     def start(self, variable: Tensor) -> tuple[Tensor, ...]:
         return ()
@@ -29,7 +26,7 @@ class GradientDescent:
 
 
 @dataclass(frozen=True)
-class Momentum:
+class Momentum(Options):
     """Gradient descent with Nesterov's momentum, from a velocity of 0.
 
         v' = m v - lr g
@@ -44,9 +41,6 @@ class Momentum:
     lr: Annotated[float, Gt(0)]
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
 
-    def __post_init__(self):
-        check_options(self)
-
     def start(self, variable: Tensor) -> tuple[Tensor, ...]:
         return (torch.zeros_like(variable),)
 
@@ -57,7 +51,7 @@ class Momentum:
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(Options):
     """Adam with bias correction: m / (sqrt(v) + eps), each row by itself.
 
     Reference: Kingma and Ba (2015), arXiv 1412.6980, algorithm 1.
@@ -66,9 +60,6 @@ class Adam:
     lr: Annotated[float, Gt(0)]
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
-
-    def __post_init__(self):
-        check_options(self)
 
     def start(self, variable: Tensor) -> tuple[Tensor, ...]:
         return torch.zeros_like(variable), torch.zeros_like(variable)

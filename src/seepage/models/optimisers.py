@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from annotated_types import Ge
+from annotated_types import Ge, Lt
 from torch import Tensor
 from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
-from seepage.errors import InputError
-from seepage.options import check_options
-from seepage.outside import check_kinds
+from seepage.options import Options
 
 State = dict[str, list[Tensor]]
 
@@ -33,24 +31,14 @@ def _laid_out(gradients: Sequence[Tensor], parameters: Sequence[Tensor]) -> list
     ]
 
 
-def _check(where: str, **at_least_zero: float) -> None:
-    check_kinds(where, **{name: (value, float) for name, value in at_least_zero.items()})
-    for name, value in at_least_zero.items():
-        if not (math.isfinite(value) and value >= 0):
-            raise InputError(f"{name} must be a finite number of at least 0, got {value}")
-
-
 @dataclass(frozen=True)
-class SGD:
+class SGD(Options):
     """Stochastic gradient descent with momentum (`torch.optim.SGD`)."""
 
     lr: Annotated[float, Ge(0)] = 0.1
     momentum: Annotated[float, Ge(0)] = 0.9
     weight_decay: Annotated[float, Ge(0)] = 0.0
     nesterov: bool = False
-
-    def __post_init__(self):
-        check_options(self)
 
     def initial_state(self, parameters: Sequence[Tensor]) -> State:
         return {"momentum": [torch.zeros_like(p) for p in parameters]} if self.momentum else {}
@@ -72,21 +60,14 @@ class SGD:
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(Options):
     """Adam (`torch.optim.Adam`), or AdamW where `decoupled` is set."""
 
-    lr: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    weight_decay: float = 0.0
+    lr: Annotated[float, Ge(0)] = 1e-3
+    betas: tuple[Annotated[float, Ge(0), Lt(1)], Annotated[float, Ge(0), Lt(1)]] = (0.9, 0.999)
+    eps: Annotated[float, Ge(0)] = 1e-8
+    weight_decay: Annotated[float, Ge(0)] = 0.0
     decoupled: bool = False
-
-    def __post_init__(self):
-        _check("Adam", lr=self.lr, eps=self.eps, weight_decay=self.weight_decay)
-        check_kinds("Adam", betas=(self.betas, tuple | list), decoupled=(self.decoupled, bool))
-        check_kinds("Adam", **{f"betas[{place}]": (beta, float) for place, beta in enumerate(self.betas)})
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise InputError(f"betas must be two numbers in [0, 1), got {self.betas}")
 
     def initial_state(self, parameters: Sequence[Tensor]) -> State:
         return {
@@ -134,16 +115,11 @@ class Cosine:
 
 
 @dataclass(frozen=True)
-class Steps:
+class Steps(Options):
     """The learning rate times `gamma` from each of the epochs in `milestones` on."""
 
-    milestones: tuple[int, ...]
-    gamma: float = 0.1
-
-    def __post_init__(self):
-        _check("Steps", gamma=self.gamma)
-        check_kinds("Steps", milestones=(self.milestones, tuple | list))
-        check_kinds("Steps", **{f"milestones[{place}]": (epoch, float) for place, epoch in enumerate(self.milestones)})
+    milestones: tuple[float, ...]
+    gamma: Annotated[float, Ge(0)] = 0.1
 
     def factor(self, epoch: int, epochs: float) -> float:
         return self.gamma ** sum(epoch >= milestone for milestone in self.milestones)

@@ -9,11 +9,10 @@ import dataclasses
 import functools
 import hashlib
 import json
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, get_args
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -26,8 +25,7 @@ from seepage.models.held_out import HeldOut
 from seepage.models.optimisers import SGD, Adam, Constant, Optimiser, Schedule
 from seepage.models.records import Records
 from seepage.models.wrapper import Wrapper
-from seepage.options import check_options
-from seepage.outside import check_kinds
+from seepage.options import Options
 
 Factory = Callable[[tuple[int, ...], int], nn.Module]
 Objective = Callable[[Tensor, Tensor], Tensor]
@@ -44,18 +42,15 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Augmentation:
+class Augmentation(Options):
     """Random horizontal flips and shifts of up to `shift` pixels (zero padding) for images (C, H, W)."""
 
     flip: bool = True
     shift: Annotated[int, Ge(0)] = 4
 
-    def __post_init__(self):
-        check_options(self)
-
 
 @dataclass(frozen=True)
-class StopAt:
+class StopAt(Options):
     """Stop a model at the end of the first epoch in which its training accuracy reached `accuracy`.
 
     The accuracy is that of the batches as they were trained on, as in the usual training loop.
@@ -63,12 +58,9 @@ class StopAt:
 
     accuracy: Annotated[float, Gt(0), Le(1)]
 
-    def __post_init__(self):
-        check_options(self)
-
 
 @dataclass(frozen=True)
-class BestValidation:
+class BestValidation(Options):
     """Keep the weights of the epoch that classifies most validation records rightly.
 
     Attributes:
@@ -78,9 +70,6 @@ class BestValidation:
 
     patience: Annotated[int, Ge(1)] | None = None
     least_gain: Annotated[float, Ge(0), Lt(1)] = 0.0
-
-    def __post_init__(self):
-        check_options(self)
 
 
 @dataclass(frozen=True)
@@ -134,7 +123,7 @@ class Procedure(ABC):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Options):
     """Model factory, objective, optimiser and schedule: what a model is trained with.
 
     Attributes:
@@ -163,12 +152,12 @@ class Recipe:
     model: Factory
     optimiser: Optimiser = field(default_factory=Adam)
     schedule: Schedule = field(default_factory=Constant)
-    epochs: float = 50
-    batch_size: int = 64
+    epochs: Annotated[float, Gt(0)] = 50
+    batch_size: Annotated[int, Ge(1)] = 64
     objective: Objective = cross_entropy
     augmentation: Augmentation | None = None
     stop: StopAt | BestValidation | None = None
-    mixup: float = 0.0
+    mixup: Annotated[float, Ge(0)] = 0.0
     shuffle: bool = True
     reset_optimiser: bool = False
     procedure: Procedure | None = None
@@ -176,31 +165,11 @@ class Recipe:
     version: str = ""
 
     def __post_init__(self):
+        super().__post_init__()
         if not callable(self.model):
             raise InputError(f"Recipe: model must be callable as model(input_shape, n_classes), got {self.model!r}")
         if not callable(self.objective):
             raise InputError(f"Recipe: objective must be callable as objective(logits, labels), got {self.objective!r}")
-        values = {
-            "optimiser": Optimiser,
-            "schedule": Schedule,
-            "augmentation": Augmentation | None,
-            "stop": StopAt | BestValidation | None,
-            "procedure": Procedure | None,
-            "wrapper": Wrapper | None,
-        }
-        for name, kind in values.items():
-            if not isinstance(getattr(self, name), kind):
-                raise InputError(f"Recipe: {name} must be a value of type {_kinds(kind)}, got {getattr(self, name)!r}")
-        check_kinds(
-            "Recipe", epochs=(self.epochs, float), batch_size=(self.batch_size, int), mixup=(self.mixup, float),
-            shuffle=(self.shuffle, bool), reset_optimiser=(self.reset_optimiser, bool), version=(self.version, str),
-        )  # fmt: skip
-        if not 0 < self.epochs < math.inf:
-            raise InputError(f"Recipe: epochs must be a positive number, got {self.epochs!r}")
-        if self.batch_size < 1:
-            raise InputError(f"Recipe: batch_size must be a positive whole number, got {self.batch_size!r}")
-        if not 0 <= self.mixup < math.inf:
-            raise InputError(f"Recipe: mixup must be a number of at least 0, got {self.mixup!r}")
         if self.reset_optimiser and not isinstance(self.optimiser, SGD):
             raise InputError("Recipe: reset_optimiser goes with SGD, whose momentum it resets")
 
@@ -270,10 +239,6 @@ def _name(function: Callable) -> Any:
         return name
     given = {"arguments": _plain(function.args)} if function.args else {}
     return {"call": name, **given, "options": _plain(function.keywords)}
-
-
-def _kinds(kind: Any) -> str:
-    return " or ".join(part.__name__ for part in get_args(kind) or (kind,)).replace("NoneType", "None")
 
 
 def _plain(value: Any) -> Any:

@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 from itertools import product
+from typing import Literal
 
 import numpy as np
 
 from seepage.errors import InputError, unknown_name
-
-FILLS = ("zeros", "nearest")
+from seepage.options import Options
 
 
 @dataclass(frozen=True)
-class Query:
+class Query(Options):
     """One way of asking: mirrored or not, then turned, then shifted by whole pixels.
 
     Args:
@@ -26,11 +26,7 @@ class Query:
     down: int = 0
     right: int = 0
     degrees: float = 0.0
-    fill: str = "zeros"
-
-    def __post_init__(self):
-        if self.fill not in FILLS:
-            raise unknown_name("fill", self.fill, FILLS)
+    fill: Literal["zeros", "nearest"] = "zeros"
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         """Inputs (n, ...) as this query shows them to a model; the plain query returns them as they are."""

@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Le, Lt, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
-from seepage.errors import InputError
-from seepage.options import check_options
+from seepage.options import Options
 from seepage.schema.saved import MOST_RATES, MOST_ROWS
+
+Rate = Annotated[float, Ge(0), Lt(1)]
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Options):
     """Levels and rates.
 
     Attributes:
@@ -30,16 +31,16 @@ class Settings:
     confidence: Annotated[float, Gt(0), Lt(1)] = 0.95
     delta: Annotated[float, Ge(0), Lt(1)] = 1e-5
     prior: Annotated[float, Gt(0), Lt(1)] = 0.5
-    rates: Annotated[tuple[Annotated[float, Ge(0), Lt(1)], ...], MinLen(1)] = (0.1, 0.01, 0.001, 0.0)
+    rates: Annotated[tuple[Annotated[float, Ge(0), Lt(1)], ...], MinLen(1), MaxLen(MOST_RATES)] = (
+        0.1,
+        0.01,
+        0.001,
+        0.0,
+    )
     power: Annotated[float, Gt(0.5), Lt(1)] = 0.8
     show_records: Annotated[int, Ge(0), Le(MOST_ROWS)] = 20
     show_values: bool = False
     controls: bool = True
-
-    def __post_init__(self):
-        check_options(self)
-        if len(self.rates) > MOST_RATES:
-            raise InputError(f"Settings: rates must be at most {MOST_RATES} numbers, got {len(self.rates)}")
 
 
 # Of a comparison: many audits, which check themselves no further.

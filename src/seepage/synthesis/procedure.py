@@ -18,14 +18,14 @@ from seepage.models.held_out import HeldOut
 from seepage.models.recipe import Procedure, Recipe
 from seepage.models.records import Records
 from seepage.models.train import train_models
-from seepage.options import check_options
+from seepage.options import Options
 from seepage.synthesis.mechanism import latent_noise
 
 SHARE_OF_VAE = 0.7  # of the time of one model, for progress bars
 
 
 @dataclass(frozen=True)
-class TrainOnSynthetic(Procedure):
+class TrainOnSynthetic(Procedure, Options):
     """Each model is trained on a release of its own members: one noisy code a member, decoded.
 
         z~ = mu(x, y) + w,   w of density proportional to exp(-epsilon |w|_2),   record ~ p(. | z~, y)
@@ -56,9 +56,6 @@ class TrainOnSynthetic(Procedure):
     batch_size: Annotated[int, Ge(1)] = 64
     network: str = "auto"
     width: int | None = None
-
-    def __post_init__(self):
-        check_options(self)
 
     def train(
         self,

@@ -42,7 +42,7 @@ class Margin(Attack):
 class Turned(Attack):
     """One whose option no text tells."""
 
-    turn: Callable | np.ndarray | torch.nn.Module
+    turn: Callable | np.ndarray | torch.nn.Module | list
     title = "Turned"
     source = "a test"
 

@@ -172,7 +172,7 @@ def test_numbers_devices_and_attacks():
     assert plain([np.int64(3), (np.float64(0.5), "a")]) == [3, [0.5, "a"]]
     assert plain(np.arange(2)) == [0, 1]
     check_kinds("invert", pool=(bars(), Pool), public=(None, Pool | None))
-    with pytest.raises(InputError, match="public must be a Pool or None, got a ndarray"):
+    with pytest.raises(InputError, match="public must be of type Pool or None, got a ndarray"):
         check_kinds("invert", public=(np.zeros(3), Pool | None))
     for value in (0, 1.5, True, "2"):
         with pytest.raises(InputError, match="random must be a whole number of at least 1"):

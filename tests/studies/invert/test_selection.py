@@ -84,7 +84,7 @@ def test_selections_stand_beside_each_generator_and_ask_for_probabilities():
 
 def test_what_cannot_be_done_is_said():
     for number in (0, 2.5, True):
-        with pytest.raises(InputError, match="one random code or more"):
+        with pytest.raises(InputError, match="number must be a whole number of at least 1"):
             BestCode(number=number)
     with pytest.raises(InputError, match="no public image"):
         best_public(oracle(), torch.arange(2), torch.zeros(0, *SHAPE, dtype=torch.uint8))

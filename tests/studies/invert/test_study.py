@@ -330,7 +330,7 @@ def test_a_generator_of_the_users_takes_the_place_of_a_gan(tmp_path):
         ({"alpha": 0}, "alpha must lie strictly between 0 and 1"),
         ({"confidence": 1}, "confidence must lie strictly between 0 and 1"),
         ({"rng": -1}, "rng: expected a seed"),
-        ({"generator": torch.nn.Identity()}, "generator must be a Prior or None, got a Identity"),
+        ({"generator": torch.nn.Identity()}, "generator must be of type Prior or None, got a Identity"),
         ({"targets": [Choice("null", {"a": 1})]}, "has no options"),
         ({"targets": ["early-stoping"]}, "early-stopping"),
         ({"seeds": [0, 0]}, "different whole numbers"),

@@ -93,7 +93,7 @@ def test_networks_of_other_members_are_refused(made):
         audit_released(made.pool, HOLDOUT, MEMBERS, pipeline=made, rng=0)
     with pytest.raises(InputError, match="need labels"):
         network_scores(made, MEMBERS, Pool(HOLDOUT.inputs))
-    with pytest.raises(InputError, match="pipeline must be a Synthetic"):
+    with pytest.raises(InputError, match="pipeline must be of type Synthetic"):
         audit_released(made.pool, MEMBERS, HOLDOUT, pipeline=made.pool, rng=0)
 
 

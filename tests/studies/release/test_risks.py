@@ -373,7 +373,7 @@ def test_images_in_other_units_are_noticed_and_have_only_the_risks_that_mean_som
 @pytest.mark.parametrize(("options", "says"), [
     ({"n_targets": 0}, "n_targets must be"), ({"neighbours": 1.5}, "neighbours must be"), 
     ({"tolerance": -1}, "tolerance"),
-    ({"secrets": "age"}, "list of columns"), ({"linked": (["age"], [])}, "neither of them empty"),
+    ({"secrets": "age"}, "secrets must be a list"), ({"linked": (["age"], [])}, "must be a list with something in it"),
     ({"linked": (["age"], ["age", "pay"])}, "no column on both sides"),
 ])  # fmt: skip
 def test_an_attacker_that_cannot_be_is_refused(options, says):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, MinLen
@@ -18,7 +18,6 @@ from seepage.attacks.few_shot.support import (
     select,
     squared_distances,
 )
-from seepage.options import OneOf
 from seepage.signals.view import View
 
 ITERATIONS = 20
@@ -63,7 +62,7 @@ class LaplacianShot(VectorLearner):
     (github.com/xehartnort/few-shot-mia); Ziko et al. 2020 (arXiv 2006.15486), algorithm 1.
     """
 
-    clusters: Annotated[str, OneOf("means", "all")] | None = None
+    clusters: Literal["means", "all"] | None = None
     strengths: Annotated[tuple[Annotated[float, Ge(0)], ...], MinLen(1)] | None = None
     neighbours: Annotated[tuple[Annotated[int, Ge(1)], ...], MinLen(1)] = (3, 5, 7, 9, 11, 13, 15)
 

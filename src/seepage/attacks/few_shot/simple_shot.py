@@ -1,7 +1,7 @@
 """SimpleShot: a record belongs to the side whose support it lies nearer to."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -15,7 +15,6 @@ from seepage.attacks.few_shot.support import (
     select,
     squared_distances,
 )
-from seepage.options import OneOf
 from seepage.signals.view import View
 
 TINY = np.finfo(np.float64).tiny
@@ -52,7 +51,7 @@ class SimpleShot(VectorLearner):
     (github.com/xehartnort/few-shot-mia); Wang et al. 2019 (arXiv 1911.04623), section 3.
     """
 
-    rule: Annotated[str, OneOf("mean", "neighbours")] | None = None
+    rule: Literal["mean", "neighbours"] | None = None
 
     source = f"{JIMENEZ} with SimpleShot of Wang et al. 2019 (arXiv 1911.04623)"
 

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from annotated_types import Ge
@@ -11,7 +11,6 @@ from jaxtyping import Bool, Float64, Int
 from seepage.attacks.base import Attack
 from seepage.errors import InputError
 from seepage.models.access import Access
-from seepage.options import OneOf
 from seepage.signals.view import View
 
 JIMENEZ = "Jimenez-Lopez et al. 2025 (arXiv 2503.09365), FeS-MIA"
@@ -83,7 +82,7 @@ class Validated(FewShot):
     """
 
     shots: Annotated[int, Ge(1)] = 5
-    mode: Annotated[str, OneOf("corrected", "official")] = "corrected"
+    mode: Literal["corrected", "official"] = "corrected"
     n_validation: Annotated[int, Ge(1)] = 15
 
     @property
@@ -118,8 +117,8 @@ class VectorLearner(Validated):
             as it is (the code's defect). None: as the learner and the mode have it.
     """
 
-    space: Annotated[str, OneOf("features", "outputs")] = "features"
-    transform: Annotated[str, OneOf("cl2n", "l2n", "none", "queries")] | None = None
+    space: Literal["features", "outputs"] = "features"
+    transform: Literal["cl2n", "l2n", "none", "queries"] | None = None
 
     @property
     def access(self) -> Access:

@@ -1,10 +1,11 @@
 """For each record its own regression of membership on which of its augmented copies get the right label."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import Annotated, ClassVar
 
 import numpy as np
-from annotated_types import Gt
+from annotated_types import Gt, Le
 from jaxtyping import Bool, Float64
 from scipy.special import expit
 
@@ -38,7 +39,7 @@ class LabelRegression(Attack):
     Reference: Aerni, Zhang & Tramer 2024, label-only attack on HAMP, there with the 18 queries of "flip-shift".
     """
 
-    C: Annotated[float, Gt(0)] = 1.0
+    C: Annotated[float, Gt(0), Le(inf)] = 1.0
 
     access: ClassVar[Access] = Access.LABEL
     needs: ClassVar[frozenset[str]] = frozenset({"labels", "queries", "in-references"})

@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64
@@ -10,7 +10,6 @@ from jaxtyping import Float64
 from seepage.attacks.base import Attack
 from seepage.attacks.learned import classifier, pairs
 from seepage.errors import InputError
-from seepage.options import OneOf
 from seepage.signals.functions import softplus
 from seepage.signals.view import View
 
@@ -38,7 +37,7 @@ class OutputsNetwork(Attack):
     Chen & Pattabiraman 2024 (arXiv 2307.01610), `attack.py` of github.com/DependableSystemsLab/MIA_defense_HAMP.
     """
 
-    train_on: Annotated[str, OneOf("references", "known")] = "references"
+    train_on: Literal["references", "known"] = "references"
     per_class: bool = False
 
     learns = True

@@ -1,7 +1,7 @@
 """The loss on the way: how a record fares at the students of a model, not only at the model itself."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
@@ -9,7 +9,6 @@ from jaxtyping import Float64
 
 from seepage.attacks.base import Attack
 from seepage.attacks.learned import classifier
-from seepage.options import OneOf
 from seepage.signals.functions import softplus
 from seepage.signals.view import View
 
@@ -36,7 +35,7 @@ class LossTrajectory(Attack):
     """
 
     epochs: Annotated[int, Ge(0)] = 20
-    values: Annotated[str, OneOf("scaled-logit", "loss")] = "scaled-logit"
+    values: Literal["scaled-logit", "loss"] = "scaled-logit"
     hidden: tuple[int, ...] = (64,)
     lr: Annotated[float, Gt(0)] = 3e-3
     batch_size: Annotated[int, Ge(1)] = 32

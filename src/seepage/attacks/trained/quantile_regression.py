@@ -1,7 +1,7 @@
 """How high a record's score would be without membership, learnt from records of which none is a member."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
@@ -49,9 +49,9 @@ class QuantileRegression(Attack):
     Reference: Bertran et al. 2023 (arXiv 2307.03694).
     """
 
-    head: Annotated[str, OneOf("gaussian", "pinball")] = "gaussian"
+    head: Literal["gaussian", "pinball"] = "gaussian"
     signal: Annotated[str, OneOf(*SIGNALS)] = "hinge"
-    regressor: Annotated[str, OneOf("auto", "network", "trees")] = "auto"
+    regressor: Literal["auto", "network", "trees"] = "auto"
     label: bool = False
     n_taus: Annotated[int, Ge(2)] = 41
     calibrate: bool = False

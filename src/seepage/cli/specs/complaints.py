@@ -10,10 +10,13 @@ from pydantic import ValidationError
 
 from seepage.cli.specs.section import Section, section_of
 from seepage.errors import InputError, unknown_name
-from seepage.outside import wording
 
 LARGEST_INTEGER, LARGEST_SEED = 2**31 - 1, 2**63 - 1
 MOST_CHARACTERS = 4096  # of one text; what a path may have
+KINDS = {
+    "int": "a whole number", "float": "a number", "bool": "true or false", "string": "a text", "list": "a list",
+    "tuple": "a list", "dict": "keys and values", "model": "keys and values", "path": "a path",
+}  # fmt: skip
 
 Kind = TypeVar("Kind", bound=Section)
 
@@ -41,7 +44,7 @@ def section_from(
     if first["type"] == "extra_forbidden":
         raise InputError(f"{where}: {unknown_name('key', str(first['loc'][-1]), section.model_fields)}")
     name = _named(path, where, flags)
-    reason = wording(first)
+    reason = _wording(first)
     if first["type"] == "missing":
         raise InputError(f"{name} {reason}")
     raise InputError(f"{name}{' ' if reason.startswith('must ') else ': '}{reason}, got {_repr(first['input'])}")
@@ -88,6 +91,18 @@ def _check_sizes(value: Any, where: str | os.PathLike, flags: Mapping[str, str],
         reason = f"must be a text of at most {MOST_CHARACTERS:,} characters, without NUL"
     if reason:
         raise InputError(f"{_named(list(path), where, flags)} {reason}, got {_repr(value)}")
+
+
+def _wording(complaint: Mapping[str, Any]) -> str:
+    """What a value must be, from pydantic's complaint, without pydantic's own terms.
+
+    >>> _wording({"type": "less_than", "msg": "Input should be less than 0.5"})
+    'must be less than 0.5'
+    """
+    kind = complaint["type"].partition("_")[0]
+    if complaint["type"].endswith(("_type", "_parsing", "_from_float")) and kind in KINDS:
+        return f"must be {KINDS[kind]}"
+    return complaint["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
 
 
 def _repr(value: Any) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import torch
+from annotated_types import Ge
 
-from seepage.errors import InputError, unknown_name
+from seepage.errors import InputError
 from seepage.models.generators.gan import plan_sides
+from seepage.options import OneOf, Options
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -18,7 +20,7 @@ STARTS = ("zero", "grey", "noise")
 
 
 @dataclass(frozen=True)
-class PriorOptions:
+class PriorOptions(Options):
     """Options of every kind of prior; each kind reads those that it has.
 
     Attributes:
@@ -34,20 +36,13 @@ class PriorOptions:
         InputError: a number is not a positive whole one, or there is no such start.
     """
 
-    steps: int = 2000
-    width: int = 32
-    batch_size: int = 64
-    latent: int = 100
-    critic_steps: int = 2
-    top_n: int = 30
-    start: str = "zero"
-
-    def __post_init__(self):
-        for name, value in vars(self).items():
-            if name != "start" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise InputError(f"prior: {name} must be a positive whole number, got {value!r}")
-        if self.start not in STARTS:
-            raise unknown_name("start of pixels", str(self.start), STARTS)
+    steps: Annotated[int, Ge(1)] = 2000
+    width: Annotated[int, Ge(1)] = 32
+    batch_size: Annotated[int, Ge(1)] = 64
+    latent: Annotated[int, Ge(1)] = 100
+    critic_steps: Annotated[int, Ge(1)] = 2
+    top_n: Annotated[int, Ge(1)] = 30
+    start: Annotated[str, OneOf(*STARTS)] = "zero"
 
 
 def check_public(public: UInt8[Tensor, "records channels height width"], options: PriorOptions) -> None:

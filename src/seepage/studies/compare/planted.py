@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge
 
 from seepage.attacks import Attack, resolve_attacks
 from seepage.data import Pool, plant_in_turns
 from seepage.data.canaries import CANARIES, STRONGEST
-from seepage.errors import InputError, unknown_name
 from seepage.models.recipe import Recipe
+from seepage.options import OneOf, Options
 from seepage.schema.audit import AuditResult
 from seepage.schema.comparison import CanaryFigures
 from seepage.studies.compare.choice import Entry
@@ -25,7 +27,7 @@ OTHERWISE = "mislabelled"  # for a defence that nobody has found its strongest c
 
 
 @dataclass(frozen=True)
-class Canaries:
+class Canaries(Options):
     """Which canaries, and how many.
 
     Attributes:
@@ -34,14 +36,8 @@ class Canaries:
         n: planted; half of them are members of each model.
     """
 
-    kind: str
-    n: int
-
-    def __post_init__(self):
-        if self.kind not in (PER_DEFENCE, *CANARIES):
-            raise unknown_name("kind of canaries", self.kind, (PER_DEFENCE, *CANARIES))
-        if not isinstance(self.n, int) or self.n < 4:
-            raise InputError(f"compare: expected at least 4 canaries, got {self.n!r}")
+    kind: Annotated[str, OneOf(PER_DEFENCE, *CANARIES)]
+    n: Annotated[int, Ge(4)]
 
     def kind_for(self, entry: Entry) -> str:
         if self.kind != PER_DEFENCE:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, MinLen
 from jaxtyping import Bool, Float64, Int
 from scipy.sparse import csr_matrix
 from scipy.stats import hypergeom
 
 from seepage.errors import InputError, unknown_name
 from seepage.metrics.excess import excess_risk, rate
+from seepage.options import Options
 from seepage.randomness import Seed, generator
 from seepage.schema.estimates import Estimate
 from seepage.schema.release import Risk
@@ -20,11 +22,12 @@ from seepage.studies.release.typed import LABEL, Typed, same
 
 LEAST_PREDICATES = 20
 MOST_SECRETS = 20
+Columns = Annotated[tuple[str, ...], MinLen(1)]  # names
 MOST_ORIGINALS = 50_000  # a side, among whom predicates are to single out; of more, so many are drawn
 
 
 @dataclass(frozen=True)
-class Attacker:
+class Attacker(Options):
     """What the attacker of the three risks knows and tries.
 
     Attributes:
@@ -42,27 +45,18 @@ class Attacker:
         InputError: a number that is not positive, or columns on both sides of `linked`.
     """
 
-    n_targets: int = 1000
-    n_predicates: int = 500
-    conditions: int = 3
-    linked: tuple[Sequence[str], Sequence[str]] | None = None
-    neighbours: int = 1
-    secrets: Sequence[str] | None = None
-    tolerance: float = 0.1
+    n_targets: Annotated[int, Ge(1)] = 1000
+    n_predicates: Annotated[int, Ge(1)] = 500
+    conditions: Annotated[int, Ge(1)] = 3
+    linked: tuple[Columns, Columns] | None = None
+    neighbours: Annotated[int, Ge(1)] = 1
+    secrets: tuple[str, ...] | None = None
+    tolerance: Annotated[float, Ge(0)] = 0.1
 
     def __post_init__(self):
-        for name in ("n_targets", "n_predicates", "conditions", "neighbours"):
-            if isinstance(value := getattr(self, name), bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"Attacker: {name} must be a positive whole number, got {value!r}")
-        if not (isinstance(self.tolerance, (int, float)) and self.tolerance >= 0):
-            raise InputError(f"Attacker: tolerance must be a number of at least 0, got {self.tolerance!r}")
-        if isinstance(self.secrets, str):
-            raise InputError(f"Attacker: secrets must be a list of columns, got '{self.secrets}'")
-        if self.linked is not None:
-            if len(self.linked) != 2 or any(isinstance(side, str) or not len(side) for side in self.linked):
-                raise InputError("Attacker: linked must be two lists of column names, neither of them empty")
-            if both := set(self.linked[0]) & set(self.linked[1]):
-                raise InputError(f"Attacker: linked must have no column on both sides, got {sorted(both)} on both")
+        super().__post_init__()
+        if self.linked is not None and (both := set(self.linked[0]) & set(self.linked[1])):
+            raise InputError(f"Attacker: linked must have no column on both sides, got {sorted(both)} on both")
 
 
 def wp29_risks(

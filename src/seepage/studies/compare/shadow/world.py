@@ -6,14 +6,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge, Gt, Le, Lt
 from jaxtyping import Int64
 
 from seepage.data import Pool
 from seepage.errors import InputError
 from seepage.models.images import as_images
+from seepage.options import Options
 from seepage.randomness import Seed, generator
 from seepage.studies.compare.shadow import nonmembers
 from seepage.studies.compare.shadow.attackers import check_studied
@@ -57,7 +59,7 @@ class World:
 
 
 @dataclass(frozen=True)
-class ShadowStudy:
+class ShadowStudy(Options):
     """A study of a target and one shadow for each row of a comparison: who else is called a member.
 
     The attacker fixes its thresholds on the shadow, which is trained and answers as the target does.
@@ -78,24 +80,18 @@ class ShadowStudy:
     """
 
     near: Sequence[Near] | Near | None = None
-    evaluated: int = 2500
-    gan_steps: int = 10_000
-    gan_width: int = 32
+    evaluated: Annotated[int, Ge(FEWEST)] = 2500
+    gan_steps: Annotated[int, Ge(1)] = 10_000
+    gan_width: Annotated[int, Ge(1)] = 32
     far: tuple[str, ...] | None = None
-    doublings: int = 20
-    ray_records: int = 500
+    doublings: Annotated[int, Ge(0), Le(60)] = 20
+    ray_records: Annotated[int, Ge(1)] = 500
     attacks: tuple[str, ...] | None = None
-    strict_rate: float = 0.01
-    n_known: int = 50
+    strict_rate: Annotated[float, Gt(0), Lt(1)] = 0.01
+    n_known: Annotated[int, Ge(1)] = 50
 
     def __post_init__(self):
-        if not 0 < self.strict_rate < 1:
-            raise InputError(f"strict_rate must be between 0 and 1, got {self.strict_rate}")
-        for name, least in (("evaluated", FEWEST), ("ray_records", 1), ("doublings", 0), ("n_known", 1)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if self.doublings > 60:
-            raise InputError(f"doublings above 60 leave the range of float32, got {self.doublings}")
+        super().__post_init__()
         if self.near is not None:
             object.__setattr__(self, "near", check_near(self.near))
         if self.attacks is not None:

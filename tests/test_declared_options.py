@@ -2,6 +2,7 @@
 
 import math
 import pkgutil
+import re
 import subprocess
 import sys
 from dataclasses import MISSING, dataclass, fields
@@ -117,6 +118,9 @@ class Sample(Options):
     anything: Any = None
 
 
+ANYTHING = object()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -136,10 +140,10 @@ class Sample(Options):
         ({"pair": (0.5,)}, "Sample: pair must be a list of 2 values, got (0.5,)"),
         ({"pair": np.array([0.5, 2.0])}, "Sample: pair[1] must be a number of at least 0 and below 1, got 2.0"),
         ({"pairs": (("a",), "b")}, "Sample: pairs[1] must be a list, got 'b'"),
-        ({"share": object()}, "Sample: share must be a number of at least 0 and below 1, got a object"),
+        ({"share": ANYTHING}, "Sample: share must be a number of at least 0 and below 1, got a object"),
         ({"share": 10**400}, "Sample: share must be a number of at least 0 and below 1, got 1000000000"),
     ],
-    ids=lambda case: str(case)[:40],
+    ids=lambda case: re.sub(r"object at 0x\w*", "object", str(case))[:40],
 )  # fmt: skip
 def test_one_sentence(options, message):
     with pytest.raises(InputError) as caught:

@@ -45,6 +45,7 @@ from seepage.studies.audit.outputs import evidence_from_outputs
 from seepage.studies.audit.replay import Replay
 from seepage.studies.audit.verdict import claim_of, decide, lower_bound, smallest_leak
 from seepage.studies.settings import Settings
+from seepage.studies.shorthand import values
 from seepage.writing import check_place, make_folder, sweep, whole_file
 
 ORIGINS = ("declared", "unknown")
@@ -54,9 +55,9 @@ WRITTEN = ("result.json", "report.html", "scores.npz", "together.npz", "rows.npy
 
 
 def audit(
-    model: Any,
-    members: Arrays | Pool,
-    nonmembers: Arrays | Pool,
+    model: Any = None,
+    members: Arrays | Pool | None = None,
+    nonmembers: Arrays | Pool | None = None,
     *,
     population: Arrays | Pool | None = None,
     recipe: Recipe | None = None,
@@ -67,6 +68,7 @@ def audit(
     attacker: Attacker | None = None,
     settings: Settings | None = None,
     run: Run | None = None,
+    **short: Any,
 ) -> report.AuditResult:
     """Measure how much a trained model tells about who was in its training set, from records of both kinds.
 
@@ -87,6 +89,8 @@ def audit(
         attacker: attacks, access and knowledge; by default every attack that what is at hand allows.
         settings: levels, rates, prior and controls.
         run: folder, seed and machine. The folder gets `result.json`, `report.html` and `scores.npz`.
+        short: a field of the attacker, the settings or the run by its own name, as `attacks=["loss"]`, `known=60`,
+            `out="DIR"` or `rng=1`, in place of these values; and `outputs=`, which `audit_outputs` takes.
 
     Raises:
         InputError: the arguments do not fit together, or arrays have wrong shapes or values; the result to replay
@@ -98,8 +102,13 @@ def audit(
     Reference: the order of questions, gates and verdict is this project's own; each attack's and each
     statistic's source stands with it.
     """
+    given = {"attacker": attacker, "settings": settings, "run": run}
+    if "outputs" in short:
+        lists = {"model": model, "members": members, "nonmembers": nonmembers, "population": population}
+        refuse("outputs", **lists, recipe=recipe, model_outputs=model_outputs, other_nonmembers=other_nonmembers)
+        return audit_outputs(short.pop("outputs"), origin=origin, **given, **short)
     _check_references(references, recipe)
-    pipeline = Pipeline.of("audit", recipe, attacker, settings, run, origin)
+    pipeline = Pipeline.of("audit", recipe, origin, **values("audit", short, **given))
     refuse_outputs(model, model_outputs)
     pool, membership, by_position = pool_from_lists(
         members, nonmembers, population, recipe, references, pipeline.attacker.known, origin, pipeline.split_rng
@@ -121,6 +130,7 @@ def audit_recipe(
     attacker: Attacker | None = None,
     settings: Settings | None = None,
     run: Run | None = None,
+    **short: Any,
 ) -> report.AuditResult:
     """Measure how much a way of training tells about who was in the training set: target and references are trained.
 
@@ -140,7 +150,9 @@ def audit_recipe(
     check_kinds("audit_recipe", pool=(pool, Pool), membership=(membership, Membership | None))
     check_kinds("audit_recipe", every_model=(every_model, bool))
     _check_references(references, recipe)
-    pipeline = Pipeline.of("audit_recipe", recipe, attacker, settings, run, origin)
+    pipeline = Pipeline.of(
+        "audit_recipe", recipe, origin, **values("audit_recipe", short, attacker=attacker, settings=settings, run=run)
+    )
     refuse_outputs(model, model_outputs)
     known = pipeline.attacker.known
     if membership is None:
@@ -176,6 +188,7 @@ def audit_outputs(
     attacker: Attacker | None = None,
     settings: Settings | None = None,
     run: Run | None = None,
+    **short: Any,
 ) -> report.AuditResult:
     """Measure what outputs that somebody else computed tell about who was in the training set.
 
@@ -194,7 +207,9 @@ def audit_outputs(
         )
     if isinstance(outputs, str | os.PathLike):
         check_kinds("audit_outputs", outputs=(outputs, str | os.PathLike))
-    pipeline = Pipeline.of("audit_outputs", None, attacker, settings, run, origin)
+    pipeline = Pipeline.of(
+        "audit_outputs", None, origin, **values("audit_outputs", short, attacker=attacker, settings=settings, run=run)
+    )
     attacker = pipeline.attacker
     queries = None if attacker.queries == "none" else attacker.queries
     refuse("outputs", known=attacker.known or None, layer=attacker.layer, queries=queries)
@@ -221,10 +236,10 @@ class Pipeline:
         cls,
         where: str,
         recipe: Recipe | None,
+        origin: str,
         attacker: Attacker | None,
         settings: Settings | None,
         run: Run | None,
-        origin: str,
     ) -> "Pipeline":
         """Check what every audit takes, before anything is computed."""
         started = time.perf_counter()

@@ -299,7 +299,7 @@ def test_mistakes_are_named(tmp_path):
     pool = load("digits", flat=False)
     with pytest.raises(InputError, match="too few records"):
         study(pool.subset(np.arange(60)), variants(), ShadowStudy(near=()), 0, Settings(), RUN, tmp_path / "a")
-    with pytest.raises(InputError, match="strict_rate must be between"):
+    with pytest.raises(InputError, match="strict_rate must be a number above 0 and below 1"):
         ShadowStudy(strict_rate=1.0)
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write"):

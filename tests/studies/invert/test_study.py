@@ -329,7 +329,7 @@ def test_a_generator_of_the_users_takes_the_place_of_a_gan(tmp_path):
         ({"random": 0}, "random must be a whole number of at least 1"),
         ({"alpha": 0}, "alpha must lie strictly between 0 and 1"),
         ({"confidence": 1}, "confidence must lie strictly between 0 and 1"),
-        ({"rng": -1}, "rng: expected a seed"),
+        ({"rng": -1}, "expected a seed"),
         ({"generator": torch.nn.Identity()}, "generator must be of type Prior or None, got a Identity"),
         ({"targets": [Choice("null", {"a": 1})]}, "has no options"),
         ({"targets": ["early-stoping"]}, "early-stopping"),

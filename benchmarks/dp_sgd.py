@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import seepage
-from seepage.defences import defend
+from seepage.defences import defended
 from seepage.models.plan import one_thread
 from seepage.models.records import Records
 from seepage.models.train import train_models
@@ -69,7 +69,7 @@ for name, (data, model, batch_size, epochs) in CASES.items():
     rng = np.random.default_rng(0)
     columns = [np.sort(rng.permutation(len(records.inputs))[: arguments.members]) for _ in range(arguments.models)]
     plain = seepage.Recipe(model, seepage.SGD(lr=0.05, momentum=0.9), epochs=epochs, batch_size=batch_size)
-    recipe = defend(plain, "dp-sgd", noise_multiplier=1.0, max_norm=1.0)
+    recipe = defended(plain, "dp-sgd", noise_multiplier=1.0, max_norm=1.0)
     n_steps = arguments.models * -int(-epochs * arguments.members // batch_size)
     with one_thread():
         ours(recipe, records, columns)  # once before, so that neither pays for first calls

@@ -120,7 +120,7 @@ def one_row(config: CompareConfig, pool: seepage.Pool, label: str, outbox) -> No
         recipe = RecipeConfig.of(recipe.model_dump(exclude_unset=True) | row.recipe, label)
     recipe = replace(recipe.recipe(), epochs=1.1 if label == "adversarial-regularisation" else 1)
     if label != "undefended":
-        recipe = seepage.defend(recipe, row.name, **as_tuples((row.options or {}) | CUT.get(row.name, {})))
+        recipe = seepage.defended(recipe, row.name, **as_tuples((row.options or {}) | CUT.get(row.name, {})))
     started = time.perf_counter()
     module = seepage.train(recipe, pool, members, **masks, rng=0)
     trained = time.perf_counter()

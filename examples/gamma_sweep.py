@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import seepage
-from seepage.defences import defend
+from seepage.defences import defended
 from seepage.models.recipe import BestValidation
 
 GAMMAS = [0.01, 0.1, 0.25, 0.5, 0.65, 0.8, 0.9, 0.95, 0.99]
@@ -94,7 +94,7 @@ def audited(name, recipe):
 undefended = audited("undefended", plain)
 points = {
     (mode, gamma): audited(
-        f"{mode}-{gamma:g}-{arguments.alpha:g}", defend(base, mode, gamma=gamma, alpha=arguments.alpha)
+        f"{mode}-{gamma:g}-{arguments.alpha:g}", defended(base, mode, gamma=gamma, alpha=arguments.alpha)
     )
     for mode in MODES
     for gamma in arguments.gammas

@@ -43,7 +43,7 @@ def hamp_recipe() -> seepage.Recipe:
     row = next(row for row in config.defences if row.name == "hamp-training")
     given = config.recipe.model_dump(exclude_unset=True) | row.recipe
     recipe = replace(RecipeConfig.of(given, "recipe").recipe(), stop=None, epochs=arguments.epochs)
-    return seepage.defend(recipe, row.name, **row.options)
+    return seepage.defended(recipe, row.name, **row.options)
 
 
 def trace() -> dict[str, np.ndarray]:

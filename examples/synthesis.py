@@ -23,7 +23,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import seepage
-from seepage.defences import DEFENCES, defend
+from seepage.defences import DEFENCES, defended
 from seepage.report.plots import PALETTE
 from seepage.studies.release.released import audit_released
 from seepage.synthesis.procedure import TrainOnSynthetic
@@ -127,7 +127,7 @@ for noise in noises:
 if "dp-sgd" in DEFENCES:
     for sigma in multipliers:
         name = f"DP-SGD {sigma:g}"
-        audits[name] = audited(f"dp-sgd-{sigma:g}", defend(case.recipe, "dp-sgd", noise_multiplier=sigma))
+        audits[name] = audited(f"dp-sgd-{sigma:g}", defended(case.recipe, "dp-sgd", noise_multiplier=sigma))
 alone = dict(zip((f"noise {noise:g}" for noise in noises), releases(), strict=True))
 
 judged = ~membership.population

@@ -182,7 +182,7 @@ def test_torchscript_from_a_factory(compiled):
 )
 def test_options_of_a_defence(name, options):
     with pytest.raises(InputError, match=rf": {next(iter(options))}"):
-        seepage.defend(recipe(), name, **options)
+        seepage.defended(recipe(), name, **options)
     sound = {"bido-hsic": {"layers": ["0"]}, "dp-sgd": {"max_norm": np.float32(2)}, "top-k": {"k": np.int64(1)}}
     if name in sound:
-        assert seepage.defend(recipe(), name, **sound[name]) != recipe()
+        assert seepage.defended(recipe(), name, **sound[name]) != recipe()

@@ -208,7 +208,7 @@ def test_a_recipe_that_fails_is_refused_before_the_target_is_asked(recipe, words
 def test_sound_recipes_pass_the_trial_and_leave_the_global_generator_alone():
     before = torch.random.get_rng_state()
     normed = Recipe(lambda shape, k: nn.Sequential(linear(shape, k), nn.BatchNorm1d(k)), batch_size=16)
-    for recipe in (normed, Recipe(seepage.MLP), seepage.defend(Recipe(seepage.MLP), "dp-sgd")):
+    for recipe in (normed, Recipe(seepage.MLP), seepage.defended(Recipe(seepage.MLP), "dp-sgd")):
         assert try_recipe(recipe, POOL, "here") is recipe
     assert torch.equal(torch.random.get_rng_state(), before)
 
@@ -229,7 +229,8 @@ def test_what_is_no_recipe_is_refused_wherever_one_is_taken(other, tmp_path):
     calls = {
         "audit": lambda: seepage.audit(never, **TWO, model_outputs="logits", recipe=other),
         "train": lambda: seepage.train(other, POOL, np.arange(60) < 30, rng=0),
-        "defend": lambda: seepage.defend(other, "hamp"),
+        "defended": lambda: seepage.defended(other, "hamp"),
+        "defend": lambda: seepage.defend(other, POOL, "hamp", run=Run(tmp_path / "defend")),
         "collect": lambda: collect(other, POOL, np.arange(60)[:, None] < 30, root_seed=0),
         "compare": lambda: compare(POOL, other, [Choice("hamp")], run=Run(tmp_path / "compare")),
         "audit_released": lambda: audit_released(*thirds, recipe=other, rng=0),

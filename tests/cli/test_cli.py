@@ -405,7 +405,7 @@ REFUSED = {
     ),
     "a training without labels": (
         ("audit", "--data", "no-labels.npz", "--no-labels", "--references", "2"),
-        "references: models are trained with labels",
+        "a recipe trains models, which takes labels",
     ),
     "outputs said to have no labels": (
         ("audit", "--outputs", "probs.npz", "--no-labels"),

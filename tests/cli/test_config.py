@@ -1,7 +1,5 @@
 """The configuration: one to one with the arguments in Python, and an error for every key that is not there."""
 
-import inspect
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +7,12 @@ import pytest
 import yaml
 
 import seepage
-from seepage.cli.specs import EXAMPLE, AuditConfig
+from seepage.cli.specs import EXAMPLE, AuditConfig, CompareConfig
+from seepage.cli.specs.fields import filled
 from seepage.errors import DataFileError, InputError
 from seepage.models.recipe import Augmentation, StopAt
+from seepage.studies.draw import Draw
+from seepage.studies.settings import COMPARED
 
 
 def read(text, flags=None, *, folder):
@@ -75,6 +76,7 @@ def test_an_option_of_a_recipe_that_is_unknown_or_unusable_is_named(recipe, wron
         ("access: everything", "access must be 'label'"),
         ("origin: drawn", "origin must be 'declared' or 'unknown'"),
         ("alpha: 0.6", "alpha must be less than 0.5"),
+        ("rates: []", "rates must have at least 1 item"),
     ],
 )
 def test_an_unusable_value_is_named_with_its_place(text, message, tmp_path):
@@ -117,24 +119,23 @@ def test_fewer_records_on_the_command_line_are_of_the_file_s_data(tmp_path):
     assert config.data.model_dump(exclude_defaults=True) == {"name": "mnist", "limit": 50}
 
 
-def test_every_key_is_an_argument_of_an_audit_or_of_one_of_its_values():
-    """But for those that say how files are read; and the defaults are the same."""
-    arguments = {
-        name: one.default
-        for verb in (seepage.audit, seepage.audit_recipe, seepage.audit_outputs)
-        for name, one in inspect.signature(verb).parameters.items()
-    }
-    for value in (seepage.Settings, seepage.Attacker, seepage.Run):
-        arguments |= {field.name: field.default for field in fields(value)}
-    renamed = {"data": "pool", "out": "folder"}
-    files = ("options", "no_labels", "float32", "canaries", "defended")  # they make the pool and the membership
-    for name, field in AuditConfig.model_fields.items():
-        if name not in files:
-            default = tuple(field.default) if isinstance(field.default, list) else field.default
-            assert name in ("data", "out") or arguments[renamed.get(name, name)] in (
-                default,
-                inspect.Parameter.empty,
-            ), name
+def test_a_configuration_without_keys_fills_the_values_of_python_with_their_own_defaults():
+    config = AuditConfig()
+    assert filled(config, seepage.Settings) == seepage.Settings()
+    assert filled(config, seepage.Attacker) == seepage.Attacker()
+    assert filled(config, seepage.Run) == seepage.Run()
+    compared = CompareConfig.model_validate({"data": {"name": "digits"}, "defences": [{"name": "hamp"}]})
+    assert filled(compared, seepage.Settings) == COMPARED
+    assert filled(compared, Draw) == Draw()
+
+
+def test_bounds_and_descriptions_of_a_key_are_those_of_the_value(tmp_path):
+    assert AuditConfig.model_fields["alpha"].description == "chance of a false alarm over all attacks together"
+    for wrong in (0, 0.5):
+        with pytest.raises(InputError, match="alpha must be"):
+            seepage.Settings(alpha=wrong)
+        with pytest.raises(InputError, match="alpha must be"):
+            read(f"alpha: {wrong}", folder=tmp_path)
 
 
 def test_the_example_is_a_valid_configuration_and_so_is_each_line_of_it():

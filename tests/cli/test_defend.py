@@ -13,7 +13,7 @@ import seepage
 from seepage.cli import main
 from seepage.cli.specs import CompareConfig, DefendConfig
 from seepage.cli.specs.defend import read_defended
-from seepage.defences import DEFENCES, defend, find_defence, table
+from seepage.defences import DEFENCES, defended, find_defence, table
 from seepage.errors import DataFileError, InputError
 from seepage.models.target import TargetModel
 from seepage.studies.defended import write_digests
@@ -203,8 +203,8 @@ def test_every_defence_is_listed_with_what_a_user_must_know():
 
 
 def test_two_defences_for_the_same_part_of_a_recipe_are_refused():
-    recipe = defend(seepage.Recipe(seepage.MLP, optimiser=seepage.SGD()), "hamp")
+    recipe = defended(seepage.Recipe(seepage.MLP, optimiser=seepage.SGD()), "hamp")
     with pytest.raises(InputError, match="sets the objective"):
-        defend(recipe, "label-smoothing")
+        defended(recipe, "label-smoothing")
     with pytest.raises(InputError, match="wraps the answers"):
-        defend(defend(seepage.Recipe(seepage.MLP), "hamp-answers"), "hamp-answers")
+        defended(defended(seepage.Recipe(seepage.MLP), "hamp-answers"), "hamp-answers")

@@ -10,7 +10,7 @@ import torch
 
 import seepage
 from seepage import CNN, MLP, SGD, Adam, Pool, Recipe
-from seepage.defences import defend, find_defence
+from seepage.defences import defended, find_defence
 from seepage.defences.dp_sgd import DPSGD
 from seepage.errors import InputError
 from seepage.metrics import epsilon_lower_one_run_from_scores
@@ -29,7 +29,7 @@ SMALL = Recipe(functools.partial(MLP, hidden=(9,)), SGD(0.3, momentum=0.0), epoc
 
 
 def trained(recipe, columns=COLUMNS, seeds=(1, 2, 3), **options):
-    return train_models(defend(recipe, "dp-sgd", **options), RECORDS, columns, seeds)
+    return train_models(defended(recipe, "dp-sgd", **options), RECORDS, columns, seeds)
 
 
 def difference(one, other):
@@ -114,7 +114,7 @@ def test_a_target_is_met_for_each_number_of_members():
 def test_batch_norm_gives_way_to_group_norm_and_the_model_can_be_loaded_again():
     pool = Pool(RNG.integers(0, 256, (40, 1, 8, 8), dtype=np.uint8), RNG.integers(0, 3, 40), scale=1 / 255)
     plain = Recipe(functools.partial(CNN, widths=(4, 6)), SGD(0.1), epochs=1, batch_size=8, augmentation=Augmentation())
-    recipe = defend(plain, "dp-sgd")
+    recipe = defended(plain, "dp-sgd")
     (module,) = train_models(recipe, Records.of(pool), [np.arange(30)], [1])
     kinds = {type(layer).__name__ for layer in module.modules()}
     assert "GroupNorm" in kinds
@@ -132,14 +132,14 @@ def test_batch_norm_gives_way_to_group_norm_and_the_model_can_be_loaded_again():
 )
 def test_recipes_that_break_the_promise_are_refused(change, says):
     with pytest.raises(InputError, match=says):
-        defend(replace(SMALL, **change), "dp-sgd")
+        defended(replace(SMALL, **change), "dp-sgd")
 
 
 def test_a_choice_of_epoch_is_dropped_and_a_callable_of_one_s_own_still_needs_a_version():
-    assert defend(replace(SMALL, stop=BestValidation()), "dp-sgd").stop is None
-    assert defend(SMALL, "dp-sgd").is_registered
+    assert defended(replace(SMALL, stop=BestValidation()), "dp-sgd").stop is None
+    assert defended(SMALL, "dp-sgd").is_registered
     own = replace(SMALL, model=lambda shape, n: torch.nn.Linear(shape[0], n))
-    assert not defend(own, "dp-sgd").is_registered
+    assert not defended(own, "dp-sgd").is_registered
 
 
 @pytest.mark.parametrize("options", [{"noise_multiplier": -1.0}, {"max_norm": 0.0}, {"delta": 1.0}, {"delta": 0}])
@@ -227,16 +227,16 @@ def test_statistics_of_records_are_refused():
         return torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), norm, torch.nn.Flatten(), torch.nn.Linear(72, 3))
 
     with pytest.raises(InputError, match="InstanceNorm2d"):
-        train_models(defend(replace(SMALL, model=model), "dp-sgd"), Records.of(pool), [np.arange(30)], [1])
+        train_models(defended(replace(SMALL, model=model), "dp-sgd"), Records.of(pool), [np.arange(30)], [1])
 
 
 def test_what_is_added_after_the_defence_is_refused_too():
     with pytest.raises(InputError, match="mixup"):
-        train_models(replace(defend(SMALL, "dp-sgd"), mixup=0.4), RECORDS, COLUMNS[:1], [1])
+        train_models(replace(defended(SMALL, "dp-sgd"), mixup=0.4), RECORDS, COLUMNS[:1], [1])
     with pytest.raises(InputError, match="stop"):
-        train_models(replace(defend(SMALL, "dp-sgd"), stop=StopAt(0.9)), RECORDS, COLUMNS[:1], [1])
+        train_models(replace(defended(SMALL, "dp-sgd"), stop=StopAt(0.9)), RECORDS, COLUMNS[:1], [1])
     with pytest.raises(InputError, match="told the epoch"):
-        train_models(defend(defend(SMALL, "relax-loss"), "dp-sgd"), RECORDS, COLUMNS[:1], [1])
+        train_models(defended(defended(SMALL, "relax-loss"), "dp-sgd"), RECORDS, COLUMNS[:1], [1])
 
 
 def test_steps_are_counted_without_rounding():
@@ -263,7 +263,7 @@ def test_the_audit_s_bound_exceeds_epsilon_no_more_often_than_its_confidence_say
     columns = [np.flatnonzero(column) for column in members.T]
     over, bounds = {}, {}
     for target in (0.5, None):
-        recipe_of = recipe if target is None else defend(recipe, "dp-sgd", target_epsilon=target)
+        recipe_of = recipe if target is None else defended(recipe, "dp-sgd", target_epsilon=target)
         models = train_models(recipe_of, Records.of(pool), columns, list(range(n_models)))
         found = []
         for model, column in zip(models, members.T, strict=True):

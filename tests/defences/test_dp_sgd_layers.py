@@ -9,7 +9,7 @@ from torch import nn
 
 import seepage
 from seepage import SGD, Pool, Recipe
-from seepage.defences import defend, find_defence
+from seepage.defences import defended, find_defence
 from seepage.errors import InputError
 from seepage.models.records import Records
 from seepage.models.train import train_models
@@ -82,7 +82,7 @@ class TwoHeads(nn.Module):
 @pytest.mark.parametrize("model", [Recurrent, Gated, Elman, Embedded, Attending, TwoHeads])
 def test_without_noise_any_module_is_trained_as_the_loop_does(model):
     recipe = Recipe(model, SGD(0.3, momentum=0.0), epochs=2, batch_size=8)
-    found = train_models(defend(recipe, "dp-sgd", noise_multiplier=0.0, max_norm=0.1), RECORDS, COLUMNS, (1, 2))
+    found = train_models(defended(recipe, "dp-sgd", noise_multiplier=0.0, max_norm=0.1), RECORDS, COLUMNS, (1, 2))
     for module, column, seed in zip(found, COLUMNS, (1, 2), strict=True):
         looped = naive.train(
             recipe.build((5,), 3, seed), torch.from_numpy(POOL.batch()), RECORDS.labels, column.tolist(),
@@ -99,7 +99,7 @@ def test_features_survive_the_norm_that_takes_the_place_of_batch_norm(width):
     def normed(input_shape, n_classes):
         return nn.Sequential(nn.Linear(5, width), nn.BatchNorm1d(width), nn.Linear(width, n_classes))
 
-    recipe = defend(Recipe(normed, SGD(0.1), epochs=1, batch_size=8), "dp-sgd")
+    recipe = defended(Recipe(normed, SGD(0.1), epochs=1, batch_size=8), "dp-sgd")
     module = seepage.train(recipe, POOL, np.arange(40) < 24, rng=0)
     (norm,) = (layer for layer in module.modules() if isinstance(layer, nn.GroupNorm))
     assert norm.num_channels == width
@@ -107,7 +107,7 @@ def test_features_survive_the_norm_that_takes_the_place_of_batch_norm(width):
 
 
 def test_dropout_inside_a_layer_is_refused_before_the_training():
-    recipe = defend(Recipe(Forgetful, epochs=10_000), "dp-sgd")
+    recipe = defended(Recipe(Forgetful, epochs=10_000), "dp-sgd")
     with pytest.raises(InputError, match="leave the dropout out"):
         seepage.train(recipe, POOL, np.arange(40) < 24, rng=0)
 

@@ -14,7 +14,7 @@ from torch import nn
 import seepage.defences.pretraining as pretraining
 import seepage.defences.tl_dmi as tl_dmi
 from seepage import CNN, MLP, SGD, Adam, Pool, Recipe
-from seepage.defences import defend, find_defence
+from seepage.defences import defended, find_defence
 from seepage.defences.bido import MEASURES, BiDO, gaussian, hidden_layers, linear
 from seepage.defences.bottleneck import Bottleneck, divergence, moments, with_bottleneck
 from seepage.defences.negative_label_smoothing import negative_label_smoothing
@@ -56,7 +56,7 @@ def difference(one, other):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_model_is_the_same_beside_others_and_loads_into_the_recipe_s_skeleton(name):
-    recipe = defend(RECIPE, name, **NAMES[name])
+    recipe = defended(RECIPE, name, **NAMES[name])
     both = trained(recipe)
     (alone,) = trained(recipe, COLUMNS[1:], (2,))
     assert difference(both[1], alone) < 1e-5
@@ -73,10 +73,10 @@ def test_a_model_is_the_same_beside_others_and_loads_into_the_recipe_s_skeleton(
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_not_the_plain_training_and_can_choose_its_epoch(name):
     (plain,) = trained(RECIPE, COLUMNS[:1], (1,))
-    recipe = defend(replace(RECIPE, stop=BestValidation()), name, **NAMES[name])
+    recipe = defended(replace(RECIPE, stop=BestValidation()), name, **NAMES[name])
     assert "validation" in recipe.uses
     (chosen,) = trained(recipe, COLUMNS[:1], (1,))
-    (found,) = trained(defend(RECIPE, name, **NAMES[name]), COLUMNS[:1], (1,))
+    (found,) = trained(defended(RECIPE, name, **NAMES[name]), COLUMNS[:1], (1,))
     x = RECORDS.batch(torch.arange(20))
     assert not torch.allclose(found(x), plain(x), atol=1e-3)
     assert torch.isfinite(chosen(x)).all()
@@ -101,7 +101,7 @@ def watched(monkeypatch):
 
 def test_the_frozen_layers_of_the_result_are_the_pre_trained_ones_bit_for_bit(monkeypatch):
     calls = watched(monkeypatch)
-    recipe = defend(RECIPE, "tl-dmi", freeze="body.3")
+    recipe = defended(RECIPE, "tl-dmi", freeze="body.3")
     (model,) = trained(recipe, COLUMNS[:1], (1,))
     (before,), after = calls[0][4], model.state_dict()
     same = {
@@ -118,7 +118,7 @@ def test_the_frozen_layers_of_the_result_are_the_pre_trained_ones_bit_for_bit(mo
 
 def test_it_is_pre_trained_on_strangers_alone_with_labels_of_their_own(monkeypatch):
     calls = watched(monkeypatch)
-    (model,) = trained(defend(RECIPE, "tl-dmi", freeze=1, pretraining_epochs=2, lr=0.01), COLUMNS[:1], (1,))
+    (model,) = trained(defended(RECIPE, "tl-dmi", freeze=1, pretraining_epochs=2, lr=0.01), COLUMNS[:1], (1,))
     (first, lesson, (rows,), seeds, _), (second, records, columns, tuned_seeds, _) = calls
     assert set(rows) == set(range(60, 100))
     assert lesson.n_classes == 4
@@ -135,17 +135,17 @@ def test_it_is_pre_trained_on_strangers_alone_with_labels_of_their_own(monkeypat
 def test_members_among_the_population_are_left_out_of_the_pre_training(monkeypatch):
     calls = watched(monkeypatch)
     records = replace(RECORDS, labels=RECORDS.labels % 3)
-    trained(defend(RECIPE, "tl-dmi", freeze=1), [np.array([0, 1, 61, 62])], (1,), records)
+    trained(defended(RECIPE, "tl-dmi", freeze=1), [np.array([0, 1, 61, 62])], (1,), records)
     assert set(calls[0][2][0]) == set(range(60, 100)) - {61, 62}
     calls.clear()  # a null model, which is trained on the population alone and on all of it
-    trained(defend(RECIPE, "tl-dmi", freeze=1), [np.arange(60, 100)], (1,), records)
+    trained(defended(RECIPE, "tl-dmi", freeze=1), [np.arange(60, 100)], (1,), records)
     assert set(calls[0][2][0]) == set(range(60, 100))
 
 
 def test_rules_that_look_at_the_members_classes_are_not_those_of_the_pre_training(monkeypatch):
     calls = watched(monkeypatch)
-    trained(defend(defend(replace(RECIPE, stop=BestValidation()), "neg-ls"), "tl-dmi"), COLUMNS[:1], (1,))
-    trained(defend(replace(RECIPE, stop=StopAt(0.9)), "tl-dmi"), COLUMNS[:1], (1,))
+    trained(defended(defended(replace(RECIPE, stop=BestValidation()), "neg-ls"), "tl-dmi"), COLUMNS[:1], (1,))
+    trained(defended(replace(RECIPE, stop=StopAt(0.9)), "tl-dmi"), COLUMNS[:1], (1,))
     assert [call[0].stop for call in calls] == [None, BestValidation(), StopAt(0.9), StopAt(0.9)]
     assert calls[0][0].objective is cross_entropy
     assert calls[1][0].objective is not cross_entropy
@@ -155,7 +155,7 @@ def test_nothing_frozen_is_the_plain_training_from_the_pre_trained_weights(tmp_p
     path = tmp_path / "start.safetensors"
     start = RECIPE.build((1, 8, 8), 7, 99)
     safetensors.torch.save_file(start.state_dict(), path)
-    recipe = defend(RECIPE, "tl-dmi", freeze=0, pretrain=str(path))
+    recipe = defended(RECIPE, "tl-dmi", freeze=0, pretrain=str(path))
     assert recipe.uses == frozenset()
     (found,) = trained(recipe, COLUMNS[:1], (1,), held_out=HeldOut())
 
@@ -171,7 +171,7 @@ def test_nothing_frozen_is_the_plain_training_from_the_pre_trained_weights(tmp_p
 
 @pytest.mark.parametrize("nothing", [0, 0.0])
 def test_nothing_frozen_leaves_all_parameters_to_the_members(nothing):
-    recipe = defend(RECIPE, "tl-dmi", freeze=nothing)
+    recipe = defended(RECIPE, "tl-dmi", freeze=nothing)
     (model,) = trained(recipe, COLUMNS[:1], (1,))
     assert trained_parameters(recipe, model) == sum(p.numel() for p in model.parameters())
     state = RECIPE.build((1, 8, 8), 7, 99).state_dict()
@@ -205,19 +205,19 @@ def test_layers_that_were_not_loaded_are_never_frozen():
 def test_a_file_of_weights_is_the_one_that_was_named(tmp_path):
     path = tmp_path / "start.safetensors"
     safetensors.torch.save_file(RECIPE.build((1, 8, 8), 7, 99).state_dict(), path)
-    recipe = defend(RECIPE, "tl-dmi", pretrain=str(path))
+    recipe = defended(RECIPE, "tl-dmi", pretrain=str(path))
     other = tmp_path / "other.safetensors"
     safetensors.torch.save_file(RECIPE.build((1, 8, 8), 7, 98).state_dict(), other)
-    assert defend(RECIPE, "tl-dmi", pretrain=str(other)).fingerprint != recipe.fingerprint
+    assert defended(RECIPE, "tl-dmi", pretrain=str(other)).fingerprint != recipe.fingerprint
     other.replace(path)
     with pytest.raises(DataFileError, match="not the file that the recipe names"):
         trained(recipe, COLUMNS[:1], (1,))
     with pytest.raises(DataFileError, match="there is no file"):
-        defend(RECIPE, "tl-dmi", pretrain=str(tmp_path / "none"))
+        defended(RECIPE, "tl-dmi", pretrain=str(tmp_path / "none"))
 
 
 def test_it_needs_strangers_of_two_classes():
-    recipe = defend(RECIPE, "tl-dmi")
+    recipe = defended(RECIPE, "tl-dmi")
     assert recipe.uses == {"population"}
     with pytest.raises(InputError, match="tl-dmi needs population records"):
         trained(recipe, held_out=HeldOut())
@@ -263,7 +263,7 @@ def test_settings_that_freeze_more_or_less_share_one_pre_training(monkeypatch, t
     monkeypatch.setattr(pretraining, "train_models", lambda *a, **k: lessons.append(a) or plain(*a, **k))
     models = {}
     for upto in (0, 1, 2, 4):
-        recipe = defend(RECIPE, "tl-dmi", freeze=upto, pretrain="cifar10", pretraining_epochs=1)
+        recipe = defended(RECIPE, "tl-dmi", freeze=upto, pretrain="cifar10", pretraining_epochs=1)
         assert recipe.uses == frozenset()
         models[upto] = trained(recipe, held_out=HeldOut())
     assert len(lessons) == 1
@@ -272,10 +272,10 @@ def test_settings_that_freeze_more_or_less_share_one_pre_training(monkeypatch, t
     assert not torch.equal(models[0][0].state_dict()["body.0.weight"], first[0])  # nothing frozen: trained further
     (kept,) = (tmp_path / "cache" / "pretrained" / "units").iterdir()
     assert torch.equal(safetensors.torch.load_file(kept)["body.0.weight"], first[0])
-    other = defend(RECIPE, "tl-dmi", freeze=2, pretrain="cifar10", pretraining_epochs=1, pretraining_seed=1)
+    other = defended(RECIPE, "tl-dmi", freeze=2, pretrain="cifar10", pretraining_epochs=1, pretraining_seed=1)
     assert not torch.equal(trained(other)[0].state_dict()["body.0.weight"], first[0])
     kept.write_bytes(kept.read_bytes()[:100])  # damaged: made again, and the same
-    recipe = defend(RECIPE, "tl-dmi", freeze=2, pretrain="cifar10", pretraining_epochs=1)
+    recipe = defended(RECIPE, "tl-dmi", freeze=2, pretrain="cifar10", pretraining_epochs=1)
     with pytest.warns(DamagedFile, match="it is made again"):
         assert torch.equal(trained(recipe)[0].state_dict()["body.0.weight"], first[0])
     assert len(lessons) == 3
@@ -291,7 +291,7 @@ def test_a_repetition_of_a_study_pre_trains_anew_and_its_targets_share_that():
 def test_a_data_set_that_holds_private_records_is_refused(monkeypatch, tmp_path):
     """Frozen layers that saw the members would be no defence, and look like one."""
     images, _ = a_named_set(monkeypatch, tmp_path)
-    recipe = defend(RECIPE, "tl-dmi", pretrain="cifar10", pretraining_epochs=1)
+    recipe = defended(RECIPE, "tl-dmi", pretrain="cifar10", pretraining_epochs=1)
     inputs = RECORDS.inputs.clone()
     inputs[55] = torch.from_numpy(to_shape(images[:1], (1, 8, 8)))[0]  # a record that is not even trained on
     with pytest.raises(InputError, match="1 images of pretrain='cifar10' are records of the pool too"):
@@ -305,7 +305,7 @@ def test_a_data_set_that_holds_private_records_is_refused(monkeypatch, tmp_path)
 
 def test_what_a_named_data_set_cannot_be_brought_to_is_said(monkeypatch, tmp_path):
     a_named_set(monkeypatch, tmp_path)
-    recipe = defend(RECIPE, "tl-dmi", pretrain="cifar10")
+    recipe = defended(RECIPE, "tl-dmi", pretrain="cifar10")
     with pytest.raises(InputError, match=r"values from -1 to 1.*let the model normalise"):
         trained(recipe, records=replace(RECORDS, inputs=2 * RECORDS.inputs.float() / 255 - 1, scale=1.0))
     with pytest.raises(InputError, match="pretraining_records=31, and cifar10 has 30 images"):
@@ -313,11 +313,11 @@ def test_what_a_named_data_set_cannot_be_brought_to_is_said(monkeypatch, tmp_pat
     table = Pool(RNG.random((20, 6)), np.arange(20) % 2)
     rows = Recipe(functools.partial(MLP, hidden=(8,)))
     with pytest.raises(InputError, match=r"are images, and the records have the shape \(6,\)"):
-        try_recipe(defend(rows, "tl-dmi", pretrain="cifar10"), table, "defend")
+        try_recipe(defended(rows, "tl-dmi", pretrain="cifar10"), table, "defend")
 
 
 def test_random_layers_are_frozen_as_they_were_drawn():
-    recipe = defend(RECIPE, "tl-dmi", freeze="body.3", pretrain="random")
+    recipe = defended(RECIPE, "tl-dmi", freeze="body.3", pretrain="random")
     assert recipe.uses == frozenset()
     one, other = trained(recipe, held_out=HeldOut())
     (again,) = trained(recipe, COLUMNS[:1], (1,), held_out=HeldOut())
@@ -336,22 +336,22 @@ def test_a_file_may_hold_the_features_alone_and_nothing_of_another_model(tmp_pat
     body = {name: value for name, value in state.items() if not name.startswith("head")}
     torch.save(body, tmp_path / "features.pt")
     (model,) = trained(
-        defend(RECIPE, "tl-dmi", freeze="body.3", pretrain=str(tmp_path / "features.pt")), [COLUMNS[0]], (1,)
+        defended(RECIPE, "tl-dmi", freeze="body.3", pretrain=str(tmp_path / "features.pt")), [COLUMNS[0]], (1,)
     )
     assert torch.equal(model.body[0].weight, state["body.0.weight"])
     deeper = functools.partial(CNN, widths=(4, 6, 8))(input_shape=(1, 8, 8), n_classes=7).state_dict()
     torch.save({**deeper, "head.weight": state["head.weight"]}, tmp_path / "deeper.pt")
-    recipe = defend(RECIPE, "tl-dmi", pretrain=str(tmp_path / "deeper.pt"))
+    recipe = defended(RECIPE, "tl-dmi", pretrain=str(tmp_path / "deeper.pt"))
     pool = Pool(IMAGES[:60], LABELS[:60], scale=1 / 255)
     says = r"expected its 12 entries and no more than a head, got 'body.10.bias' \(6 such"
     with pytest.raises(InputError, match=says):
         try_recipe(recipe, pool, "defend")  # before anything is trained
     torch.save({"state": body}, tmp_path / "nested.pt")
     with pytest.raises(InputError, match="take the weights out"):
-        try_recipe(defend(RECIPE, "tl-dmi", pretrain=str(tmp_path / "nested.pt")), pool, "defend")
+        try_recipe(defended(RECIPE, "tl-dmi", pretrain=str(tmp_path / "nested.pt")), pool, "defend")
     (tmp_path / "code.pkl").write_bytes(pickle.dumps(body["body.0.weight"].numpy()))
     with pytest.raises(InputError, match="holds no plain weights"):
-        try_recipe(defend(RECIPE, "tl-dmi", pretrain=str(tmp_path / "code.pkl")), pool, "defend")
+        try_recipe(defended(RECIPE, "tl-dmi", pretrain=str(tmp_path / "code.pkl")), pool, "defend")
 
 
 @pytest.mark.parametrize(
@@ -424,7 +424,7 @@ def test_the_bottleneck_is_half_as_wide_as_the_features_and_before_the_head_of_a
 def test_the_price_of_information_is_in_the_loss_and_bought_by_less_of_it():
     def nats(beta):
         recipe = replace(RECIPE, optimiser=Adam(0.01), epochs=40)
-        (model,) = trained(defend(recipe, "mid", beta=beta), COLUMNS[:1], (1,))
+        (model,) = trained(defended(recipe, "mid", beta=beta), COLUMNS[:1], (1,))
         with torch.no_grad():
             features = model.features(RECORDS.batch(torch.from_numpy(COLUMNS[0])))
             return float(divergence(*moments(model.head[0].statistics(features))))
@@ -633,10 +633,10 @@ def test_options_that_cannot_be_are_refused(name, options, says):
 
 def test_bido_needs_batches():
     with pytest.raises(InputError, match="batch_size of at least 2"):
-        defend(replace(RECIPE, batch_size=1), "bido-hsic")
+        defended(replace(RECIPE, batch_size=1), "bido-hsic")
 
 
 def test_two_procedures_do_not_go_together_and_a_procedure_and_an_objective_do():
     with pytest.raises(InputError, match="trains by a procedure"):
-        defend(defend(RECIPE, "tl-dmi"), "mid")
-    assert trained(defend(defend(RECIPE, "neg-ls"), "bido-coco"), COLUMNS[:1], (1,))
+        defended(defended(RECIPE, "tl-dmi"), "mid")
+    assert trained(defended(defended(RECIPE, "neg-ls"), "bido-coco"), COLUMNS[:1], (1,))

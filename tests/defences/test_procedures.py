@@ -10,7 +10,7 @@ import torch
 import seepage.defences.dmp as dmp
 import seepage.defences.selena as selena
 from seepage import MLP, SGD, Adam, Pool, Recipe
-from seepage.defences import defend, find_defence
+from seepage.defences import defended, find_defence
 from seepage.defences.adversarial_regularisation import Attack, Network
 from seepage.defences.students import answers, distillation_loss, student_recipe, train_student
 from seepage.errors import InputError
@@ -46,7 +46,7 @@ def difference(one, other):
 
 @pytest.mark.parametrize("name", QUICK)
 def test_a_model_is_the_same_beside_others_and_loads_into_the_recipe_s_skeleton(name):
-    recipe = defend(RECIPE, name, **QUICK[name])
+    recipe = defended(RECIPE, name, **QUICK[name])
     both = trained(recipe)
     (alone,) = trained(recipe, COLUMNS[1:], (2,))
     assert difference(both[1], alone) < 1e-5
@@ -59,7 +59,7 @@ def test_a_model_is_the_same_beside_others_and_loads_into_the_recipe_s_skeleton(
 
 @pytest.mark.parametrize("name", QUICK)
 def test_the_epoch_can_be_chosen_by_validation_records(name):
-    recipe = defend(replace(RECIPE, stop=BestValidation(), epochs=3), name, **QUICK[name])
+    recipe = defended(replace(RECIPE, stop=BestValidation(), epochs=3), name, **QUICK[name])
     assert "validation" in recipe.uses
     assert len(trained(recipe)) == 2
 
@@ -97,7 +97,7 @@ def test_no_sub_model_is_trained_on_a_member_that_it_answers_for(monkeypatch):
 
     monkeypatch.setattr(selena, "train_models", watching)
     monkeypatch.setattr(selena, "soft_labels", soft)
-    trained(defend(RECIPE, "selena", **QUICK["selena"]), COLUMNS[:1], (1,))
+    trained(defended(RECIPE, "selena", **QUICK["selena"]), COLUMNS[:1], (1,))
     assert len(seen) == 5
     for column, out in zip(seen, asked["left out"].T, strict=True):
         assert not set(asked["members"][out]) & set(column)
@@ -141,7 +141,7 @@ def test_dmp_shows_the_student_no_member_and_nothing_of_the_labels(monkeypatch):
         return plain(recipe, records, inputs, targets, **how)
 
     monkeypatch.setattr(dmp, "train_student", watching)
-    trained(defend(RECIPE, "dmp", **QUICK["dmp"]), COLUMNS[:1], (1,))
+    trained(defended(RECIPE, "dmp", **QUICK["dmp"]), COLUMNS[:1], (1,))
     assert shown["inputs"].shape == (60, 6)
     originals = {tuple(row) for row in POOL.inputs.tolist()}
     assert not originals & {tuple(row) for row in shown["inputs"].tolist()}
@@ -151,7 +151,7 @@ def test_dmp_shows_the_student_no_member_and_nothing_of_the_labels(monkeypatch):
 
 def test_dmp_makes_many_records_a_block_at_a_time_and_few_as_at_once(monkeypatch):
     def made(n):
-        defence = defend(RECIPE, "dmp", n_synthetic=n, generator_steps=20).procedure
+        defence = defended(RECIPE, "dmp", n_synthetic=n, generator_steps=20).procedure
         return defence.synthetic(RECORDS, np.arange(40), 3, lambda fraction: None)
 
     at_once = made(10)
@@ -165,7 +165,7 @@ def test_dmp_makes_many_records_a_block_at_a_time_and_few_as_at_once(monkeypatch
 
 def test_dmp_takes_images_from_a_gan_too():
     pool = Pool(RNG.integers(0, 256, (40, 1, 8, 8), dtype=np.uint8), RNG.integers(0, 2, 40), scale=1 / 255)
-    recipe = defend(replace(RECIPE, epochs=1), "dmp", generator="gan", generator_steps=2, n_synthetic=20)
+    recipe = defended(replace(RECIPE, epochs=1), "dmp", generator="gan", generator_steps=2, n_synthetic=20)
     records = Records.of(pool)
     (module,) = train_models(recipe, records, [np.arange(30)], [3])
     assert answers(module, records, np.arange(40)).shape == (40, 2)
@@ -183,9 +183,9 @@ def test_distillation_on_the_population_never_meets_a_member():
 
 def test_adversarial_regularisation_without_strength_is_the_plain_training():
     plain = trained(RECIPE)
-    found = trained(defend(RECIPE, "adversarial-regularisation", alpha=0.0, attack_steps=2))
+    found = trained(defended(RECIPE, "adversarial-regularisation", alpha=0.0, attack_steps=2))
     assert max(map(difference, plain, found)) < 1e-5
-    strong = trained(defend(RECIPE, "adversarial-regularisation", alpha=20.0, attack_lr=1e-2, attack_steps=20))
+    strong = trained(defended(RECIPE, "adversarial-regularisation", alpha=20.0, attack_lr=1e-2, attack_steps=20))
     assert difference(plain[0], strong[0]) > 1e-2
 
 
@@ -205,7 +205,7 @@ def test_its_attack_learns_to_tell_members_of_an_overfitted_model():
 
 
 def test_it_compares_with_population_records_that_are_no_members():
-    recipe = defend(RECIPE, "adversarial-regularisation", **QUICK["adversarial-regularisation"])
+    recipe = defended(RECIPE, "adversarial-regularisation", **QUICK["adversarial-regularisation"])
     assert recipe.uses == {"population"}
     among = np.arange(85, 115)  # members of an audit's null model may be population records
     assert trained(recipe, [np.arange(85, 105)], (1,))
@@ -235,4 +235,4 @@ def test_options_that_cannot_be_are_refused(name, options, says):
 @pytest.mark.parametrize("name", QUICK)
 def test_two_procedures_do_not_go_together(name):
     with pytest.raises(InputError, match="trains by a procedure"):
-        defend(defend(RECIPE, name), "dp-sgd" if name != "dp-sgd" else "dmp")
+        defended(defended(RECIPE, name), "dp-sgd" if name != "dp-sgd" else "dmp")

@@ -95,7 +95,7 @@ def test_every_row_can_be_trained_and_asked(case):
     members = ~(validation | population) & (np.arange(N_RECORDS) % 2 == 0)
     for row in config.defences:
         given = config.recipe.model_dump(exclude_unset=True) | row.recipe
-        recipe = seepage.defend(
+        recipe = seepage.defended(
             section_from(RecipeConfig, given, row.name).recipe(), row.name, **as_tuples(row.options)
         )
         module = seepage.train(recipe, pool, members, validation=validation, population=population, rng=0)

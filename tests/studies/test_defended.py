@@ -11,7 +11,7 @@ from seepage.cli.specs.defend import read_defended as read_by_configuration
 from seepage.errors import DataFileError, InputError
 from seepage.models.target import TargetModel
 from seepage.runs.run import Run
-from seepage.studies.defended import read_defended, train_defended
+from seepage.studies.defended import defend, read_defended
 
 RECIPE = seepage.Recipe(seepage.MLP, epochs=1)
 
@@ -22,8 +22,8 @@ def digits():
 
 
 def test_what_was_written_is_what_is_read(digits, tmp_path):
-    made = train_defended(RECIPE, digits, "label-smoothing", options={"smoothing": 0.2}, run=Run(tmp_path, seed=3))
-    again = read_defended(tmp_path, seepage.defend(RECIPE, "label-smoothing", smoothing=0.2), digits)
+    made = defend(RECIPE, digits, "label-smoothing", options={"smoothing": 0.2}, run=Run(tmp_path, seed=3))
+    again = read_defended(tmp_path, seepage.defended(RECIPE, "label-smoothing", smoothing=0.2), digits)
     for name in ("members", "validation", "population"):
         assert np.array_equal(getattr(made, name), getattr(again, name))
     answers = [TargetModel.wrap(one.model).logits(digits.batch()) for one in (made, again)]
@@ -44,7 +44,7 @@ def test_python_and_the_configuration_train_the_same_model(digits, tmp_path):
     pool = config.data.pool(3)
     recipe = config.recipe.model_copy(update={"defence": None}).recipe()
     run = Run(tmp_path / "python", seed=3)
-    made = train_defended(recipe, pool, "label-smoothing", options={"smoothing": 0.2}, run=run)
+    made = defend(recipe, pool, "label-smoothing", options={"smoothing": 0.2}, run=run)
     read = read_by_configuration(tmp_path / "yaml")[2]
     assert np.array_equal(made.members, read.members)
     assert all(made.model.state_dict()[name].equal(values) for name, values in read.model.state_dict().items())
@@ -55,12 +55,12 @@ def test_python_and_the_configuration_train_the_same_model(digits, tmp_path):
 
 def test_each_mistake_is_one_error(digits, tmp_path):
     with pytest.raises(InputError, match=r"give run=Run\(folder="):
-        train_defended(RECIPE, digits, "hamp", run=Run())
+        defend(RECIPE, digits, "hamp", run=Run())
     with pytest.raises(InputError, match="members must be a share above 0"):
-        train_defended(RECIPE, digits, "hamp", members=1.5, run=Run(tmp_path))
-    train_defended(RECIPE, digits, "l2", run=Run(tmp_path))
+        defend(RECIPE, digits, "hamp", members=1.5, run=Run(tmp_path))
+    defend(RECIPE, digits, "l2", run=Run(tmp_path))
     with pytest.raises(DataFileError, match="the records are not those"):
-        read_defended(tmp_path, seepage.defend(RECIPE, "l2"), digits.subset(range(100)))
+        read_defended(tmp_path, seepage.defended(RECIPE, "l2"), digits.subset(range(100)))
     other = seepage.Recipe(functools.partial(seepage.MLP, hidden=(7,)))
     with pytest.raises(InputError, match="do not fit the recipe"):
         read_defended(tmp_path, other, digits)

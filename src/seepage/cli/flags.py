@@ -128,8 +128,7 @@ class Flag:
         if self.is_repeated:
             return {self.path: [number(part) for part in value]}
         if self.element is not None:
-            is_section = isinstance(self.element, type) and issubclass(self.element, Section)
-            return {self.path: [{"name": name} if is_section else name for name in listed(value)]}
+            return {self.path: listed(value)}
         return {self.path: number(value) if {int, float} & set(self.kinds) else value}
 
     def _named(self, text: str) -> tuple[str, Any]:

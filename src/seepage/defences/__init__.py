@@ -1,6 +1,6 @@
 """Defences by name.
 
-    recipe = seepage.defend(recipe, "hamp", gamma=0.95)
+    recipe = seepage.defended(recipe, "hamp", gamma=0.95)
 
 A defence changes the recipe (how models are trained) or what a trained model answers; the audit's references are
 trained with the same recipe, so the attacker knows the defence. A new one is a file here and a line in `DEFENCES`.
@@ -34,7 +34,7 @@ from seepage.models.recipe import Recipe
 from seepage.models.trial import is_recipe
 from seepage.options import with_options
 
-__all__ = ["DEFENCES", "Defence", "defend", "find_defence", "table"]
+__all__ = ["DEFENCES", "Defence", "defended", "find_defence", "table"]
 
 DEFENCES: dict[str, Defence] = {
     "hamp": HAMP(),
@@ -75,7 +75,7 @@ def find_defence(name: str, **options: Any) -> Defence:
     return with_options("defence", DEFENCES, name, options)
 
 
-def defend(recipe: Recipe, name: str, **options: Any) -> Recipe:
+def defended(recipe: Recipe, name: str, **options: Any) -> Recipe:
     """The recipe with a defence in it.
 
     Args:
@@ -86,7 +86,7 @@ def defend(recipe: Recipe, name: str, **options: Any) -> Recipe:
     Raises:
         InputError: as in `find_defence`, or the recipe has something already that the defence would replace.
     """
-    return find_defence(name, **options).apply(is_recipe(recipe, "defend"))
+    return find_defence(name, **options).apply(is_recipe(recipe, "defended"))
 
 
 def table() -> list[dict[str, Any]]:

@@ -79,7 +79,7 @@ class Defended:
         )
 
 
-def train_defended(
+def defend(
     recipe: Recipe,
     pool: Pool,
     defence: str,
@@ -94,9 +94,9 @@ def train_defended(
 
     Audit it with references that were trained with the same defence:
 
-        made = train_defended(recipe, pool, "hamp", run=Run("defended"))
+        made = defend(recipe, pool, "hamp", run=Run("defended"))
         membership = made.membership(references=64, rng=0)
-        audit_recipe(defend(recipe, "hamp"), pool, membership, model=made.model)
+        audit_recipe(defended(recipe, "hamp"), pool, membership, model=made.model)
 
     Args:
         recipe: how models are trained without the defence.
@@ -113,14 +113,14 @@ def train_defended(
         StorageError: the folder cannot be written.
         TrainingError: the training failed.
     """
-    check_kinds("train_defended", pool=(pool, Pool), run=(run, Run), defence=(defence, str))
+    check_kinds("defend", pool=(pool, Pool), run=(run, Run), defence=(defence, str))
     if run.folder is None:
-        raise InputError("train_defended: give run=Run(folder=...), where the model is written to")
+        raise InputError("defend: give run=Run(folder=...), where the model is written to")
     if not 0 < members <= 1:
-        raise InputError(f"train_defended: members must be a share above 0 and up to 1, got {members}")
+        raise InputError(f"defend: members must be a share above 0 and up to 1, got {members}")
     options, folder, seed = dict(options or {}), Path(run.folder), seed_from(run.seed, "Run(seed=...)")
     found = find_defence(defence, **options)
-    recipe = found.apply(is_recipe(recipe, "train_defended"))
+    recipe = found.apply(is_recipe(recipe, "defend"))
     rng = np.random.default_rng([seed, 4])
     membership = Membership.split(pool, references=0, population=population, validation=validation, rng=rng)
     left = np.flatnonzero(membership.audit)
@@ -221,11 +221,11 @@ def check_defended(folder: Path, needed: tuple[str, ...] = (MODEL, MEMBERSHIP)) 
 
 
 def read_defended(folder: str | Path, recipe: Recipe, pool: Pool) -> Defended:
-    """Read what `train_defended` wrote.
+    """Read what `defend` wrote.
 
     Args:
         folder: where it was written.
-        recipe: with the defence in it, as `seepage.defend` gives it: it says what the weights are of.
+        recipe: with the defence in it, as `seepage.defended` gives it: it says what the weights are of.
         pool: the records, the same as then.
 
     Raises:

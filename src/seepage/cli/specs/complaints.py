@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import reprlib
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_args, get_origin
@@ -102,7 +103,8 @@ def _wording(complaint: Mapping[str, Any]) -> str:
     kind = complaint["type"].partition("_")[0]
     if complaint["type"].endswith(("_type", "_parsing", "_from_float")) and kind in KINDS:
         return f"must be {KINDS[kind]}"
-    return complaint["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    text = complaint["msg"].removeprefix("Value error, ").partition(" after validation")[0]
+    return re.sub(r"^(Input|List|Tuple|String) should ", "must ", text)
 
 
 def _repr(value: Any) -> str:

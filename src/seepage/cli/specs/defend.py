@@ -43,7 +43,7 @@ class DefendConfig(fields_of(Run, "device", seed=Annotated[int, Ge(0)]), Task):
             StorageError: `out` cannot be written.
         """
         from seepage.data.files import no_labels
-        from seepage.studies.defended import train_defended
+        from seepage.studies.defended import defend
 
         defence = self.recipe.defence
         if defence is None:
@@ -54,7 +54,7 @@ class DefendConfig(fields_of(Run, "device", seed=Annotated[int, Ge(0)]), Task):
         check_architecture(
             self.recipe.architecture, self.recipe.options, pool.inputs.shape[1:], pool.n_classes, "recipe"
         )
-        made = train_defended(
+        made = defend(
             self.recipe.model_copy(update={"defence": None}).recipe(),
             pool,
             defence.name,

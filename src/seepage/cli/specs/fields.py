@@ -44,10 +44,10 @@ def _annotations(cls: type, names: tuple[str, ...]) -> dict[str, Any]:
     return get_type_hints(part, include_extras=True)
 
 
-def filled(config: Section, cls: type[Value], /, **others: Any) -> Value:
+def filled(section: Section, cls: type[Value], /, **others: Any) -> Value:
     """A dataclass from the fields of a configuration that have the names of its own; lists are tuples there."""
-    there = {field.name for field in fields(cls)} & type(config).model_fields.keys() - others.keys()
-    values = {name: getattr(config, name) for name in there}
+    there = {field.name for field in fields(cls)} & type(section).model_fields.keys() - others.keys()
+    values = {name: getattr(section, name) for name in there}
     return cls(**{name: tuple(one) if isinstance(one, list) else one for name, one in values.items()}, **others)
 
 

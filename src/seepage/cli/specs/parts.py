@@ -118,9 +118,9 @@ class DefenceConfig(Section):
     options: dict[str, Any] = Field({}, description="an option of the defence; repeatable")
 
     def applied(self, recipe):
-        from seepage.defences import defend
+        from seepage.defences import defended
 
-        return defend(recipe, self.name, **as_tuples(self.options))
+        return defended(recipe, self.name, **as_tuples(self.options))
 
 
 class RecipeConfig(Section):

@@ -33,10 +33,11 @@ class Task(Section):
             InputError: an unknown key or an unusable value.
         """
         values = from_yaml(path)
+        placed = cls._placed(values, dict(flags))
         for section in ("data", "public", "nonmembers"):
             if {f"{section}.name", f"{section}.file"} & flags.keys():
                 values[section] = {}  # other data than the file's, whose options do not suit them
-        for name, value in cls._placed(values, dict(flags)).items():
+        for name, value in placed.items():
             set_value(values, name.split("."), value)
         return section_from(cls, values, path or "the flags", spellings)
 

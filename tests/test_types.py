@@ -14,19 +14,18 @@ PACKAGE = ROOT / "src" / "seepage"
 # Errors that are left, by folder; those of `schema` are by the strict rules. A folder that is not here has none.
 # These numbers only fall.
 KNOWN = {
-    ".": 4,
     "attacks": 97,
     "cli": 83,
-    "defences": 32,
+    "defences": 20,
     "inversion": 26,
-    "models": 101,
+    "models": 97,
     "report": 70,
     "schema": 38,
-    "signals": 22,
+    "signals": 20,
     "studies": 2,
     "studies/audit": 81,
-    "studies/compare": 88,
-    "studies/invert": 49,
+    "studies/compare": 87,
+    "studies/invert": 45,
     "studies/release": 7,
     "synthesis": 13,
 }
@@ -53,7 +52,7 @@ def errors():
     return [one for one in report["generalDiagnostics"] if one["severity"] == "error"]
 
 
-def test_no_folder_has_more_errors_than_are_known():
+def test_no_folder_has_more_errors_than_are_known_and_fewer_are_written_down():
     found = errors()
     counts = Counter(folder(one["file"]) for one in found)
     more = {name: n for name, n in counts.items() if n > KNOWN.get(name, 0)}
@@ -68,3 +67,5 @@ def test_no_folder_has_more_errors_than_are_known():
         + "\n"
         + "\n".join(shown)
     )
+    fewer = {name: counts[name] for name, n in KNOWN.items() if counts[name] < n}
+    assert not fewer, f"fewer errors than KNOWN says: lower it to {fewer} (a folder without errors leaves it)"

@@ -77,7 +77,7 @@ class Kind:
         return not self.items or all(any(kind.admits(item) for kind in self.items) for item in value)
 
     def _within(self, value: float) -> bool:
-        b = self.bounds
+        b: Any = self.bounds  # annotated-types says of a bound only that it can be compared
         is_number = not isinstance(value, bool) and (-LARGEST <= value <= LARGEST or value in (b.ge, b.le))
         above = (b.gt is None or value > b.gt) and (b.ge is None or value >= b.ge)
         return is_number and above and (b.lt is None or value < b.lt) and (b.le is None or value <= b.le)

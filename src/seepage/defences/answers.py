@@ -68,6 +68,9 @@ class PureWrapped(Wrapped):
 class RandomWrapped(Wrapped):
     """A module whose answers are random: once a record, or anew for every question."""
 
+    seed: Tensor
+    questions: Tensor
+
     def __init__(self, module: nn.Module, randomness: str):
         super().__init__(module)
         self.fresh = randomness == "fresh"

@@ -74,6 +74,10 @@ class OutputModification(Wrapper, Options):
 class ModifiedOutput(RandomWrapped):
     """A module behind `OutputModification`."""
 
+    low: Tensor
+    high: Tensor
+    levels: Tensor
+
     def __init__(self, module: nn.Module, options: OutputModification, input_shape: tuple[int, ...]):
         super().__init__(module, options.randomness)
         self.keeps_label = options.ties == "keep"

@@ -33,6 +33,7 @@ from seepage.schema.numbers import (
     decimal,
     duration,
     interval_of,
+    option_text,
     percent,
     rate,
     significant,
@@ -408,18 +409,8 @@ def _seeds(result: ComparisonResult) -> Table:
 
 
 def _options_of(options: dict[str, Option]) -> tuple[str, ...]:
-    return tuple(f"{name} {_option(value)}" for name, value in options.items())
+    return tuple(f"{name} {option_text(value)}" for name, value in options.items())
 
 
 def _in_one_line(options: dict[str, Option]) -> tuple[str, ...]:
     return (", ".join(_options_of(options)),) if options else ()
-
-
-def _option(value: Option) -> str:
-    if isinstance(value, list):
-        return f"({', '.join(map(_option, value))})"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None:
-        return "none"
-    return significant(value) if isinstance(value, float) else str(value)

@@ -28,7 +28,7 @@ from seepage.report.blocks import (
 )
 from seepage.report.provenance import provenance
 from seepage.schema.estimates import Estimate
-from seepage.schema.numbers import UNDEFINED, count, decimal, interval_of, percent, rate, value_of
+from seepage.schema.numbers import UNDEFINED, count, decimal, interval_of, option_text, percent, rate, value_of
 from seepage.schema.trust import LARGEST_SCORE as LEAD
 from seepage.schema.trust import NonmemberSet, ThreatResult, TrustResult, VariantResult
 
@@ -256,7 +256,7 @@ def _trade_off(result: TrustResult) -> list:
     )
     variants = result.variants
     columns = [
-        Column("Variant", [Cell(v.title, details=tuple(_option(*it) for it in v.options.items())) for v in variants]),
+        Column("Variant", [Cell(v.title, details=_options(v)) for v in variants]),
         estimates("Train accuracy", [v.train_accuracy for v in variants], as_rate=True),
         estimates("Test accuracy", [v.test_accuracy for v in variants], as_rate=True),
         estimates("Calibration error (ECE)", [v.calibration_error for v in variants]),
@@ -408,5 +408,5 @@ def _method(result: TrustResult) -> list:
     ]
 
 
-def _option(name: str, value: str | int | float) -> str:
-    return f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+def _options(variant: VariantResult) -> tuple[str, ...]:
+    return tuple(f"{name} {option_text(value)}" for name, value in variant.options.items())

@@ -126,6 +126,21 @@ def epsilon_kind(epsilon: Epsilon) -> str:
     return "lower bound" if epsilon.kind == "epsilon_lower" else "heuristic, not a bound"
 
 
+def option_text(value: str | float | bool | Sequence[str | float] | None) -> str:
+    """The value of an option, as a table shows it.
+
+    >>> option_text(True), option_text(None), option_text(0.123456), option_text([1, 2.5])
+    ('yes', 'none', '0.1235', '(1, 2.5)')
+    """
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"({', '.join(map(option_text, value))})"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "none"
+    return significant(value) if isinstance(value, float) else str(value)
+
+
 def listed(names: Sequence[str]) -> str:
     """
     >>> listed(["a", "b", "c"])

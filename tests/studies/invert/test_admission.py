@@ -11,6 +11,7 @@ from seepage.errors import InputError, StorageError
 from seepage.inversion import find_inversion
 from seepage.inversion.priors import PriorOptions
 from seepage.models.architectures import CNN
+from seepage.models.device import choose_device
 from seepage.models.recipe import BestValidation, Recipe
 from seepage.outside import check_kinds
 from seepage.studies.invert.admission import (
@@ -23,7 +24,6 @@ from seepage.studies.invert.admission import (
     own_model,
     plain,
     targets_of,
-    usable,
     with_selections,
 )
 from seepage.studies.invert.evaluators import Trained
@@ -177,11 +177,11 @@ def test_numbers_devices_and_attacks():
     for value in (0, 1.5, True, "2"):
         with pytest.raises(InputError, match="random must be a whole number of at least 1"):
             check_numbers(random=(value, 1))
-    assert usable("cpu") == "cpu"
+    assert choose_device("cpu") == "cpu"
     for device in ("nonsense", "cuda:63"):
         with pytest.raises(InputError, match=f"no device '{device}'"):
-            usable(device)
-    assert usable(None) == ("cuda" if torch.cuda.is_available() else "cpu")
+            choose_device(device)
+    assert choose_device(None) == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(InputError, match="under the name 'a', got a str"):
         attacks_of({"a": "gmi"})
 

@@ -19,7 +19,7 @@ from seepage.schema.inversion_reading import (
     title_of,
     titles,
 )
-from seepage.schema.numbers import UNDEFINED, count, duration, p_value, percent, significant
+from seepage.schema.numbers import UNDEFINED, count, duration, option_text, p_value, percent, significant
 
 MOST_CLASSES = 40
 Option = str | int | float | bool | None | list[float]
@@ -222,17 +222,7 @@ def classes(result: InversionResult) -> list:
 
 
 def options_of(options: dict[str, Option]) -> str:
-    return ", ".join(f"{name} {_option(value)}" for name, value in options.items())
-
-
-def _option(value: Option) -> str:
-    if isinstance(value, list):
-        return f"({', '.join(map(_option, value))})"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None:
-        return "none"
-    return significant(value) if isinstance(value, float) else str(value)
+    return ", ".join(f"{name} {option_text(value)}" for name, value in options.items())
 
 
 def _rows(result: InversionResult, target: TargetResult) -> list[Reconstructed]:

@@ -49,6 +49,7 @@ from seepage.studies.shorthand import values
 from seepage.writing import check_place, make_folder, sweep, whole_file
 
 ORIGINS = ("declared", "unknown")
+OF_RECIPE = ("pool", "membership", "every_model")  # arguments of `audit_recipe` alone
 VALIDATION = 0.1  # share of the records, where a membership is drawn for a recipe that chooses by some
 
 WRITTEN = ("result.json", "report.html", "scores.npz", "together.npz", "rows.npy")  # in the folder of an audit
@@ -103,6 +104,10 @@ def audit(
     statistic's source stands with it.
     """
     given = {"attacker": attacker, "settings": settings, "run": run}
+    if of_recipe := [name for name in OF_RECIPE if name in short]:
+        raise InputError(
+            f"audit: {of_recipe[0]}= is of audit_recipe(recipe, pool, ...), which trains on a pool: call that"
+        )
     if "outputs" in short:
         lists = {"model": model, "members": members, "nonmembers": nonmembers, "population": population}
         refuse("outputs", **lists, recipe=recipe, model_outputs=model_outputs, other_nonmembers=other_nonmembers)

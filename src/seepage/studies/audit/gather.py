@@ -119,7 +119,11 @@ def pool_from_lists(
     That is so where somebody had them in hand, as those of a `Pool`, one-hot columns or ordered categories.
     """
     if members is None or nonmembers is None:
-        raise InputError("audit: members and nonmembers go together, got only one of them")
+        got = "only one of them" if members is not None or nonmembers is not None else "neither"
+        raise InputError(
+            f"audit: members and nonmembers go together, got {got}: give both; a pool of records is for "
+            "audit_recipe(recipe, pool), outputs are for audit_outputs(outputs)"
+        )
     given = {"members": members, "nonmembers": nonmembers, "population": population}
     parts, by_position = pools_of({name: one for name, one in given.items() if one is not None})
     _check_one_scale(parts)

@@ -65,8 +65,8 @@ class Entry:
     grid: tuple[Mapping[str, Any], ...] | None = None
 
     def at(self, options: Mapping[str, Any]) -> Defence:
-        """The defence with these options."""
-        return find_defence(self.name, **options)
+        """The defence with these options; the undefended row has none."""
+        return find_defence(str(self.name), **options)
 
 
 def entries(choices: Sequence[Choice], recipe: Recipe, references: int, *, search: bool) -> list[Entry]:

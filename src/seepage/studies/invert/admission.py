@@ -20,7 +20,7 @@ from seepage.inversion.base import Inversion
 from seepage.inversion.catalogue import default_inversions, find_inversion
 from seepage.inversion.priors.base import Prior
 from seepage.inversion.priors.options import PriorOptions, check_public
-from seepage.models.device import choose_device, device_of
+from seepage.models.device import device_of
 from seepage.models.images import as_images
 from seepage.models.recipe import Recipe
 from seepage.models.target import TargetModel
@@ -251,20 +251,6 @@ def check_seeds(seeds: Sequence[int]) -> list[int]:
     if not seeds or len(set(seeds)) < len(seeds) or any(not isinstance(s, (int, np.integer)) or s < 0 for s in seeds):
         raise InputError(f"invert: expected seeds as different whole numbers of at least 0, got {seeds}")
     return [int(seed) for seed in seeds]
-
-
-def usable(device: str | None) -> str:
-    """The device, by default the GPU where there is one.
-
-    Raises:
-        InputError: there is no such device here.
-    """
-    device = choose_device(device)
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"there is no device '{device}' here: {str(error).splitlines()[0]}") from None
-    return device
 
 
 def check_folder(out: Path, pool: Pool) -> None:

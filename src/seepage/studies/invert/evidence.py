@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int, Int64
+from torch import Tensor
 
 from seepage.errors import InputError
 from seepage.metrics.intervals import clopper_pearson

@@ -25,6 +25,7 @@ from seepage.errors import InputError, StorageError
 from seepage.inversion.base import Budget, Inversion
 from seepage.inversion.priors import PriorOptions
 from seepage.inversion.priors.base import Prior
+from seepage.models.device import choose_device
 from seepage.models.plan import n_cores
 from seepage.models.recipe import Recipe
 from seepage.outside import check_kinds
@@ -108,7 +109,7 @@ def invert(
     )  # fmt: skip
     alpha, confidence = settings.alpha, settings.confidence
     out, seeds, chosen = Path(run.folder), admission.check_seeds(draw.seeds), admission.attacks_of(attacker.attacks)
-    device = admission.usable(run.device)
+    device = choose_device(run.device)
     root_seed = seed_from(run.seed, "Run(seed=...)")
     private, attacked, per_class, random, samples = map(
         admission.plain,
